@@ -1,0 +1,1 @@
+"""Where cubes meet methods, tile by tile."""

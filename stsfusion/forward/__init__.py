@@ -1,0 +1,1 @@
+"""Where instruments meet operators: optics, seasons, simulation."""

@@ -1,0 +1,1 @@
+"""The question (Problem), the answer (Answer) and the promise between them (FusionMethod)."""

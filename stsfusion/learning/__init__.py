@@ -1,0 +1,1 @@
+"""What trained methods share: losses, layers, the training loop."""

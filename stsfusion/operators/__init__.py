@@ -1,0 +1,1 @@
+"""Linear maps on tensors: what a sensor keeps of a cube. They know nothing of satellites."""

@@ -1,0 +1,1 @@
+"""How good an answer is: metrics with their conventions, and tables of scores."""

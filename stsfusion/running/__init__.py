@@ -1,0 +1,1 @@
+"""How any tiled work is carried out; knows nothing of fusion."""

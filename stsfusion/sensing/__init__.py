@@ -1,0 +1,1 @@
+"""Instruments and scenes as data: spectra, sensors, catalogs."""
