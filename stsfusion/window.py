@@ -114,7 +114,7 @@ class Window:
         return all(mine[0] <= its[0] and its[1] <= mine[1] for mine, its in pairs)
 
     def within(self, outer: Window) -> Window:
-        """This window counted from the corner of one that contains it.
+        """The same window counted from the corner of one that contains it.
 
         Raises
         ------

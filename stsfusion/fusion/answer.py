@@ -48,7 +48,7 @@ class Factored:
     """(band,) reflectance."""
 
     residual: Tensor | None = None
-    """(time, band, y/r, x/r) what the basis leaves out, reflectance, on a coarse grid; interpolated bicubically."""
+    """(time, band, y/r, x/r) what the basis leaves out, reflectance, on a coarse grid; bicubic."""
 
     @property
     def shape(self) -> Shape:

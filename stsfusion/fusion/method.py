@@ -120,7 +120,7 @@ class FusionMethod(ABC):
         """
 
     def halo(self, geometry: Geometry) -> int:
-        """Context that a tile needs on every side, in target pixels, computed from the method's own fields."""
+        """Context that a tile needs on every side, in target pixels, computed from the method's fields."""
         return 0
 
     def span(self) -> int | None:

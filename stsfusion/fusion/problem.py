@@ -5,6 +5,7 @@ No labels, no files, no NaN: units are settled and masks explicit before a metho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -42,7 +43,9 @@ class Target:
         time, band, _, _ = self.shape
         for name, tensor, size in (("wavelengths", self.wavelengths, band), ("days", self.days, time)):
             if tuple(tensor.shape) != (size,):
-                raise ProblemError(f"target {name}", expected=f"shape ({size},)", got=f"{tuple(tensor.shape)}")
+                raise ProblemError(
+                    f"target {name}", expected=f"shape ({size},)", got=f"{tuple(tensor.shape)}"
+                )
         if bool((self.days.diff() <= 0).any()):
             raise ProblemError(
                 "target days", expected="days that rise", got=f"{self.days.tolist()}", mend="Sort the dates."
@@ -175,6 +178,12 @@ class Problem:
         found = {role: getattr(self, role) for role in ROLES}
         return {role: observation for role, observation in found.items() if observation is not None}
 
+    def with_observations(self, observations: Mapping[Role, Observation | None]) -> Problem:
+        """The same with these roles replaced (None: taken away); the others stay."""
+        present: dict[Role, Observation | None] = {**self.observations, **observations}
+        rich, sharp, dense = (present.get(role) for role in ROLES)
+        return replace(self, rich=rich, sharp=sharp, dense=dense)
+
     def question(self) -> Problem:
         """The same without the truth: all that a method is ever given."""
         return replace(self, truth=None)
@@ -183,7 +192,7 @@ class Problem:
         """The same on another device."""
         moved = {role: observation.to(device) for role, observation in self.observations.items()}
         truth = None if self.truth is None else self.truth.to(device)
-        return Problem(self.target, truth=truth, **moved)
+        return replace(self, truth=truth).with_observations(moved)
 
     def crop(self, window: Window) -> Problem:
         """The problem of a window of dates, rows and columns, edges on multiples of every ratio."""
@@ -192,7 +201,7 @@ class Problem:
         target = Target((time, self.target.shape[1], rows, cols), self.target.wavelengths, days - days[:1])
         seen = {role: observation.crop(window) for role, observation in self.observations.items()}
         truth = None if self.truth is None else self.truth[window.slices]
-        return Problem(target, truth=truth, **seen)
+        return Problem(target, seen.get("rich"), seen.get("sharp"), seen.get("dense"), truth)
 
     def require(self, *roles: Role, by: str = "this method") -> tuple[Observation, ...]:
         """The observations of these roles, in this order.
@@ -212,5 +221,3 @@ class Problem:
                 mend=f"Give a cube for '{missing[0]}', or choose a method that does without it.",
             )
         return tuple(present[role] for role in roles)
-
-

@@ -1,4 +1,4 @@
-"""Weights at rest: what `fit` learned as safetensors, with the settings it was learned for. No pickle, ever."""
+"""Weights at rest: what `fit` learned, as safetensors beside the settings it goes with. Never a pickle."""
 
 from __future__ import annotations
 

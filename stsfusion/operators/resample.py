@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stsfusion.operators.linear import Linear, Shape
 
-__all__ = ["Upsample", "upsample"]
+__all__ = ["Upsample", "blocks", "upsample"]
 
 Kind = Literal["nearest", "bilinear", "bicubic"]
 
@@ -70,8 +70,8 @@ class Upsample(Linear):
         if self.ratio == 1:
             return x
         rows, cols = self._plan(0, x), self._plan(1, x)
-        tall = torch.stack([x.index_select(2, i) * w[:, None] for i, w in rows]).sum(0)
-        return torch.stack([tall.index_select(3, i) * w for i, w in cols]).sum(0)
+        tall = _gather(x, 2, [(index, weight[:, None]) for index, weight in rows])
+        return _gather(tall, 3, cols)
 
     def _transpose(self, y: Tensor) -> Tensor:
         if self.ratio == 1:
@@ -84,6 +84,15 @@ class Upsample(Linear):
         for index, weight in self._plan(0, y):
             out.index_add_(2, index, tall * weight[:, None])
         return out
+
+
+def _gather(x: Tensor, axis: int, taps: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Σ_k w_k · x[index_k] along an axis, in place so that only one tap is held beside the sum."""
+    (index, weight), *rest = taps
+    out = x.index_select(axis, index) * weight
+    for index, weight in rest:
+        out.addcmul_(x.index_select(axis, index), weight)
+    return out
 
 
 def _phase(ratio: int, place: int, kind: Kind) -> tuple[int, list[float]]:
@@ -109,3 +118,8 @@ def upsample(x: Tensor, ratio: int, kind: Kind = "bicubic") -> Tensor:
     """Interpolate (time, band, y, x) to a grid `ratio` times as fine."""
     time, band, rows, cols = x.shape
     return Upsample(ratio, (time, band, rows, cols), kind)(x)
+
+
+def blocks(x: Tensor, ratio: int) -> Tensor:
+    """Repeat every coarse pixel ratio × ratio times, in any dtype: masks, flags and classes."""
+    return x.repeat_interleave(ratio, dim=-2).repeat_interleave(ratio, dim=-1)
