@@ -21,6 +21,10 @@ _RESOLUTION = 2.0**-24
 """Relative resolution of float32, in which answers are kept: smaller differences do not exist."""
 
 
+Taps = tuple[float, ...]
+"""Weights of a window along one axis."""
+
+
 def _mean(x: Tensor, mask: Tensor) -> Tensor:
     """(band,) mean over the pixels of the mask; NaN where it is empty."""
     return x.where(mask, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)
@@ -106,14 +110,18 @@ def _squares(date: Pair, which: str) -> Tensor:
     return total
 
 
-def _slide(x: Tensor, taps: Tensor) -> Tensor:
-    """(band, y − n + 1, x − n + 1) weighted means of all n × n windows; taps (n,) on either axis."""
-    taps = taps.to(x)
-    tall = functional.conv2d(x[:, None], taps.view(1, 1, -1, 1))
-    return functional.conv2d(tall, taps.view(1, 1, 1, -1))[:, 0]
+def _slide(x: Tensor, taps: Taps) -> Tensor:
+    """(band, y − n + 1, x − n + 1) weighted means of all n × n windows; n taps on either axis."""
+    for axis in (1, 2):
+        size = x.shape[axis] - len(taps) + 1
+        first, *others = ((x.narrow(axis, i, size), w) for i, w in enumerate(taps))
+        x = first[0] * first[1]
+        for shifted, weight in others:
+            x.add_(shifted, alpha=weight)
+    return x
 
 
-def _moments(pair: Pair, taps: Tensor) -> tuple[Tensor, ...]:
+def _moments(pair: Pair, taps: Taps) -> tuple[Tensor, ...]:
     """Windows' means, variances and covariance: (mean x, mean t, var x, var t, cov), each (band, y', x')."""
     x, t = pair.image, pair.truth
     mx, mt = _slide(x, taps), _slide(t, taps)
@@ -157,15 +165,14 @@ def _uiqi(pair: Pair) -> Tensor:
     return _mean(index, _full(pair, len(_BOX)) & (power > 0))
 
 
-def _gauss(size: int, sigma: float) -> Tensor:
-    """(size,) Gaussian weights that sum to one."""
-    distance = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    weights = torch.exp(-(distance**2) / (2 * sigma**2))
-    return weights / weights.sum()
+def _gauss(size: int, sigma: float) -> Taps:
+    """Gaussian weights that sum to one."""
+    weights = [math.exp(-((i - (size - 1) / 2) ** 2) / (2 * sigma**2)) for i in range(size)]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 _GAUSS = _gauss(11, 1.5)
-_BOX = torch.full((8,), 1 / 8, dtype=torch.float64)
+_BOX = (1 / 8,) * 8
 
 CC = Metric(
     name="cc",
