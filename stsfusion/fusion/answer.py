@@ -16,7 +16,10 @@ __all__ = ["Answer", "Factored", "Quality"]
 
 
 class Quality(IntEnum):
-    """How a pixel of a date came to be; 0 is kept for 'no data'."""
+    """How a pixel of a date came to be."""
+
+    NO_DATA = 0
+    """Nothing was known, and what stands in `values` means nothing."""
 
     OBSERVED = 1
     """The rich sensor saw this date here, and the pixel was only sharpened."""

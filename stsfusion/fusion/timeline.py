@@ -120,5 +120,6 @@ def at_dates(
     valid = observation.valid.expand(data.shape[0], -1, *data.shape[2:])
     seen = days[observation.dates]
     weights = date_weights(valid, seen, days, rule)
-    series, _ = fill(resample(data, weights), weights.sum(1) > 0, passes)
-    return series, quality_of(valid, seen, days)
+    series, known = fill(resample(data, weights), weights.sum(1) > 0, passes)
+    reached = known.any(1, keepdim=True)
+    return series, torch.where(reached, quality_of(valid, seen, days), int(Quality.NO_DATA)).to(torch.uint8)

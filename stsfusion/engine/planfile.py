@@ -1,0 +1,117 @@
+"""A plan at rest: a folder with plan.json, plan.npz and the method's weights; every worker reads it once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stsfusion.engine.plan import Plan, Source
+from stsfusion.errors import PlanError
+from stsfusion.fusion.method import FusionMethod
+from stsfusion.fusion.problem import Target
+from stsfusion.fusion.weights import load_state, save_state, settings_of
+from stsfusion.running.tiling import Tile
+
+__all__ = ["load_plan", "method_settings", "save_plan"]
+
+_WEIGHTS, _JSON, _ARRAYS = "weights.safetensors", "plan.json", "plan.npz"
+
+
+def save_plan(plan: Plan, folder: Path) -> None:
+    """Write the plan and its method's state into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_state(plan.method, folder / _WEIGHTS)
+    arrays = {"wavelengths": plan.target.wavelengths.numpy(), "days": plan.target.days.numpy()}
+    for source in plan.sources:
+        for name in ("kernel", "spectral", "noise"):
+            value = getattr(source, name)
+            if value is not None:
+                arrays[f"{source.role}.{name}"] = value
+    with (folder / _ARRAYS).open("wb") as file:
+        np.savez(file, **arrays)
+    (folder / _JSON).write_text(json.dumps(_plain(plan), indent=1, sort_keys=True))
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    sources = [
+        {"role": s.role, "cube": s.cube, "dates": list(s.dates), "ratio": s.ratio, "known": s.known}
+        for s in plan.sources
+    ]
+    return {
+        "inputs": str(plan.inputs.resolve()),
+        "output": str(plan.output.resolve()),
+        "sources": sources,
+        "shape": list(plan.target.shape),
+        "written": list(plan.written),
+        "tiles": [tile.to_json() for tile in plan.tiles],
+        "device": plan.device,
+        "method": settings_of(plan.method),
+    }
+
+
+def method_settings(folder: Path) -> dict[str, Any]:
+    """Name and settings of the method that a saved plan was made for."""
+    settings: dict[str, Any] = _read(folder)["method"]
+    return settings
+
+
+def load_plan(folder: Path, method: FusionMethod) -> Plan:
+    """The plan of a folder, its method given the saved state.
+
+    Parameters
+    ----------
+    method
+        An unfitted method of the settings that `method_settings` tells.
+
+    Raises
+    ------
+    PlanError
+        When the folder holds no plan.
+    MethodError
+        When the weights are for other settings.
+    """
+    plain = _read(folder)
+    with np.load(folder / _ARRAYS, allow_pickle=False) as file:
+        arrays = dict(file)
+    wavelengths, days = (torch.from_numpy(arrays[name]) for name in ("wavelengths", "days"))
+    fitted = load_state(method, folder / _WEIGHTS)
+    device = plain["device"]
+    moved = fitted.with_state({k: t.to(device) for k, t in fitted.state.items()}) if fitted.state else fitted
+    return Plan(
+        Path(plain["inputs"]),
+        Path(plain["output"]),
+        tuple(_source(record, arrays) for record in plain["sources"]),
+        Target(tuple(plain["shape"]), wavelengths, days),
+        tuple(plain["written"]),
+        tuple(Tile.from_json(text) for text in plain["tiles"]),
+        moved,
+        device,
+    )
+
+
+def _source(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Source:
+    role = record["role"]
+    bare = Source(
+        role,
+        record["cube"],
+        tuple(record["dates"]),
+        record["ratio"],
+        arrays[f"{role}.kernel"],
+        known=record["known"],
+    )
+    return replace(bare, spectral=arrays.get(f"{role}.spectral"), noise=arrays.get(f"{role}.noise"))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads((folder / _JSON).read_text())
+    except (OSError, ValueError) as error:
+        raise PlanError(
+            f"plan {folder}", expected="a saved plan", got=str(error), mend="Run it again."
+        ) from error
+    return plain

@@ -1,0 +1,227 @@
+"""Assemble: labelled cubes and the instruments behind them become a target and its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from xarray import DataArray
+
+from stsfusion.cube.georeference import grid_of
+from stsfusion.cube.grid import Grid
+from stsfusion.engine.plan import Source
+from stsfusion.errors import CubeError, PlanError, RecipeError
+from stsfusion.forward.optics import point_spread
+from stsfusion.fusion.problem import ROLES, Role, Target
+from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.sensing.sensor import Sensor, load_sensor
+from stsfusion.sensing.spectra import SpectralResponse, gaussian
+
+__all__ = ["Assembly", "assemble", "chosen_dates"]
+
+_DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """What is asked, and of whom."""
+
+    target: Target
+    """Shape, wavelengths and days of the fused series."""
+
+    sources: tuple[Source, ...]
+    """The observations; a source's cube is named like its role."""
+
+    grid: Grid
+    """The finest grid, on which the series is made."""
+
+    times: np.ndarray
+    """(time,) datetime64[ns] of the target's dates: the union of all that were observed."""
+
+    names: tuple[str, ...]
+    """(band,) names of the target's bands."""
+
+    fwhm: np.ndarray
+    """(band,) nm."""
+
+    published: tuple[int, ...]
+    """Indices of the dates that are published unless others are asked for."""
+
+
+def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = None) -> Assembly:
+    """Fit the cubes' grids, dates and bands together.
+
+    Parameters
+    ----------
+    cubes
+        (time, band, y, x) with their coordinates, as the schema asks; no pixel is read.
+    roles
+        Which instrument plays which role.
+    near
+        Folder whose catalogs are searched first.
+
+    Raises
+    ------
+    CubeError
+        When the grids do not nest, or a cube saw a day twice.
+    SensorError
+        When a band is not the sensor's, or its response lies outside the target's wavelengths.
+    RecipeError
+        When it cannot be known how a cube's bands see the target's.
+    """
+    if "rich" not in cubes:
+        raise PlanError(
+            "input",
+            expected="a cube for the role 'rich', whose bands the result will have",
+            got=", ".join(cubes) or "none",
+            mend="Give the hyperspectral series as 'rich'.",
+        )
+    grids = {role: grid_of(cube) for role, cube in cubes.items()}
+    fine = min(grids.values(), key=lambda grid: grid.pixel)
+    times, seen = _dates(cubes)
+    rich = cubes["rich"]
+    nm = np.asarray(rich["wavelength"].values, np.float64)
+    fwhm = np.asarray(rich["fwhm"].values, np.float64) if "fwhm" in rich.coords else np.full(nm.shape, np.nan)
+    shape = (len(times), len(nm), *fine.shape)
+    days = torch.from_numpy((times - times[0]) / _DAY)
+    sources = tuple(
+        _source(
+            role, cubes[role], roles.spec(role), grids[role].ratio_to(fine), fine, seen[role], nm, fwhm, near
+        )
+        for role in ROLES
+        if role in cubes
+    )
+    published = seen.get("dense", tuple(range(len(times))))
+    names = tuple(str(name) for name in rich["band"].values)
+    return Assembly(Target(shape, torch.from_numpy(nm), days), sources, fine, times, names, fwhm, published)
+
+
+def _dates(cubes: Mapping[Role, DataArray]) -> tuple[np.ndarray, dict[Role, tuple[int, ...]]]:
+    """The target's dates, and for each role the index of each of its own; a calendar day (UTC) is a date."""
+    own = {role: cube["time"].values.astype("datetime64[ns]") for role, cube in cubes.items()}
+    for role, times in own.items():
+        days = times.astype("datetime64[D]")
+        if len(np.unique(days)) < len(days):
+            twice = next(day for day, after in pairwise(days) if day == after)
+            raise CubeError(
+                f"cube '{role}'",
+                expected="one image a day",
+                got=f"two on {twice}",
+                mend="Keep one of them, or mosaic them first.",
+            )
+    by_day = {
+        day: time
+        for role in ("sharp", "rich", "dense")
+        if role in own
+        for day, time in zip(own[role].astype("datetime64[D]"), own[role], strict=True)
+    }
+    union = sorted(by_day)
+    place = {day: i for i, day in enumerate(union)}
+    seen = {role: tuple(place[day] for day in times.astype("datetime64[D]")) for role, times in own.items()}
+    return np.array([by_day[day] for day in union]), seen
+
+
+def _source(
+    role: Role,
+    cube: DataArray,
+    spec: RoleSpec,
+    ratio: int,
+    fine: Grid,
+    dates: Sequence[int],
+    nm: np.ndarray,
+    fwhm: np.ndarray,
+    near: Path | None,
+) -> Source:
+    sensor = load_sensor(spec.sensor, near) if spec.sensor else None
+    psf = "gaussian" if sensor is None and spec.psf == "optics" else spec.psf
+    pixel = fine.pixel if fine.crs else None
+    kernel = point_spread(psf, ratio, sensor=sensor, pixel=pixel) if ratio > 1 or psf == "optics" else None
+    return Source(
+        role,
+        role,
+        tuple(dates),
+        ratio,
+        np.ones((1, 1)) if kernel is None else kernel.numpy(),
+        None if role == "rich" else _responses(role, cube, sensor, nm, fwhm),
+        _noise(cube, sensor),
+        spec.known,
+    )
+
+
+def _responses(
+    role: Role, cube: DataArray, sensor: Sensor | None, nm: np.ndarray, fwhm: np.ndarray
+) -> np.ndarray:
+    """(band', band) how the bands see the target's: by the sensor's curves, else as Gaussians."""
+    names = [str(name) for name in cube["band"].values]
+    widths = fwhm if np.isfinite(fwhm).all() else None
+    if sensor is not None:
+        return sensor.response(names).matrix(nm, widths)
+    own = np.asarray(cube["fwhm"].values, float) if "fwhm" in cube.coords else np.full(len(names), np.nan)
+    if not np.isfinite(own).all():
+        raise RecipeError(
+            f"role '{role}'",
+            expected="an instrument, or a cube with a width for each band",
+            got="neither",
+            mend=f"Name the instrument under 'roles: {{{role}: …}}' (`stsfusion sensors` lists them), "
+            "or give the cube a coordinate 'fwhm' on 'band', nm.",
+        )
+    curves = tuple(gaussian(float(c), float(w)) for c, w in zip(cube["wavelength"].values, own, strict=True))
+    return SpectralResponse(tuple(names), curves).matrix(nm, widths)
+
+
+def _noise(cube: DataArray, sensor: Sensor | None) -> np.ndarray | None:
+    """(band',) the cube's own figures, else the sensor's, else None."""
+    if "noise" in cube.coords:
+        return np.asarray(cube["noise"].values, np.float64)
+    known = {} if sensor is None else {band.name: band.noise for band in sensor.bands}
+    levels = [known.get(str(name)) for name in cube["band"].values]
+    return None if None in levels else np.array(levels, np.float64)
+
+
+def chosen_dates(assembly: Assembly, asked: Sequence[str] | None) -> tuple[int, ...]:
+    """Indices of the dates to publish: those asked for by day or by span, else the assembly's own.
+
+    Parameters
+    ----------
+    asked
+        'YYYY-MM-DD', 'YYYY-MM' or 'FIRST/LAST' (both inclusive).
+
+    Raises
+    ------
+    RecipeError
+        When a text is no date, or no sensor saw one in it.
+    """
+    if not asked:
+        return assembly.published
+    found: set[int] = set()
+    for text in asked:
+        first, last = _span(text)
+        inside = (assembly.times >= first) & (assembly.times < last)
+        if not inside.any():
+            raise RecipeError(
+                f"dates '{text}'",
+                expected="dates that a sensor observed",
+                got="none there",
+                mend=f"Observed: {', '.join(str(day)[:10] for day in assembly.times)}.",
+            )
+        found |= set(np.flatnonzero(inside).tolist())
+    return tuple(sorted(found))
+
+
+def _span(text: str) -> tuple[np.datetime64, np.datetime64]:
+    try:
+        first, _, last = text.partition("/")
+        begin, end = pd.Period(first), pd.Period(last or first)
+    except ValueError as error:
+        raise RecipeError(
+            f"dates '{text}'",
+            expected="YYYY-MM-DD, YYYY-MM or FIRST/LAST",
+            got=str(error),
+            mend="Write 2021-12-13 or 2021-12/2022-03.",
+        ) from error
+    return begin.start_time.to_datetime64(), (end + 1).start_time.to_datetime64()

@@ -1,0 +1,268 @@
+"""Recipe: one YAML file, one run. One frozen record with fixed, optional sections, each key checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from stsfusion import resources
+from stsfusion.errors import RecipeError, nearest
+from stsfusion.forward.simulate import Protocol
+from stsfusion.pipeline.settings import check_method_settings, method_schema, part_of, record_of
+from stsfusion.records import Document, Record, parse, read_yaml
+
+__all__ = ["Recipe", "RoleSpec", "load_recipe", "recipe_schema"]
+
+MethodSpec = str | dict[str, Any]
+"""A method's name, or a mapping of `name` and settings."""
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def _is_size(text: str) -> str:
+    if not _SIZE.fullmatch(text):
+        raise ValueError("a size such as '4 GB' or '512 MiB'")
+    return text
+
+
+ByteSize = Annotated[str, AfterValidator(_is_size)]
+"""A number with kB, MB, GB, TB, KiB, MiB, GiB or TiB."""
+
+
+class Area(Record):
+    """Which part of the cubes is fused; snapped outward to whole coarse pixels."""
+
+    bounds: tuple[float, float, float, float]
+    """West, south, east, north in the cubes' own coordinate reference system, metres."""
+
+
+class RoleSpec(Record):
+    """Which instrument plays a role, and how it blurs."""
+
+    sensor: str | None = None
+    """A file of catalogs/sensors, by name; none: an instrument with the cube's own bands."""
+
+    psf: str = "optics"
+    """Point spread function: optics (the sensor's own), gaussian, gaussian:FWHM, bilinear or box."""
+
+    known: bool = True
+    """False: the point spread function and the responses are nominal; blind methods estimate their own."""
+
+
+class Roles(Record):
+    """Who plays which role; an instrument's name is short for its mapping."""
+
+    rich: str | RoleSpec | None = None
+    """The hyperspectral instrument: all bands."""
+
+    sharp: str | RoleSpec | None = None
+    """The instrument with the finest pixels."""
+
+    dense: str | RoleSpec | None = None
+    """The instrument with every date."""
+
+    def spec(self, role: str) -> RoleSpec:
+        """The role's instrument, as a mapping."""
+        given = getattr(self, role)
+        return RoleSpec(sensor=given) if isinstance(given, str) else given or RoleSpec()
+
+
+class Cubes(Record):
+    """A user's own cubes: Zarr, NetCDF, a GeoTIFF or a folder of them, one a role."""
+
+    rich: str | None = None
+    """The hyperspectral series."""
+
+    sharp: str | None = None
+    """The series with the finest pixels."""
+
+    dense: str | None = None
+    """The series with every date."""
+
+
+class Simulate(Record):
+    """A multi-date truth made from one real hyperspectral scene, and what three sensors saw of it."""
+
+    scene: str = "indian-pines"
+    """'indian-pines' (from the package tensorly) or a NetCDF file with `reflectance` and `wavelength`."""
+
+    seed: int = 0
+    """Of the seasons; the protocol has its own."""
+
+    protocol: record_of(Protocol) = Field(default_factory=lambda: record_of(Protocol)())  # type: ignore[valid-type]
+    """How the three sensors see the truth."""
+
+
+class Fit(Record):
+    """The sampled tiles from which a method learns what is global."""
+
+    tiles: int = Field(16, ge=1)
+    """Number of windows at most, spread evenly over the area."""
+
+    size: int = Field(96, ge=6)
+    """Side of a window, target pixels."""
+
+    seed: int = 0
+    """Of their places."""
+
+
+class Fuse(Record):
+    """The method and how the work is carried out."""
+
+    method: MethodSpec
+    """A method's name, or its name and settings."""
+
+    tile: int = Field(384, ge=1)
+    """Side of a tile's core, target pixels; at least a shard."""
+
+    shard: int | None = Field(None, ge=1)
+    """Side of an output shard, target pixels; none: 384, or the tile when that is smaller."""
+
+    budget: ByteSize | None = None
+    """Memory of one worker; none: its share of what is free."""
+
+    executor: Literal["inline", "local", "address"] = "local"
+    """Where tiles run: in this process, on a cluster of this machine, or at a scheduler's address."""
+
+    address: str | None = None
+    """The scheduler, for the executor 'address'."""
+
+    workers: int = Field(2, ge=1)
+    """Processes of the executor 'local'."""
+
+    dates: tuple[str, ...] | None = None
+    """Dates to publish (YYYY-MM-DD); none: those of the dense sensor, or all that were observed."""
+
+    device: str = "auto"
+    """torch device; auto: cuda when there is one, else cpu."""
+
+    wall: float = Field(3600.0, gt=0)
+    """Seconds after which a tile is given up."""
+
+    def budget_bytes(self) -> int | None:
+        """The budget as a number."""
+        match = _SIZE.fullmatch(self.budget) if self.budget else None
+        return int(float(match[1]) * _UNITS[match[2]]) if match else None
+
+    @property
+    def shard_size(self) -> int:
+        """The shard's side that is meant."""
+        return self.shard or min(384, self.tile)
+
+
+class Evaluate(Record):
+    """How good the result is said to be."""
+
+    compare: tuple[MethodSpec, ...] = ("bicubic", "lineartime", "gsa")
+    """Methods that are run on the same input for the table."""
+
+    size: int = Field(288, ge=24)
+    """Side of the central window where methods are compared, target pixels; a smaller scene goes whole."""
+
+
+class Report(Record):
+    """The page for people."""
+
+    title: str | None = None
+    """Its heading; none: the recipe's name."""
+
+
+class Recipe(Record):
+    """One run, from cubes or a simulation to a report."""
+
+    area: Area | None = None
+    """Part of the cubes."""
+
+    cubes: Cubes | None = None
+    """A user's own cubes; or `simulate`."""
+
+    simulate: Simulate | None = None
+    """A simulated series; or `cubes`."""
+
+    roles: Roles = Roles()
+    """The instruments."""
+
+    fit: Fit = Fit()
+    """Where methods learn."""
+
+    fuse: Fuse
+    """The method and the work."""
+
+    evaluate: Evaluate = Evaluate()
+    """Scores."""
+
+    report: Report = Report()
+    """The page."""
+
+    output: str | None = None
+    """Folder of the results, seen from the working folder; none: the recipe's name with '-out'."""
+
+    def digest(self, *sections: str) -> str:
+        """A sha256 over these sections, the same for recipes that say the same."""
+        data = self.model_dump(mode="json", include=set(sections))
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(path: str | Path, assignments: Iterable[str] = ()) -> tuple[Recipe, Path]:
+    """A recipe and its file, from a path or the name of one that came with the package.
+
+    Raises
+    ------
+    RecipeError
+        File, line, what was expected, what came and the nearest known key.
+    """
+    file = _find(Path(path))
+    document = read_yaml(file).override(assignments)
+    recipe = parse(document.data, Recipe, where=document)
+    check_method_settings(part_of(document, ("fuse", "method")))
+    for position, settings in enumerate(document.data.get("evaluate", {}).get("compare", ())):
+        places = {
+            key[3:]: line
+            for key, line in document.places.items()
+            if key[:3] == ("evaluate", "compare", position)
+        }
+        check_method_settings(Document(document.name, settings, places))
+    _check_input(recipe, document)
+    return recipe, file
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    found = resources.find("pipelines", path.name if path.suffix else f"{path.name}.yaml")
+    if found is not None and path.parent in (Path(), Path("pipelines")):
+        return found
+    known = [p.stem for folder in resources.folders("pipelines") for p in folder.glob("*.yaml")]
+    raise RecipeError(
+        f"recipe {path}", expected="a YAML file", got="no such file", mend=nearest(path.stem, known)
+    )
+
+
+def _check_input(recipe: Recipe, document: Document) -> None:
+    if (recipe.cubes is None) == (recipe.simulate is None):
+        raise RecipeError(
+            document.where(),
+            expected="one of the sections 'cubes' and 'simulate'",
+            got="both" if recipe.cubes else "neither",
+            mend="Name your own cubes under 'cubes:', or a scene under 'simulate:'.",
+        )
+
+
+def recipe_schema() -> Mapping[str, Any]:
+    """JSON schema of recipes, every method's settings included, for editors."""
+    schema = Recipe.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "stsfusion recipe"
+    methods: list[dict[str, Any]] = [{"type": "string"}]
+    for each in method_schema():
+        schema.setdefault("$defs", {}).update(each.pop("$defs", {}))
+        methods.append(each)
+    schema["$defs"]["Fuse"]["properties"]["method"] = {"anyOf": methods}
+    return schema
