@@ -57,6 +57,8 @@ class Document:
     def override(self, assignments: Iterable[str]) -> Document:
         """Set some values anew, each as 'a.b=c'."""
         assignments = list(assignments)
+        if not assignments:
+            return self
         places = dict(self.places)
         for text in assignments:
             key = _split(text)[0]

@@ -79,8 +79,8 @@ def _explain(
 ) -> StsfusionError:
     loc: Key = tuple(fault["loc"])
     key = _real(loc, data, keep_last=fault["type"] in ("missing", "extra_forbidden"))
-    more = [f"There are {others} more such faults." if others > 1 else "There is one more fault."] * bool(
-        others
+    more = (
+        "" if not others else f"There are {others} more faults." if others > 1 else "There is one more fault."
     )
     if fault["type"] == "extra_forbidden":
         known = nearest(str(key[-1]), _known(model.model_json_schema(), loc[:-1]))
@@ -90,7 +90,7 @@ def _explain(
     else:
         message = str(fault["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
         mend, expected, got = "", message, shown(fault["input"])
-    return error(document.where(key), expected=expected, got=got, mend=" ".join([mend, *more]).strip())
+    return error(document.where(key), expected=expected, got=got, mend=f"{mend} {more}".strip())
 
 
 def _real(loc: Key, data: Any, *, keep_last: bool) -> Key:
@@ -131,4 +131,4 @@ def _steps(nodes: Iterable[Mapping[str, Any]], part: str | int) -> list[Any]:
     if isinstance(part, int):
         return [node["items"] for node in nodes if "items" in node]
     named = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    return named or [node["additionalProperties"] for node in nodes if "additionalProperties" in node]
+    return named or [node["additionalProperties"] for node in nodes if node.get("additionalProperties")]

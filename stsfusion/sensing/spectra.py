@@ -113,11 +113,10 @@ class SpectralResponse:
             When a band's response lies where nothing is sampled, naming the band.
         """
         samples = _Samples.of(nm, fwhm)
-        rows = np.stack([_integrate(curve, samples) for curve in self.curves])
         missing = [
             f"{name} ({curve.nm[0]:.0f}–{curve.nm[-1]:.0f} nm)"
-            for name, curve, share in zip(self.names, self.curves, self._shares(rows), strict=True)
-            if share < COVERED
+            for name, curve in zip(self.names, self.curves, strict=True)
+            if _share(curve, samples) < COVERED
         ]
         if missing:
             raise SensorError(
@@ -126,7 +125,8 @@ class SpectralResponse:
                 got=f"{samples.nm[0]:.0f}–{samples.nm[-1]:.0f} nm with their gaps",
                 mend="Leave these bands out, or give a spectrum that reaches them.",
             )
-        return rows / rows.sum(axis=1, keepdims=True)
+        rows = np.stack([_integrate(curve, samples) for curve in self.curves])
+        return np.asarray(rows / rows.sum(axis=1, keepdims=True))
 
     def covered(self, nm: ArrayLike, fwhm: ArrayLike | None = None) -> NDArray[np.bool_]:
         """Whether each band can be made from a spectrum on these wavelengths.
@@ -140,8 +140,7 @@ class SpectralResponse:
         (band,) bool.
         """
         samples = _Samples.of(nm, fwhm)
-        rows = np.stack([_integrate(curve, samples) for curve in self.curves])
-        return np.asarray(self._shares(rows) >= COVERED)
+        return np.array([_share(curve, samples) >= COVERED for curve in self.curves])
 
     def pick(self, names: Sequence[str]) -> SpectralResponse:
         """Some of the bands, in the order asked for.
@@ -157,9 +156,6 @@ class SpectralResponse:
                 "response", expected=f"bands of {', '.join(self.names)}", got=", ".join(unknown)
             )
         return SpectralResponse(tuple(names), tuple(known[name] for name in names))
-
-    def _shares(self, rows: Array) -> Array:
-        return rows.sum(axis=1) / np.array([curve.area for curve in self.curves])
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +190,12 @@ class _Samples:
 
 
 def _spacing(rising: Array) -> Array:
-    """The typical step around each sample: the median over its neighbours, which a gap does not widen."""
+    """The usual step around each sample: the upper quartile of its neighbours, which a lone gap cannot be."""
     if len(rising) == 1:
         return np.ones(1)
     steps = np.diff(rising)
     around = [steps[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS] for at in range(len(rising))]
-    return np.array([np.median(near) for near in around])
+    return np.array([np.quantile(near, 0.75, method="lower") for near in around])
 
 
 def _merge(low: Array, high: Array) -> Array:
@@ -213,23 +209,34 @@ def _merge(low: Array, high: Array) -> Array:
     return np.array(spans)
 
 
-def _integrate(curve: Curve, samples: _Samples) -> Array:
-    """∫ R φ_j dλ over the sampled ground, in the samples' own order; two Gauss points a cell are exact."""
+def _cells(curve: Curve, samples: _Samples) -> tuple[Array, Array]:
+    """Middles and widths, nm, of cells inside which response, spectrum and sampled ground change nothing."""
     inner = np.concatenate([samples.nm, samples.spans.ravel()])
-    inner = inner[(inner > curve.nm[0]) & (inner < curve.nm[-1])]
-    mesh = np.union1d(curve.nm, inner)
-    middle, width = (mesh[1:] + mesh[:-1]) / 2, np.diff(mesh)
-    weight = np.where(samples.known(middle), width / 2, 0.0)
+    mesh = np.union1d(curve.nm, inner[(inner > curve.nm[0]) & (inner < curve.nm[-1])])
+    return (mesh[1:] + mesh[:-1]) / 2, np.diff(mesh)
+
+
+def _share(curve: Curve, samples: _Samples) -> float:
+    """The part of a response's energy that is sampled."""
+    middle, width = _cells(curve, samples)
+    return float((curve.at(middle) * width)[samples.known(middle)].sum() / curve.area)
+
+
+def _integrate(curve: Curve, samples: _Samples) -> Array:
+    """∫ R φ_j dλ in the samples' own order; two Gauss points a cell are exact for a product of lines.
+
+    A gap is crossed on a straight line; beyond the ends of what is sampled nothing counts.
+    """
+    middle, width = _cells(curve, samples)
+    inside = (middle > samples.spans[0, 0]) & (middle < samples.spans[-1, 1])
     total = np.zeros(len(samples.nm))
     for side in (-_GAUSS, _GAUSS):
         point = middle + side * width
-        area = weight * curve.at(point)
-        left = np.clip(np.searchsorted(samples.nm, point) - 1, 0, max(len(samples.nm) - 2, 0))
-        right = np.minimum(left + 1, len(samples.nm) - 1)
-        run = np.maximum(samples.nm[right] - samples.nm[left], np.finfo(float).tiny)
-        part = np.clip((point - samples.nm[left]) / run, 0.0, 1.0)
-        np.add.at(total, left, area * (1 - part))
-        np.add.at(total, right, area * part)
+        area = np.where(inside, curve.at(point) * width / 2, 0.0)
+        place = np.interp(point, samples.nm, np.arange(len(samples.nm)))
+        left = place.astype(int)
+        np.add.at(total, left, area * (left + 1 - place))
+        np.add.at(total, np.minimum(left + 1, len(samples.nm) - 1), area * (place - left))
     result = np.empty_like(total)
     result[samples.order] = total
     return result
