@@ -103,10 +103,10 @@ class Simulate(Record):
 class Fit(Record):
     """The sampled tiles from which a method learns what is global."""
 
-    tiles: int = Field(16, ge=1)
+    tiles: int = Field(default=16, ge=1)
     """Number of windows at most, spread evenly over the area."""
 
-    size: int = Field(96, ge=6)
+    size: int = Field(default=96, ge=6)
     """Side of a window, target pixels."""
 
     seed: int = 0
@@ -119,10 +119,10 @@ class Fuse(Record):
     method: MethodSpec
     """A method's name, or its name and settings."""
 
-    tile: int = Field(384, ge=1)
+    tile: int = Field(default=384, ge=1)
     """Side of a tile's core, target pixels; at least a shard."""
 
-    shard: int | None = Field(None, ge=1)
+    shard: int | None = Field(default=None, ge=1)
     """Side of an output shard, target pixels; none: 384, or the tile when that is smaller."""
 
     budget: ByteSize | None = None
@@ -134,7 +134,7 @@ class Fuse(Record):
     address: str | None = None
     """The scheduler, for the executor 'address'."""
 
-    workers: int = Field(2, ge=1)
+    workers: int = Field(default=2, ge=1)
     """Processes of the executor 'local'."""
 
     dates: tuple[str, ...] | None = None
@@ -143,7 +143,7 @@ class Fuse(Record):
     device: str = "auto"
     """torch device; auto: cuda when there is one, else cpu."""
 
-    wall: float = Field(3600.0, gt=0)
+    wall: float = Field(default=3600.0, gt=0)
     """Seconds after which a tile is given up."""
 
     def budget_bytes(self) -> int | None:
@@ -163,7 +163,7 @@ class Evaluate(Record):
     compare: tuple[MethodSpec, ...] = ("bicubic", "lineartime", "gsa")
     """Methods that are run on the same input for the table."""
 
-    size: int = Field(288, ge=24)
+    size: int = Field(default=288, ge=24)
     """Side of the central window where methods are compared, target pixels; a smaller scene goes whole."""
 
 

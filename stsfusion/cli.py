@@ -1,0 +1,210 @@
+"""The command line: parse, call, print. Everything it can do, Python can do too."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stsfusion import __version__
+from stsfusion.errors import LockedError, StsfusionError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Spatio-temporal-spectral fusion: 10 m hyperspectral series at the dates of a multispectral sensor.",
+    epilog="Start with: stsfusion run demo. Exit codes: 0 done or nothing to do, 2 wrong settings or input, "
+    "3 some tiles or methods failed, 75 try again later (locked or interrupted).",
+)
+bench = typer.Typer(no_args_is_help=True, help="Compare methods on a truth that they never see.")
+app.add_typer(bench, name="bench")
+
+FAILED, LATER, WRONG = 3, 75, 2
+
+Recipe = Annotated[
+    str, typer.Argument(help="A recipe's file, or the name of one that came along, as 'demo'.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Say a key of the recipe anew; may be given repeatedly."),
+]
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Errors made on purpose are told in words, with the exit code that schedulers understand."""
+    try:
+        yield
+    except LockedError as error:
+        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False)
+        raise typer.Exit(LATER) from None
+    except StsfusionError as error:
+        Console(stderr=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        raise typer.Exit(WRONG) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Take the options that all commands share."""
+
+
+@app.command()
+def run(
+    recipe: Recipe,
+    assignments: Set = None,
+    area: Annotated[
+        str | None, typer.Option(metavar="W,S,E,N", help="Bounds of the part to fuse, in the cubes' own CRS.")
+    ] = None,
+    dates: Annotated[
+        list[str] | None,
+        typer.Option(help="Publish only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, with memory and disk; do nothing.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Run a recipe from its input to the published series and the report.
+
+    What is done already is not done again; a run that was stopped goes on where it was.
+
+    [bold]Examples[/bold]
+
+      stsfusion run demo
+      stsfusion run demo --set fuse.method=gsa --set output=gsa-out
+      stsfusion run my-recipe.yaml --dates 2022-03/2022-06 --dry-run
+    """
+    from stsfusion.pipeline.recipe import load_recipe
+    from stsfusion.pipeline.steps import run_recipe
+
+    given = [*(assignments or [])]
+    given += [f"area.bounds=[{area}]"] if area else []
+    given += [f"fuse.dates=[{', '.join(dates)}]"] if dates else []
+    with _plainly():
+        loaded, file = load_recipe(recipe, given)
+        end = run_recipe(loaded, file, dry_run=dry_run, quiet=quiet, said=given)
+    raise typer.Exit(end.code)
+
+
+@app.command()
+def status(recipe: Recipe, assignments: Set = None) -> None:
+    """Say how far a recipe's run is: steps, tiles, failures, time."""
+    from stsfusion.pipeline.recipe import load_recipe
+    from stsfusion.pipeline.steps import status_of
+
+    with _plainly():
+        loaded, file = load_recipe(recipe, assignments or ())
+        _show("", ("what", "state"), status_of(loaded, file))
+
+
+@app.command()
+def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")]) -> None:
+    """Describe a store: size, dates, bands, place, provenance."""
+    from stsfusion.cube.store import CubeStore
+
+    with _plainly():
+        for name, facts in CubeStore(store).info().items():
+            _show(name or store.name, ("what", "is"), [(key, _short(value)) for key, value in facts.items()])
+
+
+@app.command()
+def methods(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the methods: what they need, how they learn, and their settings."""
+    from dataclasses import fields
+
+    from stsfusion import methods as zoo
+
+    with _plainly():
+        cards = [(zoo.kind(name), zoo.card(name)) for name in zoo.names()]
+    settings = [[f.name for f in fields(cls) if f.init] for cls, _ in cards]  # type: ignore[arg-type]
+    if as_json:
+        rows = [{**vars(card), "settings": own} for (_, card), own in zip(cards, settings, strict=True)]
+        print(json.dumps(rows, indent=1))
+        return
+    lines = [
+        (c.name, c.title, " + ".join(c.needs), c.fits, c.source, ", ".join(own))
+        for (_, c), own in zip(cards, settings, strict=True)
+    ]
+    _show("", ("method", "what it does", "needs", "fit", "source", "settings"), lines)
+
+
+@app.command()
+def sensors() -> None:
+    """List the instruments of the catalogs."""
+    from stsfusion.sensing.sensor import load_sensor, sensor_names
+
+    with _plainly():
+        known = [load_sensor(name) for name in sensor_names()]
+    lines = [
+        (
+            s.name,
+            s.title,
+            f"{s.pixel:g} m",
+            len(s.bands),
+            f"{s.wavelengths.min():.0f}–{s.wavelengths.max():.0f} nm",
+        )
+        for s in known
+    ]
+    _show("", ("sensor", "title", "pixel", "bands", "centres"), lines)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, every method's settings included, for editors."""
+    from stsfusion.pipeline.recipe import recipe_schema
+
+    print(json.dumps(recipe_schema(), indent=1))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, GPU, memory, threads and disk, and say what is amiss."""
+    from stsfusion.pipeline.doctor import examine
+
+    found = list(examine(Path.cwd()))
+    _show("", ("what", "found", "to do"), [(f.what, f.says, f.mend) for f in found])
+    raise typer.Exit(1 if any(f.mend for f in found) else 0)
+
+
+def _show(title: str, columns: tuple[str, ...], rows: Any) -> None:
+    table = Table(
+        *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table, highlight=False, markup=False) if sys.stdout.isatty() else Console(
+        width=160
+    ).print(table)
+
+
+def _short(value: object) -> str:
+    text = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    )
+    return text if len(text) < 400 else text[:397] + "…"
+
+
+if __name__ == "__main__":
+    app()
