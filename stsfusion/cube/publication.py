@@ -1,0 +1,262 @@
+"""Publication: a reader sees the old series, then the whole new one, never half.
+
+Zarr's metadata documents decide what a reader sees; the shards themselves may lie there long before::
+
+    fused.zarr/
+      zarr.json        published: the group with the documents of all its arrays ("consolidated")
+      .staged.json     what the next publication will show; there only while it is being written
+      reflectance/     zarr.json (written by the publication) and c/…: shards
+
+Swapping `zarr.json` by rename is the one moment of truth. Every step can be done again after a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stsfusion.errors import StoreError
+
+__all__ = ["Listing", "Publication"]
+
+_ROOT, _STAGED = "zarr.json", ".staged.json"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The metadata of one dataset: its attributes and its arrays' Zarr documents."""
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of the dataset's group, as JSON knows them."""
+
+    arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Zarr document of each array, by its name."""
+
+    @property
+    def dates(self) -> int:
+        """How many dates it shows."""
+        return int(self.arrays["time"]["shape"][0])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(time, band, y, x)."""
+        time, band, y, x = self.arrays["reflectance"]["shape"]
+        return time, band, y, x
+
+    @property
+    def shard(self) -> int:
+        """Pixels along one side of a shard."""
+        return int(self.arrays["reflectance"]["chunk_grid"]["configuration"]["chunk_shape"][-1])
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The metadata of a store on disk, published and staged."""
+
+    path: Path
+    """The store's folder."""
+
+    def published(self) -> dict[str, Listing]:
+        """What every reader sees, by dataset; empty before the first publication."""
+        return _listings(_load(self.path / _ROOT))
+
+    def staged(self) -> dict[str, Listing]:
+        """What the next publication will show: staged datasets beside the published ones.
+
+        Raises
+        ------
+        StoreError
+            When nothing is staged.
+        """
+        document = _load(self.path / _STAGED)
+        if document is None:
+            raise StoreError(
+                f"store {self.path}",
+                expected="a dataset being written",
+                got="none",
+                mend="Call create() or extend() first.",
+            )
+        return _listings(document)
+
+    def upcoming(self) -> dict[str, Listing]:
+        """What readers will see next: what is staged, or, when nothing is, what is published."""
+        return self.staged() if self.pending else self.published()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is staged and not yet published."""
+        return (self.path / _STAGED).is_file()
+
+    def stage(self, listings: Mapping[str, Listing]) -> None:
+        """Say what the next publication will show; readers see nothing of it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _replace(self.path / _STAGED, _document(listings, prefix=""))
+
+    def swap(self) -> None:
+        """Show what is staged: everything is on disk before the root document is renamed into its place."""
+        new, old = self.staged(), self.published()
+        for name in new:
+            self._settle(name, new[name] != old.get(name))
+        fresh = [(path, doc) for path, doc in _children(new) if not (self.path / path / _ROOT).exists()]
+        known = [(path, doc) for path, doc in _children(new) if (self.path / path / _ROOT).exists()]
+        for path, document in fresh:
+            _replace(self.path / path / _ROOT, document)
+        _replace(self.path / _ROOT, _document(new, prefix=""))
+        for path, document in known:
+            _replace(self.path / path / _ROOT, document)
+        (self.path / _STAGED).unlink()
+
+    def recover(self) -> None:
+        """Finish a publication that was killed after its moment of truth."""
+        if self.pending and self.staged() == self.published() != {}:
+            self.swap()
+
+    def discard(self) -> None:
+        """Forget what is staged and delete its shards; what is published stays."""
+        self.recover()
+        if not self.pending:
+            return
+        new, old = self.staged(), self.published()
+        for name in new:
+            if name not in old:
+                self.clear(name)
+            elif new[name] != old[name]:
+                self._shorten(name, old[name])
+        (self.path / _STAGED).unlink()
+        if not old and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def withdraw(self, name: str) -> None:
+        """Take a published dataset away: from sight first, then from disk."""
+        published = self.published()
+        published.pop(name)
+        self.stage({key: value for key, value in self.upcoming().items() if key != name})
+        if published:
+            _replace(self.path / _ROOT, _document(published, prefix=""))
+        else:
+            (self.path / _ROOT).unlink()
+        self.clear(name)
+
+    def _settle(self, name: str, changed: bool) -> None:
+        """Bring a dataset's shards to the disk and sweep what a killed writer left."""
+        if not changed:
+            return
+        folder = self.path / name
+        for root, _, files in os.walk(folder):
+            for file in files:
+                if file.endswith(".partial"):
+                    os.unlink(Path(root) / file)
+                else:
+                    _flush(Path(root) / file)
+            _flush(Path(root))
+
+    def clear(self, name: str) -> None:
+        """Delete every file of a dataset; the metadata of the store is not touched."""
+        for folder in [self.path / name] if name else self._own_folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _own_folders(self) -> list[Path]:
+        """Folders of the root dataset: those that no other dataset owns."""
+        if not self.path.is_dir():
+            return []
+        others = {*self.published(), *self.upcoming()}
+        return [path for path in self.path.iterdir() if path.is_dir() and path.name not in others]
+
+    def _shorten(self, name: str, listing: Listing) -> None:
+        """Delete the shards of dates that were never published: every array with one chunk a date."""
+        for array, document in listing.arrays.items():
+            if document["chunk_grid"]["configuration"]["chunk_shape"][:1] != [1]:
+                continue
+            for date in (self.path / name / array / "c").glob("*"):
+                if int(date.name) >= listing.dates:
+                    shutil.rmtree(date)
+
+
+def _children(listings: Mapping[str, Listing]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and document of every array and group below the root, arrays first."""
+    for name, listing in listings.items():
+        for array, document in listing.arrays.items():
+            yield _join(name, array), dict(document)
+        if name:
+            yield name, _document({"": listing}, prefix="")
+
+
+def _document(listings: Mapping[str, Listing], prefix: str) -> dict[str, Any]:
+    """A Zarr v3 group document that holds the documents of all below it."""
+    own = listings.get("", Listing())
+    below: dict[str, Any] = {}
+    for name, listing in sorted(listings.items()):
+        if name:
+            below[name] = _group(listing.attributes, None)
+        for array, document in sorted(listing.arrays.items()):
+            below[prefix + _join(name, array)] = dict(document)
+    return _group(own.attributes, below)
+
+
+def _group(attributes: Mapping[str, Any], below: Mapping[str, Any] | None) -> dict[str, Any]:
+    document: dict[str, Any] = {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
+    if below is not None:
+        document["consolidated_metadata"] = {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": dict(below),
+        }
+    return document
+
+
+def _listings(document: Mapping[str, Any] | None) -> dict[str, Listing]:
+    """Datasets of a root document: those of its groups, and its own arrays under the name ''."""
+    if document is None:
+        return {}
+    below = document["consolidated_metadata"]["metadata"]
+    attributes = {path: doc["attributes"] for path, doc in below.items() if doc["node_type"] == "group"}
+    arrays: dict[str, dict[str, Any]] = {name: {} for name in attributes}
+    for path, doc in below.items():
+        if doc["node_type"] == "array":
+            name, _, array = path.rpartition("/")
+            arrays.setdefault(name, {})[array] = doc
+    attributes[""] = document["attributes"]
+    return {name: Listing(attributes[name], arrays[name]) for name in sorted(arrays)}
+
+
+def _join(name: str, array: str) -> str:
+    return f"{name}/{array}" if name else array
+
+
+def _load(path: Path) -> Mapping[str, Any] | None:
+    try:
+        document: Mapping[str, Any] = json.loads(path.read_bytes())
+        document["consolidated_metadata"]["metadata"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"store {path.parent}",
+            expected="a store written by stsfusion",
+            got=f"a {path.name} without the documents of its arrays",
+            mend="Read a foreign Zarr with open_cube() instead.",
+        ) from error
+    return document
+
+
+def _replace(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document beside its place, bring it to the disk, and rename it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+    _flush(beside)
+    beside.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
