@@ -1,0 +1,78 @@
+"""Methods and settings in one line of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from stsfusion.errors import MethodError
+from stsfusion.pipeline import shorthand
+from stsfusion.pipeline.shorthand import settings_from, split
+
+
+@dataclass
+class Likely:
+    """Fields of every kind."""
+
+    steps: int = 1
+    rate: float = 0.1
+    kernels: tuple[int, ...] = (1,)
+    label: str = ""
+    layers: bool = True
+    limit: float | None = 2.0
+
+
+@pytest.fixture
+def likely(monkeypatch):
+    monkeypatch.setattr(shorthand, "kind", lambda name: Likely)
+
+
+@pytest.mark.parametrize(
+    "text, pieces",
+    [
+        ("bicubic,gsa", ["bicubic", "gsa"]),
+        ("stsnet:steps=2,kernels=1/3,gsa", ["stsnet:steps=2,kernels=1/3", "gsa"]),
+        ("stsnet:a=1, stsnet:a=2,b=3 ,", ["stsnet:a=1", "stsnet:a=2,b=3"]),
+        ('{"name": "chain", "first": {"name": "gsa", "ridge": 1}},gsa', None),
+        ("", []),
+    ],
+)
+def test_split(text, pieces):
+    wanted = [text.removesuffix(",gsa"), "gsa"] if pieces is None else pieces
+    assert split(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("steps=200", 200),
+        ("rate=1e-3", 1e-3),
+        ("kernels=1/3/5", (1, 3, 5)),
+        ("kernels=3", (3,)),
+        ("label=1/3", "1/3"),
+        ("layers=false", False),
+        ("limit=none", None),
+        (" limit = 0.5", 0.5),
+    ],
+)
+def test_values_become_what_their_field_is(likely, setting, value):
+    read = settings_from(f"likely:{setting}")[setting.partition("=")[0].strip()]
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_a_value_that_does_not_fit_is_refused(likely):
+    with pytest.raises(MethodError, match=r"'likely', setting 'steps': .*got 'many'"):
+        settings_from("likely:steps=many")
+    with pytest.raises(MethodError, match="expected settings as key=value, got 'fast'"):
+        settings_from("likely:fast")
+
+
+def test_plain_names_and_json():
+    assert settings_from("bicubic") == {"name": "bicubic"}
+    assert settings_from('{"name": "gsa", "ridge": 0.1}') == {"name": "gsa", "ridge": 0.1}
+    with pytest.raises(MethodError, match="expected JSON"):
+        settings_from('{"name": gsa}')
+    with pytest.raises(MethodError, match="Did you mean 'bicubic'"):
+        settings_from("bicubik:a=1")

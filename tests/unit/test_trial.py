@@ -1,0 +1,42 @@
+"""A trial's memory meter and its choice of tiles; the process itself is in tests/flow/test_benchmark.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from stsfusion.fusion.problem import Observation, Problem, Target
+from stsfusion.operators.blur import box_kernel
+from stsfusion.operators.degradation import Degradation
+from stsfusion.pipeline.trial import Peak, samples
+
+
+def test_the_peak_is_what_was_held_for_a_moment():
+    with Peak() as peak:
+        np.ones(100 * 2**20, dtype=np.uint8).sum()
+    assert 95 < peak.mb < 140
+
+
+def test_the_peak_starts_at_what_is_already_held():
+    held = np.ones(100 * 2**20, dtype=np.uint8)
+    with Peak() as peak:
+        held.sum()
+    assert peak.mb < 20
+
+
+def _problem(rows, cols):
+    shape = (2, 1, rows, cols)
+    view = Degradation.of(shape, dates=[0], kernel=box_kernel(3), ratio=3)
+    rich = Observation(torch.zeros(view.out_shape), torch.ones(1, 1, 1, 1, dtype=torch.bool), view)
+    return Problem(Target(shape, torch.tensor([550.0]), torch.tensor([0.0, 1.0])), rich=rich)
+
+
+def test_small_scenes_are_fitted_whole():
+    problem = _problem(300, 120)
+    assert samples(problem)[0] is problem
+
+
+def test_large_scenes_are_fitted_on_seeded_tiles():
+    tiles = samples(_problem(600, 900))
+    assert {tile.target.shape for tile in tiles} == {(2, 1, 255, 255)}
+    assert len(tiles) == 16
