@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stsfusion.errors import CubeError
-from stsfusion.views.palette import EMPTY, HUES, INK, QUIET, ROLES, RULE, sheet, stamp, tidy
+from stsfusion.views.palette import EMPTY, HUES, INK, QUIET, ROLES, RULE, legend, sheet, stamp, tidy
 from stsfusion.views.sampling import Cubes, Days, column, days, spread, thin, union
-from stsfusion.views.spectra import broken
+from stsfusion.views.spectra import MANY, broken
 
-__all__ = ["Errors", "band_errors", "departures", "error_maps", "valid_share", "valid_shares"]
+__all__ = ["Errors", "band_curves", "departures", "error_maps", "valid_share", "valid_shares"]
 
 SIDE = 256
 """Most pixels along a side of a map."""
@@ -43,6 +43,9 @@ class Errors:
     by_band: Values
     """(time, band) root mean square over pixels, reflectance."""
 
+    correlation: Values
+    """(time, band) Pearson's correlation over pixels; NaN where either is constant."""
+
     wavelength: Values
     """(band,) nm."""
 
@@ -64,8 +67,8 @@ def departures(truth: xr.DataArray, fused: xr.DataArray) -> Errors:
     if not common.size:
         raise CubeError("cube 'fused'", expected="a date in common with the truth", got="none")
     parts = [_depart(*(_values(cube, day) for cube in (truth, fused))) for day in common]
-    rmse, sam, by_band = (np.stack(part) for part in zip(*parts, strict=True))
-    return Errors(common, rmse, sam, by_band, np.asarray(truth["wavelength"].values, dtype=float))
+    rmse, sam, by_band, cc = (np.stack(part) for part in zip(*parts, strict=True))
+    return Errors(common, rmse, sam, by_band, cc, np.asarray(truth["wavelength"].values, dtype=float))
 
 
 def _values(cube: xr.DataArray, day: np.datetime64) -> Values:
@@ -73,7 +76,7 @@ def _values(cube: xr.DataArray, day: np.datetime64) -> Values:
     return np.asarray([] if image is None else image.values, dtype=float)
 
 
-def _depart(true: Values, made: Values) -> tuple[Values, Values, Values]:
+def _depart(true: Values, made: Values) -> tuple[Values, Values, Values, Values]:
     both = np.isfinite(true) & np.isfinite(made)
     a, b = np.where(both, true, 0.0), np.where(both, made, 0.0)
     square = np.where(both, (a - b) ** 2, 0.0)
@@ -81,7 +84,17 @@ def _depart(true: Values, made: Values) -> tuple[Values, Values, Values]:
     lengths = np.sqrt((a**2).sum(0) * (b**2).sum(0))
     cosine = np.divide((a * b).sum(0), lengths, out=np.full_like(lengths, np.nan), where=lengths > 0)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    return _root(square.sum(0), both.sum(0)), angle, _root(square.sum((1, 2)), both.sum((1, 2)))
+    count = both.sum((1, 2))
+    band = _root(square.sum((1, 2)), count)
+    return _root(square.sum(0), both.sum(0)), angle, band, _correlate(a, b, both, count)
+
+
+def _correlate(a: Values, b: Values, both: NDArray[np.bool_], count: NDArray[np.int_]) -> Values:
+    """cov(a, b) / (sd(a) sd(b)) over the pixels of each band."""
+    many = np.maximum(count, 1)[:, None, None]
+    a, b = (np.where(both, v - v.sum((1, 2), keepdims=True) / many, 0.0) for v in (a, b))
+    power = np.sqrt((a**2).sum((1, 2)) * (b**2).sum((1, 2)))
+    return np.divide((a * b).sum((1, 2)), power, out=np.full(power.shape, np.nan), where=power > 1e-12)
 
 
 def _root(total: Values, count: NDArray[np.int_]) -> Values:
@@ -129,18 +142,33 @@ def _top(values: Values) -> float:
     return max(float(np.percentile(finite, 98)), 1e-6) if finite.size else 1.0
 
 
-def band_errors(errors: Errors, gaps: NDArray[np.bool_], *, note: str = "") -> Figure:
-    """RMSE by wavelength, on the dates the rich sensor saw and on those it missed."""
+def band_curves(
+    wavelength: Values, values: Values, gaps: NDArray[np.bool_], *, label: str, note: str = ""
+) -> Figure:
+    """A quantity by wavelength, averaged over the dates the rich sensor saw and over those it missed.
+
+    Parameters
+    ----------
+    wavelength
+        (band,) nm.
+    values
+        (time, band).
+    gaps
+        (time,) whether the rich sensor missed the date.
+    label
+        Name and unit.
+    """
     figure = sheet(6.2, 3.3)
-    axes = tidy(figure.subplots(), x="wavelength (nm)", y="RMSE (reflectance)")
-    style = ".-" if errors.wavelength.size < 16 else "-"
+    axes = tidy(figure.subplots(), x="wavelength (nm)", y=label)
+    style = ".-" if wavelength.size < MANY else "-"
+    handles = {}
     for choice, words, colour in ((~gaps, "seen by rich", HUES[1]), (gaps, "missed by rich", HUES[2])):
         if choice.any():
-            mean = np.sqrt((errors.by_band[choice] ** 2).mean(0))
-            name = f"{words} ({choice.sum()} dates)" if gaps.any() else f"all dates ({choice.sum()})"
-            axes.plot(*broken(errors.wavelength, mean), style, color=colour, linewidth=1.6, label=name)
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8.5, frameon=False)
+            curve = broken(wavelength, values[choice].mean(0))
+            dates = f"{choice.sum()} date{'s' if choice.sum() > 1 else ''}"
+            (line,) = axes.plot(*curve, style, color=colour, linewidth=1.6)
+            handles[f"{words} ({dates})" if gaps.any() else f"all, {dates}"] = line
+    legend(figure, handles)
     stamp(figure, [note])
     return figure
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from stsfusion.views.composite import FALSE, GAMMA, SWIR, TRUE, Composite
-from stsfusion.views.maps import band_errors, departures, error_maps, valid_share
+from stsfusion.views.maps import band_curves, departures, error_maps, valid_share
 from stsfusion.views.palette import Picture, png
 from stsfusion.views.profiles import NDVI, index, profiles
 from stsfusion.views.quicklooks import DATES, locator, quicklooks, reference
@@ -58,8 +58,8 @@ def figures(
         *_looks(cubes, note),
         *_spectra(cubes, points, sigma, note),
         *_profiles(cubes, points, note),
-        *_errors(cubes, note),
         *_shares(cubes, note),
+        *_errors(cubes, note),
     ]
 
 
@@ -154,12 +154,16 @@ def _errors(cubes: Cubes, note: str) -> Iterator[Picture]:
         "each row has one colour scale, cut at its 98th percentile."
     )
     yield Picture("Errors", "Error maps", words, png(error_maps(errors, gaps, note=note)))
-    words = "Root mean square over pixels and dates, fused against truth."
-    yield Picture(
-        "Errors", "Error by wavelength", words, png(band_errors(errors, gaps, note=note)), wide=False
+    curves = (
+        ("RMSE by wavelength", errors.by_band, "RMSE (reflectance)", "Root mean square over pixels"),
+        ("CC by wavelength", errors.correlation, "CC (1)", "Pearson's correlation over pixels"),
     )
+    for title, values, label, what in curves:
+        figure = band_curves(errors.wavelength, values, gaps, label=label, note=note)
+        words = f"{what}, mean over dates, fused against truth."
+        yield Picture("Errors", title, words, png(figure), wide=False)
 
 
 def _shares(cubes: Cubes, note: str) -> Iterator[Picture]:
     words = "Share of values that are valid, by role and date."
-    yield Picture("Errors", "Valid data", words, png(valid_share(cubes, note=note)), wide=False)
+    yield Picture("Time profiles", "Valid data", words, png(valid_share(cubes, note=note)), wide=False)

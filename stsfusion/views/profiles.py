@@ -16,7 +16,7 @@ from stsfusion.views.composite import nearest_band
 from stsfusion.views.palette import QUIET, ROLES, Role, legend, sheet, stamp, tidy
 from stsfusion.views.sampling import Cubes, Point, at, days
 
-__all__ = ["NDRE", "NDVI", "Index", "index", "profiles"]
+__all__ = ["NDRE", "NDVI", "Index", "calendar", "index", "profiles"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def profiles(
         )
         for role, values in series[kind].items():
             handles[_name(role)] = _draw(axes, role, days(cubes[role]), values)
-    _calendar(panels[-1])
+    calendar(panels[-1])
     legend(figure, handles)
     stamp(figure, [note])
     return figure
@@ -111,7 +111,8 @@ def _draw(axes: Axes, role: Role, when: NDArray[np.datetime64], values: NDArray[
     return line
 
 
-def _calendar(axes: Axes) -> None:
+def calendar(axes: Axes) -> None:
+    """Make the x axis one of dates; a single date gets room on both sides."""
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stsfusion.views.palette import QUIET, ROLES, Role, legend, sheet, stamp, tidy
 from stsfusion.views.sampling import Cubes, Point, at, column, missed
 
-__all__ = ["WATER", "broken", "spectra"]
+__all__ = ["MANY", "WATER", "broken", "spectra"]
 
 WATER = ((1350.0, 1430.0), (1800.0, 1950.0))
 """Where water vapour leaves no light at the ground, nm: lines are not drawn there."""

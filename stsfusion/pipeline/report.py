@@ -1,0 +1,307 @@
+"""Report: one self-contained HTML page that says what was run, what came out and how good it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from stsfusion.errors import StoreError
+from stsfusion.pipeline.headline import headline
+from stsfusion.pipeline.scoreboard import ScoreRow, Table, board, costs, day, flat, number, pivot, text
+from stsfusion.quality.metrics import metrics
+from stsfusion.views.curves import score_curves
+from stsfusion.views.palette import Picture, png
+
+__all__ = ["Input", "MethodCard", "Phase", "Picture", "Report", "Stored", "render", "write_report"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that was read."""
+
+    role: str
+    """rich, sharp, dense, truth, scene …"""
+
+    name: str
+    """Sensor, file or package."""
+
+    words: str = ""
+    """Size, dates, pixel, in words."""
+
+    digest: str = ""
+    """SHA-256 or fingerprint."""
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """A method as it was run."""
+
+    name: str
+    """Its file's name."""
+
+    title: str
+    """One line."""
+
+    source: str = ""
+    """DOI of the paper, or 'stsfusion'."""
+
+    settings: str = ""
+    """Hyper-parameters, as text."""
+
+    weights: str = ""
+    """Hash of what it learned."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A step of the run and what it cost."""
+
+    name: str
+    """A word."""
+
+    seconds: float
+    """Wall clock, s."""
+
+    peak_mb: float | None = None
+    """Most memory, MiB."""
+
+    words: str = ""
+    """What was done."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where data lies and how it is opened."""
+
+    words: str
+    """What it is."""
+
+    path: str
+    """Path of a Zarr store."""
+
+    group: str = ""
+    """Group within the store; '' for its root."""
+
+    @property
+    def python(self) -> str:
+        """Three lines that open it in xarray."""
+        group = f", group={json.dumps(self.group)}" if self.group else ""
+        path = json.dumps(self.path, ensure_ascii=False)
+        return f"import xarray as xr\nseries = xr.open_zarr({path}{group})\nprint(series.reflectance)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that goes on the page. All texts are taken as they are and escaped."""
+
+    title: str
+    """Heading."""
+
+    simulated: bool
+    """Whether any of the data is simulated; said in the header and beside every table and picture."""
+
+    method: str = ""
+    """The method that the report is about."""
+
+    words: str = ""
+    """A sentence or two on what was done."""
+
+    made: str = ""
+    """When, as text."""
+
+    recipe_text: str = ""
+    """The recipe as it was run."""
+
+    inputs: Sequence[Input] = ()
+    """What was read."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Program or library -> version."""
+
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Thing -> fingerprint."""
+
+    methods: Sequence[MethodCard] = ()
+    """Every method in the tables."""
+
+    scores: Sequence[ScoreRow] = ()
+    """method, subset (all, observed, missing), metrics, fit_s, fuse_s, peak_mb."""
+
+    per_date: Sequence[ScoreRow] = ()
+    """method, time (ISO) or date, subset (observed or missing), metrics."""
+
+    without_truth: Sequence[ScoreRow] = ()
+    """method, role, time or date, metrics of the degraded answer against what was observed."""
+
+    phases: Sequence[Phase] = ()
+    """Steps in their order."""
+
+    figures: Sequence[Picture] = ()
+    """Pictures, grouped on the page by their section."""
+
+    stores: Sequence[Stored] = ()
+    """The result first."""
+
+    tiles: Mapping[str, object] = field(default_factory=dict)
+    """Facts about the tiling, such as done, failed, size, workers."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A picture as the template needs it."""
+
+    title: str
+    caption: str
+    data: str
+    width: int
+    height: int
+    wide: bool
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """A phase as the template needs it."""
+
+    name: str
+    words: str
+    seconds: str
+    memory: str
+    share: float
+
+
+def write_report(path: str | Path, facts: Report) -> Path:
+    """Write the page beside its final place, then move it there, so that no reader sees half of it.
+
+    Raises
+    ------
+    StoreError
+        When a picture is not a PNG file, or the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise StoreError(f"report '{path}'", expected="an existing folder", mend=f"Create '{path.parent}'.")
+    page = render(facts)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(page, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def render(facts: Report) -> str:
+    """The page as text."""
+    source = resources.files("stsfusion.views").joinpath("report.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    used = {key for row in (*facts.scores, *facts.per_date, *facts.without_truth) for key in row}
+    return environment.from_string(source).render(
+        facts=facts,
+        summary=headline(facts.scores, facts.method, simulated=facts.simulated),
+        sections=_sections((*facts.figures, *_curves(facts))),
+        board=board(facts.scores),
+        costs=costs(facts.scores),
+        by_date=_by_date(facts.per_date),
+        every_date=flat(facts.per_date),
+        without_truth=flat(facts.without_truth),
+        bars=_bars(facts.phases),
+        total=_duration(sum(phase.seconds for phase in facts.phases)),
+        glossary=[metric for key, metric in metrics().items() if key in used],
+    )
+
+
+def _by_date(rows: Sequence[ScoreRow]) -> list[tuple[str, Table]]:
+    tables = [(metrics()[key], pivot(rows, key)) for key in ("sam", "psnr")]
+    return [
+        (f"{_capital(metric.title)} ({metric.unit})", table) for metric, table in tables if table is not None
+    ]
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _curves(facts: Report) -> list[Picture]:
+    """SAM and PSNR over the dates, when the rows have dates."""
+    rows = [row for row in facts.per_date if "/" not in str(row.get("subset"))]
+    try:
+        dates = np.unique(np.array([day(row) for row in rows], dtype="datetime64[D]"))
+    except ValueError:
+        return []
+    return [picture for key in ("sam", "psnr") if (picture := _curve(rows, dates, key, facts.simulated))]
+
+
+def _curve(rows: Sequence[ScoreRow], dates: np.ndarray, key: str, simulated: bool) -> Picture | None:
+    metric = metrics()[key]
+    curves = {text(row, "method"): np.full(dates.size, np.nan) for row in rows}
+    gaps = np.zeros(dates.size, dtype=bool)
+    for row in rows:
+        i = int(np.searchsorted(dates, np.datetime64(day(row), "D")))
+        gaps[i] |= row.get("subset") == "missing"
+        value = number(row.get(key))
+        if value is not None:
+            curves[text(row, "method")][i] = value
+    if not any(np.isfinite(values).any() for values in curves.values()):
+        return None
+    label = f"{metric.name.upper()} ({'degrees' if metric.unit == 'degree' else metric.unit})"
+    note = "simulated scene" if simulated else ""
+    figure = score_curves(dates, curves, gaps, label=label, note=note)  # type: ignore[arg-type]
+    better = "Lower" if metric.direction == "lower" else "Higher"
+    caption = f"{_capital(metric.title)} by date and method. {better} is better."
+    return Picture(
+        "Scores by date", f"{metric.name.upper()} over the dates", caption, png(figure), wide=False
+    )
+
+
+def _sections(pictures: Sequence[Picture]) -> dict[str, list[_Image]]:
+    sections: dict[str, list[_Image]] = {}
+    for picture in pictures:
+        sections.setdefault(picture.section, []).append(_image(picture))
+    return sections
+
+
+def _image(picture: Picture) -> _Image:
+    if picture.png[:8] != b"\x89PNG\r\n\x1a\n":
+        raise StoreError(f"picture '{picture.title}'", expected="the bytes of a PNG file")
+    width, height = struct.unpack(">II", picture.png[16:24])
+    data = base64.b64encode(picture.png).decode("ascii")
+    return _Image(picture.title, picture.caption, data, width, height, picture.wide)
+
+
+def _bars(phases: Sequence[Phase]) -> list[_Bar]:
+    longest = max((phase.seconds for phase in phases), default=0.0) or 1.0
+    return [
+        _Bar(
+            phase.name,
+            phase.words,
+            _duration(phase.seconds),
+            _memory(phase.peak_mb),
+            round(100 * phase.seconds / longest, 1),
+        )
+        for phase in phases
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _memory(mebibytes: float | None) -> str:
+    if mebibytes is None:
+        return "–"
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.2f} GiB"
