@@ -14,8 +14,8 @@ __all__ += ["flat", "number", "pivot", "text"]
 ScoreRow = Mapping[str, object]
 """One row of scores as it stands in scores.json: names in text, values as numbers or None.
 
-Keys that are understood: method, subset, time (ISO) or date, role, the metrics, fit_s, fuse_s, peak_mb, valid,
-noise, and error (why there are no values).
+Keys that are understood: method, subset, time (ISO) or date, role, the metrics, fit_s, fuse_s, peak_mb,
+valid, noise, and error (why there are no values).
 """
 
 SUBSETS = {
@@ -188,7 +188,7 @@ def _lines(rows: Sequence[ScoreRow], own: Sequence[Column]) -> tuple[Line, ...]:
 
 
 def board(rows: Sequence[ScoreRow]) -> Table | None:
-    """Methods by metrics, a group for each subset of dates, best values marked within it; None without rows."""
+    """Methods by metrics, a group for each subset, the best values marked within it; None without rows."""
     own = columns(rows)
     groups = [
         Group(_subset(name), _lines(some, own))
