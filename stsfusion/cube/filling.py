@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from xarray import DataArray
 
 from stsfusion.cube.gaps import validity
@@ -40,10 +39,7 @@ def fill(
         raise StoreError(f"dataset '{name}'", expected=f"a cube of shape {spec.shape}", got=f"{cube.shape}")
     valid = validity(cube)
     for window in spec.shards():
-        values, known = (_part(labelled, window) for labelled in (cube, valid))
+        values = np.asarray(cube.variable[window.slices].values, dtype=np.float32)
+        known = np.asarray(valid.variable[window.slices].values, dtype=bool)
         store.write(name, window, values, known)
         done(window)
-
-
-def _part(labelled: DataArray, window: Window) -> NDArray[np.generic]:
-    return np.asarray(labelled.variable[window.slices].values)

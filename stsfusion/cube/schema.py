@@ -18,6 +18,7 @@ from xarray import DataArray
 
 from stsfusion.cube.faults import form_faults, label_faults, nanometres
 from stsfusion.cube.gaps import DIMS, validity, value_faults, with_gaps
+from stsfusion.cube.georeference import axes_of, grid_of
 from stsfusion.errors import CubeError
 
 __all__ = ["DIMS", "check", "validity"]
@@ -27,7 +28,8 @@ def check(cube: DataArray, name: str = "cube", role: str | None = None, *, value
     """The cube in its canonical form, or one error that tells every fault.
 
     Dims are brought into order, numbers to float32, times to nanoseconds, wavelengths to nanometres
-    when their unit is stated, band names to text; `valid` is always there afterwards. Bands keep their order.
+    when their unit is stated, band names to text; `valid` and `spatial_ref` are always there afterwards.
+    Bands keep their order.
 
     Parameters
     ----------
@@ -81,6 +83,8 @@ def _canonical(cube: DataArray) -> DataArray:
             factor = nanometres(cube[key].attrs.get("units", "nm"))
             lengths = np.asarray(cube[key].values, dtype=np.float64) * factor
             coords[key] = ("band", lengths, {"units": "nm"})
+    coords["spatial_ref"] = axes_of(grid_of(cube, pixel=1.0))["spatial_ref"]
     canonical = cube.transpose(*DIMS).assign_coords(coords)
+    canonical.attrs = {key: value for key, value in cube.attrs.items() if key != "grid_mapping"}
     canonical.encoding = dict(cube.encoding)
     return canonical
