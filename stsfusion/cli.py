@@ -188,6 +188,79 @@ def doctor() -> None:
     raise typer.Exit(1 if any(f.mend for f in found) else 0)
 
 
+@bench.command("sts")
+def bench_sts(
+    truth: Annotated[
+        Path, typer.Argument(help="NetCDF with `reflectance` (time, band, y, x), `wavelength` in nm.")
+    ],
+    methods: Annotated[
+        str, typer.Option(help="Methods, with settings as in stsnet:steps=200,kernels=1/3.")
+    ] = "bicubic,lineartime,gsa,stsnet",
+    dense: Annotated[str, typer.Option(help="The dense sensor.")] = "gf6-wfv",
+    sharp: Annotated[
+        str, typer.Option(help="The sharp sensor: zy1-02d-vnic or zy1-02d-pan.")
+    ] = "zy1-02d-vnic",
+    rich_ratio: Annotated[int, typer.Option(help="Pixel of the hyperspectral sensor, truth pixels.")] = 3,
+    dense_ratio: Annotated[int, typer.Option(help="Pixel of the dense sensor, truth pixels.")] = 2,
+    rich_dates: Annotated[
+        str | None,
+        typer.Option(help="Dates that the hyperspectral sensor saw, as 0,2,4,6; none: every second."),
+    ] = None,
+    psf: Annotated[
+        str, typer.Option(help="gaussian (full width = ratio), gaussian:WIDTH, bilinear or box.")
+    ] = "gaussian",
+    snr_db: Annotated[
+        float | None, typer.Option(help="Signal-to-noise ratio; replaces all noise and striping.")
+    ] = None,
+    shift: Annotated[
+        float, typer.Option(metavar="PX", help="Misregistration of rich and dense, truth pixels.")
+    ] = 0.0,
+    gain: Annotated[
+        float, typer.Option(metavar="PCT", help="Gain error of the dense sensor, percent.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write protocol and rows here.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of rows that are done; none: the user's cache.")
+    ] = None,
+) -> None:
+    """Spatio-temporal-spectral fusion of a simulated series; scores are against the noise-free truth.
+
+    Each method runs in a process of its own and is given the question alone. Rows are kept, so that a run
+    that was cut off goes on where it was.
+    """
+    from stsfusion.forward.simulate import Protocol
+    from stsfusion.pipeline import benchmark, benchtable, shorthand
+
+    console = Console(stderr=json_file is None and not sys.stdout.isatty())
+    with _plainly():
+        protocol = Protocol(
+            dense=dense,
+            sharp=sharp,
+            rich_ratio=rich_ratio,
+            dense_ratio=dense_ratio,
+            rich_dates=_indices(rich_dates),
+            psf=psf,
+            snr_db=snr_db,
+            shift=shift,
+            gain=gain,
+            seed=seed,
+        )
+        with benchtable.watching(console) as watch:
+            result = benchmark.bench_sts(truth, shorthand.split(methods), protocol, json_file, cache, watch)
+    Console(width=None if sys.stdout.isatty() else 160).print(benchtable.table(result))
+    raise typer.Exit(FAILED if benchmark.failures(result) else 0)
+
+
+def _indices(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no list of whole numbers such as 0,2,4,6") from None
+
+
 def _show(title: str, columns: tuple[str, ...], rows: Any) -> None:
     table = Table(
         *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"

@@ -30,6 +30,7 @@ from stsfusion.operators.blur import box_kernel, gaussian_kernel
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.linear import Linear, gap
 from stsfusion.operators.resample import upsample
+from stsfusion.sensing.check import check_sensor
 from stsfusion.window import Window
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "ContractBroken",
     "check_method",
     "check_operator",
+    "check_sensor",
     "fuse_tiled",
     "tiny_problem",
 ]

@@ -25,7 +25,7 @@ DOOR = "__init__"
 DATA_WING = {"cube", "sensing", "running", "views", "ingest", "records", "resources", "errors", "window"}
 NUMERIC_WING = {"operators", "fusion", "learning", "methods", "quality", "gpu", "errors", "window"}
 NUMERIC_MAY = {"torch", "numpy", "safetensors"}
-OWNERS = {"zarr": {"cube/store.py"}, "distributed": {"running/executor.py"}}
+OWNERS = {"zarr": {"cube/store.py", "cube/layout.py"}, "distributed": {"running/executor.py"}}
 
 
 def modules():

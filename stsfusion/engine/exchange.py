@@ -14,7 +14,7 @@ from stsfusion.fusion.problem import Observation, Problem, Role, Target
 from stsfusion.running.tiling import Tile
 from stsfusion.window import Window
 
-__all__ = ["Written", "read", "read_window", "write"]
+__all__ = ["Written", "checksum", "read", "read_window", "write"]
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,29 @@ def write(plan: Plan, tile: Tile, answer: Answer) -> Written:
     """Write the tile's own shards, date by date, so that a factored answer is never expanded whole."""
     store = CubeStore(plan.output)
     _, _, down, across = tile.interior.slices
-    counted, digests = [], []
-    for date in range(*tile.core.dates):
-        if date not in plan.written:
-            continue
+    shares = []
+    for date in _dates(plan, tile):
         k, out = date - tile.padded.dates[0], plan.written.index(date)
-        place = Window((out, out + 1), tile.core.rows, tile.core.cols)
         quality = answer.quality[k, 0, down, across].cpu().numpy()
         values = answer.date(k)[:, down, across].float().cpu().numpy()
         valid = np.isfinite(values) & (quality != int(Quality.NO_DATA))
         sigma = None if answer.sigma is None else _sigma(answer, k)[:, down, across].cpu().numpy()[None]
-        store.write("", place, np.where(valid, values, 0.0)[None], valid[None], qa=quality[None], sigma=sigma)
-        counted.append(float(valid.mean()))
-        digests.append(store.checksum("", place))
-    return Written(float(np.mean(counted)) if counted else 0.0, "-".join(digests))
+        place = Window((out, out + 1), tile.core.rows, tile.core.cols)
+        store.write("", place, values[None], valid[None], qa=quality[None], sigma=sigma)
+        shares.append(float(valid.mean()))
+    return Written(float(np.mean(shares)) if shares else 0.0, checksum(plan, tile))
+
+
+def checksum(plan: Plan, tile: Tile) -> str:
+    """sha256 of the bytes that a tile's shards hold now."""
+    outs = [plan.written.index(date) for date in _dates(plan, tile)]
+    dates = (outs[0], outs[-1] + 1) if outs else (0, 0)
+    return CubeStore(plan.output).checksum("", Window(dates, tile.core.rows, tile.core.cols))
+
+
+def _dates(plan: Plan, tile: Tile) -> list[int]:
+    """The tile's dates that are published."""
+    return [date for date in range(*tile.core.dates) if date in plan.written]
 
 
 def _sigma(answer: Answer, k: int) -> torch.Tensor:

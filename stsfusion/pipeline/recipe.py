@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from stsfusion import resources
 from stsfusion.errors import RecipeError, nearest
 from stsfusion.forward.simulate import Protocol
+from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.pipeline.settings import check_method_settings, method_schema, part_of, record_of
 from stsfusion.records import Document, Record, parse, read_yaml
 
@@ -74,17 +75,58 @@ class Roles(Record):
         return RoleSpec(sensor=given) if isinstance(given, str) else given or RoleSpec()
 
 
-class Cubes(Record):
-    """A user's own cubes: Zarr, NetCDF, a GeoTIFF or a folder of them, one a role."""
+class CubeFiles(Record):
+    """A cube in files, and what the files do not tell themselves."""
 
-    rich: str | None = None
+    path: str | tuple[str, ...]
+    """A NetCDF file, a Zarr folder, a folder of GeoTIFF files or a list of them, one a date."""
+
+    variable: str | None = None
+    """Which variable; none: 'reflectance', or the only one that can be meant."""
+
+    group: str | None = None
+    """Which group of a NetCDF or Zarr."""
+
+    times: tuple[str, ...] | None = None
+    """Dates in the files' order; none: as the files or their names tell."""
+
+    wavelength: tuple[float, ...] | None = None
+    """Centres of the bands, nm."""
+
+    fwhm: tuple[float, ...] | None = None
+    """Widths of the bands, nm."""
+
+    nodata: float | None = None
+    """Stored number that stands for a gap."""
+
+    scale: float | None = None
+    """Reflectance of one stored count."""
+
+    pixel: float | None = None
+    """Size of a pixel, m, where the files have no coordinates."""
+
+
+class Cubes(Record):
+    """A user's own cubes, one a role; a path is short for its mapping. Paths are seen from the recipe."""
+
+    rich: str | CubeFiles | None = None
     """The hyperspectral series."""
 
-    sharp: str | None = None
+    sharp: str | CubeFiles | None = None
     """The series with the finest pixels."""
 
-    dense: str | None = None
+    dense: str | CubeFiles | None = None
     """The series with every date."""
+
+    @property
+    def files(self) -> dict[Role, CubeFiles]:
+        """What was given, by role."""
+        given = {role: getattr(self, role) for role in ROLES}
+        return {
+            role: CubeFiles(path=value) if isinstance(value, str) else value
+            for role, value in given.items()
+            if value is not None
+        }
 
 
 class Simulate(Record):

@@ -1,0 +1,194 @@
+"""Evaluate: the series against the truth where there is one, and always against what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from stsfusion import methods
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.exchange import read_window
+from stsfusion.engine.plan import Plan
+from stsfusion.errors import StsfusionError
+from stsfusion.forward.compare import compare
+from stsfusion.fusion.answer import Answer
+from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.weights import settings_of
+from stsfusion.pipeline.assemble import Assembly
+from stsfusion.pipeline.intake import TRUTH
+from stsfusion.pipeline.stage import METRICS
+from stsfusion.pipeline.trial import attempt
+from stsfusion.quality.scores import Dated, score
+from stsfusion.window import Window
+
+__all__ = ["Costs", "central_window", "evaluate"]
+
+Row = dict[str, Any]
+Tell = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the published series took."""
+
+    fit_s: float
+    """Seconds of `fit`."""
+
+    fuse_s: float
+    """Seconds of `fuse`, summed over tiles."""
+
+    peak_mb: float
+    """Largest resident memory of a worker above what it had before its first tile, MiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Dates:
+    """Some dates of a cube."""
+
+    cube: Dated
+    """The whole of it."""
+
+    keep: tuple[int, ...]
+    """Indices of the dates."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(time, band, y, x)."""
+        return len(self.keep), *self.cube.shape[1:]
+
+    def date(self, i: int) -> torch.Tensor:
+        """(band, y, x) of one of the kept dates."""
+        return self.cube.date(self.keep[i])
+
+
+def central_window(plan: Plan, size: int) -> Window:
+    """The middle of the target, at most `size` pixels on a side, edges on multiples of every ratio."""
+    time, _, rows, cols = plan.target.shape
+    multiple = plan.geometry.multiple
+    return Window((0, time), _middle(rows, size, multiple), _middle(cols, size, multiple))
+
+
+def _middle(length: int, size: int, multiple: int) -> tuple[int, int]:
+    if length <= size:
+        return 0, length
+    side = size // multiple * multiple
+    start = (length - side) // 2 // multiple * multiple
+    return start, start + side
+
+
+def evaluate(
+    plan: Plan,
+    assembly: Assembly,
+    fused: CubeStore,
+    rivals: Sequence[str | Mapping[str, Any]],
+    *,
+    size: int,
+    costs: Costs,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Rows of scores as plain JSON: averages, by date, and without truth.
+
+    Parameters
+    ----------
+    plan
+        What was run; methods are compared on its central window of at most `size` pixels.
+    fused
+        The published series.
+    rivals
+        Methods that are run on the same input, each in a process of its own.
+    costs
+        Of the published series.
+    tell
+        Told of the share that is done, and of what.
+    """
+    window = central_window(plan, size)
+    question = read_window(plan, window)
+    truth = _truth(plan, window)
+    result: dict[str, Any] = {
+        "window": {"rows": window.rows, "cols": window.cols},
+        "rows": [],
+        "per_date": [],
+    }
+    ours = _published(fused, plan, window)
+    name = plan.method.card.name
+    result["without_truth"] = _consistency(name, ours, question, plan, assembly)
+    if truth is None:
+        return result
+    _add(result, plan, assembly, name, ours, truth, vars(costs))
+    for done, settings in enumerate(rivals):
+        rival = methods.create(settings)
+        told = rival.card.name
+        tell(done / len(rivals), f"running '{told}' for comparison")
+        try:
+            trial = attempt(question, settings_of(rival))
+        except StsfusionError as error:
+            result["rows"].append({"method": told, "subset": "all", "error": str(error)})
+            continue
+        cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
+        _add(result, plan, assembly, told, trial.answer, truth, cost)
+    return result
+
+
+def _truth(plan: Plan, window: Window) -> torch.Tensor | None:
+    """The simulated truth of a window, as it was before it was rounded for the store."""
+    store = CubeStore(plan.inputs)
+    if TRUTH not in store.names():
+        return None
+    return torch.from_numpy(store.read(TRUTH, window)[0])
+
+
+def _published(store: CubeStore, plan: Plan, window: Window) -> Answer:
+    """The published dates as an answer; dates that were not published are zero, and are not looked at."""
+    time, band, _, _ = plan.target.shape
+    values = np.zeros((time, band, *window.shape[1:]), np.float32)
+    quality = np.zeros((time, 1, *window.shape[1:]), np.uint8)
+    for out, date in enumerate(plan.written):
+        place = Window((out, out + 1), window.rows, window.cols)
+        values[date] = store.read("", place)[0][0]
+        quality[date, 0] = store.read_qa("", place)[0]
+    return Answer(torch.from_numpy(values), torch.from_numpy(quality))
+
+
+def _consistency(name: str, answer: Answer, question: Problem, plan: Plan, assembly: Assembly) -> list[Row]:
+    """The series degraded to each sensor and held against what it saw: needs no truth."""
+    rows = []
+    for found in compare(answer, question.observations):
+        if found.date in plan.written:
+            row = {
+                "method": name,
+                "role": found.role,
+                "date": _iso(assembly, found.date),
+                "valid": found.valid,
+            }
+            rows.append({**row, "noise": found.noise, **found.values})
+    return rows
+
+
+def _add(
+    result: dict[str, Any],
+    plan: Plan,
+    assembly: Assembly,
+    name: str,
+    answer: Dated,
+    truth: torch.Tensor,
+    cost: Mapping[str, float],
+) -> None:
+    """Score one method on the published dates, and put its rows beside the others."""
+    kept = plan.written
+    rich = next(source for source in plan.sources if source.role == "rich")
+    observed = [i for i, date in enumerate(kept) if date in rich.dates]
+    scores = score(_Dates(answer, kept), truth[list(kept)], rich.ratio, observed, names=METRICS)
+    rounded = {key: round(value, 3) for key, value in cost.items()}
+    result["rows"] += [{"method": name, **row, **rounded} for row in scores.to_rows()]
+    for row in scores.to_dates():
+        result["per_date"].append(
+            {"method": name, **row, "date": _iso(assembly, kept[int(row["date"] or 0)])}
+        )
+
+
+def _iso(assembly: Assembly, date: int) -> str:
+    return str(assembly.times[date])[:10]

@@ -1,0 +1,219 @@
+"""Fusing: from a store of cubes and a recipe to a published series; killed, it goes on where it was."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from xarray import DataArray
+
+from stsfusion import methods
+from stsfusion.cube.spec import CubeSpec, milliseconds
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.exchange import checksum
+from stsfusion.engine.plan import Need, Plan, make_plan, refuse_if_too_large
+from stsfusion.engine.planfile import save_plan
+from stsfusion.engine.samples import Samples, sample_windows
+from stsfusion.errors import PlanError
+from stsfusion.fusion.method import FusionMethod, Tick
+from stsfusion.fusion.problem import ROLES, Role
+from stsfusion.fusion.weights import load_state, save_state
+from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.recipe import Fuse, Recipe
+from stsfusion.pipeline.worker import fuse_tile
+from stsfusion.running.executor import Address, Executor, Inline, Local
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.outcome import Failure, Outcome, Success
+
+__all__ = ["Draft", "Fused", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "publish"]
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What is going to be done, checked against memory and disk."""
+
+    assembly: Assembly
+    """What is asked, and of whom."""
+
+    plan: Plan
+    """The tiles; the method has not learned anything yet."""
+
+    need: Need
+    """Memory, disk and bytes read."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """How the tiles went."""
+
+    outcome: Outcome[str]
+    """Of this run."""
+
+    skipped: int
+    """Tiles that were finished before."""
+
+
+def cubes_of(folder: Folder) -> dict[Role, DataArray]:
+    """The input cubes of a folder, lazy, each with the noise that it states."""
+    store = CubeStore(folder.cubes)
+    return {
+        role: store.cube(role).assign_attrs(noise=store.spec(role).attributes.get("noise"))
+        for role in ROLES
+        if role in store.names()
+    }
+
+
+def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near: Path, output: Path) -> Draft:
+    """Plan the work on these cubes, without reading a pixel.
+
+    Raises
+    ------
+    PlanError, CubeError, SensorError, RecipeError
+        When it cannot be done as asked.
+    """
+    assembly = assemble(cubes, recipe.roles, near)
+    settings = recipe.fuse
+    shard = settings.shard_size
+    plan = make_plan(
+        inputs=folder.cubes,
+        output=output,
+        sources=assembly.sources,
+        target=assembly.target,
+        method=methods.create(settings.method),
+        tile=settings.tile,
+        shard=shard,
+        written=chosen_dates(assembly, settings.dates),
+        device=_device(settings.device),
+    )
+    workers = settings.workers if settings.executor == "local" else 1
+    need = refuse_if_too_large(plan, budget=settings.budget_bytes(), workers=workers, shard=shard)
+    return Draft(assembly, plan, need)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return str(torch.empty(0, device=name).device)
+    except (RuntimeError, AssertionError) as error:
+        raise PlanError(
+            f"device '{name}'",
+            expected="a torch device of this machine",
+            got=str(error).splitlines()[0],
+            mend="Use 'auto' or 'cpu'.",
+        ) from error
+
+
+def fit(plan: Plan, recipe: Recipe, weights: Path, tick: Tick) -> FusionMethod:
+    """The method after it has learned from sampled tiles; learned before, it is read from its file."""
+    if weights.exists():
+        return load_state(plan.method, weights)
+    chosen = recipe.fit
+    windows = sample_windows(plan, count=chosen.tiles, size=chosen.size, seed=chosen.seed)
+    fitted = plan.method.fit(Samples(plan, windows), tick)
+    save_state(fitted, weights)
+    return load_state(plan.method, weights)
+
+
+def fuse_tiles(
+    plan: Plan,
+    spec: CubeSpec,
+    folder: Folder,
+    settings: Fuse,
+    fingerprint: str,
+    ledger: Ledger,
+    told: Callable[[str, Success[dict[str, Any]] | Failure], None],
+) -> Fused:
+    """Fuse every tile that is not done, through the recipe's executor.
+
+    Parameters
+    ----------
+    plan
+        With the fitted method.
+    spec
+        The output's frame.
+    fingerprint
+        Of all that the series depends on.
+    ledger
+        Where the ends of tiles are kept.
+    told
+        Called after each tile.
+    """
+    CubeStore(plan.output).create("", spec, owner=folder.owner)
+    save_plan(plan, folder.plan)
+    tiles = {tile.key: tile for tile in plan.tiles}
+    keys = list(tiles)
+    ledger.plan(keys)
+    done = ledger.still_done(lambda key: checksum(plan, tiles[key]))
+    left = [key for key in keys if key not in done]
+
+    def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
+        ledger.record(key, end)
+        told(key, end)
+
+    work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
+    outcome = executor_of(settings).run(work, left, ended)
+    return Fused(outcome, len(keys) - len(left))
+
+
+def executor_of(settings: Fuse) -> Executor:
+    """Where tiles run."""
+    if settings.executor == "inline":
+        return Inline()
+    if settings.executor == "local":
+        memory = settings.budget_bytes()
+        return Local(settings.workers, memory or "auto", settings.wall)
+    if settings.address is None:
+        raise PlanError(
+            "executor 'address'",
+            expected="the scheduler's address",
+            got="none",
+            mend="Say it with 'address:', such as tcp://10.0.0.5:8786.",
+        )
+    return Address(settings.address, settings.wall)
+
+
+def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:
+    """The frame of the published series."""
+    times = milliseconds(assembly.times)[list(plan.written)]
+    fwhm = tuple(assembly.fwhm.tolist()) if not any(assembly.fwhm != assembly.fwhm) else None
+    return CubeSpec(
+        assembly.grid,
+        tuple(times.tolist()),
+        assembly.names,
+        tuple(plan.target.wavelengths.tolist()),
+        fwhm,
+        shard=shard,
+        inner=_inner(shard),
+        sigma=sigma,
+        attributes=attributes,
+    )
+
+
+def _inner(shard: int) -> int:
+    """The side of an inner chunk: 96 where that divides the shard, else its largest divisor below."""
+    return next(side for side in range(min(96, shard), 0, -1) if shard % side == 0)
+
+
+def publish(made: Path, place: Path) -> None:
+    """Let a finished series take its place: readers see the old one, then the whole new one."""
+    CubeStore(made).publish()
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    made.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def missing_dates(assembly: Assembly) -> tuple[Sequence[int], Sequence[int]]:
+    """Indices of the dates that the rich sensor saw, and of those it missed."""
+    rich = next(source for source in assembly.sources if source.role == "rich")
+    seen = set(rich.dates)
+    return sorted(seen), [i for i in range(len(assembly.times)) if i not in seen]

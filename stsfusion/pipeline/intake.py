@@ -1,0 +1,209 @@
+"""Intake: whatever a recipe starts from becomes one store of cubes, a dataset a role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from xarray import DataArray
+
+from stsfusion.cube.files import open_cube
+from stsfusion.cube.georeference import grid_of
+from stsfusion.cube.grid import Grid
+from stsfusion.cube.schema import check
+from stsfusion.cube.spec import CubeSpec, milliseconds
+from stsfusion.cube.store import CubeStore
+from stsfusion.forward.optics import seen_bands
+from stsfusion.forward.sample import open_scene
+from stsfusion.forward.seasons import make_season
+from stsfusion.forward.simulate import Protocol, simulate
+from stsfusion.fusion.problem import Problem, Role
+from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
+from stsfusion.sensing.sensor import Sensor
+
+__all__ = ["TRUTH", "Intake", "open_own", "take_in"]
+
+TRUTH = "truth"
+"""Name of the dataset that holds a simulated scene's truth."""
+
+Tell = Callable[[float, str], None]
+"""Told of the share that is done, and of what."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came in."""
+
+    words: str
+    """What it is, in a sentence."""
+
+    simulated: bool
+    """Whether the cubes are simulated; then there is a truth."""
+
+    inputs: Mapping[str, str]
+    """Where each role came from."""
+
+    facts: Mapping[str, Any]
+    """What else there is to tell: events of a simulated season, how hard it is."""
+
+
+def take_in(recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell) -> Intake:
+    """Fill the store and publish it.
+
+    Parameters
+    ----------
+    near
+        The recipe's folder: its paths are seen from there, then from the working folder.
+    """
+    if recipe.simulate is not None:
+        return _simulated(recipe.simulate, store, owner, near, tell)
+    return _own(recipe, store, owner, near, tell)
+
+
+# ---------------------------------------------------------------- a user's own cubes
+
+
+def open_own(recipe: Recipe, near: Path) -> dict[Role, DataArray]:
+    """The user's cubes, cut to the area; labels are checked, values are not read.
+
+    Parameters
+    ----------
+    near
+        The recipe's folder: its paths are seen from there, then from the working folder.
+    """
+    assert recipe.cubes is not None
+    opened: dict[Role, DataArray] = {
+        role: open_cube(_placed(files, near), role, role) for role, files in recipe.cubes.files.items()
+    }
+    return _cut(opened, recipe.area)
+
+
+def _own(recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell) -> Intake:
+    assert recipe.cubes is not None
+    cubes = open_own(recipe, near)
+    paths = {role: str(files.path) for role, files in recipe.cubes.files.items()}
+    fine = min((grid_of(cube) for cube in cubes.values()), key=lambda grid: grid.pixel)
+    for done, (role, cube) in enumerate(cubes.items()):
+        told = partial(_told, tell, done, len(cubes), role)
+        ratio = grid_of(cube).ratio_to(fine)
+        spec = CubeSpec.like(cube, ratio=ratio, attributes={"source": paths[role], "role": role})
+        _copy(store, role, spec, owner, cube, told)
+    store.publish()
+    return Intake("The user's own cubes.", False, dict(paths), {})
+
+
+def _told(tell: Tell, done: int, count: int, role: str, part: float) -> None:
+    tell((done + part) / count, f"reading '{role}'")
+
+
+def _placed(files: CubeFiles, near: Path) -> dict[str, Any]:
+    """What `open_cube` is told, with paths seen from the recipe's folder first."""
+    said = {key: value for key, value in files.model_dump().items() if value is not None}
+    return {
+        **said,
+        "path": [_seen(text, near) for text in files.path]
+        if isinstance(files.path, tuple)
+        else _seen(files.path, near),
+    }
+
+
+def _seen(text: str, near: Path) -> Path:
+    return near / text if (near / text).exists() else Path(text)
+
+
+def _cut(cubes: Mapping[Role, DataArray], area: Area | None) -> dict[Role, DataArray]:
+    """The part of each cube that covers the area, edges on whole pixels of the coarsest."""
+    if area is None:
+        return dict(cubes)
+    coarse = max((grid_of(cube) for cube in cubes.values()), key=lambda grid: grid.pixel)
+    bounds = coarse.crop(coarse.window_of(area.bounds)).bounds
+    cut: dict[Role, DataArray] = {}
+    for role, cube in cubes.items():
+        window = grid_of(cube).window_of(bounds)
+        cut[role] = cube.isel(y=slice(*window.rows), x=slice(*window.cols))
+    return cut
+
+
+def _copy(
+    store: CubeStore, role: str, spec: CubeSpec, owner: str, cube: DataArray, tell: Callable[[float], None]
+) -> None:
+    """Write a lazy cube shard by shard, so that it is never held whole; values are checked on the way."""
+    store.create(role, spec, owner=owner, replace=True)
+    windows = spec.shards()
+    for done, window in enumerate(windows):
+        dates, bands, rows, cols = window.slices
+        part = cube.isel(time=dates, band=bands, y=rows, x=cols).load()
+        checked = check(part, role, role)
+        store.write(role, window, np.nan_to_num(checked.values), np.asarray(checked["valid"].values))
+        tell((done + 1) / len(windows))
+
+
+# ---------------------------------------------------------------- a simulated series
+
+
+def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tell: Tell) -> Intake:
+    tell(0.0, f"opening the scene '{settings.scene}'")
+    path = near / settings.scene
+    scene = open_scene(path if path.is_file() else settings.scene)
+    protocol = Protocol(**settings.protocol.model_dump())
+    tell(0.1, "making seven dates of it")
+    season = make_season(scene.reflectance, scene.wavelengths, seed=settings.seed)
+    truth, grid = _whole(season.values, scene.pixel, protocol)
+    days = (season.dates - season.dates[0]) / np.timedelta64(1, "D")
+    tell(0.6, "simulating what three sensors saw")
+    problem = simulate(
+        torch.from_numpy(truth), torch.from_numpy(season.wavelengths), torch.from_numpy(days), protocol
+    )
+    tell(0.8, "writing the cubes")
+    for name, spec, values, valid in _datasets(problem, season.dates, grid, protocol, scene.title):
+        store.create(name, spec, owner=owner, replace=True)
+        for window in spec.shards():
+            store.write(name, window, values[window.slices], valid[window.slices])
+    store.publish()
+    words = f"Simulated: seven dates made from one real scene, {scene.title}; {season.description}"
+    facts = {"events": list(season.events), "quantity": scene.quantity, "protocol": protocol.settings()}
+    return Intake(words, True, dict.fromkeys(problem.observations, settings.scene), facts)
+
+
+def _whole(values: np.ndarray, pixel: float | None, protocol: Protocol) -> tuple[np.ndarray, Grid]:
+    """The truth cut at its last rows and columns to a multiple of the ratios, and its local grid."""
+    multiple = np.lcm(protocol.rich_ratio, protocol.dense_ratio)
+    rows, cols = (size // multiple * multiple for size in values.shape[2:])
+    return np.ascontiguousarray(values[:, :, :rows, :cols]), Grid.local((int(rows), int(cols)), pixel or 10.0)
+
+
+def _datasets(
+    problem: Problem, dates: np.ndarray, grid: Grid, protocol: Protocol, title: str
+) -> Iterator[tuple[str, CubeSpec, np.ndarray, np.ndarray]]:
+    """Name, frame, values and mask of the truth and of each role."""
+    assert problem.truth is not None
+    names = tuple(f"b{i + 1:03d}" for i in range(problem.target.shape[1]))
+    nm = tuple(problem.target.wavelengths.tolist())
+    times = milliseconds(dates)
+    said = {"simulated": True, "title": f"simulated from {title}"}
+    truth = CubeSpec(grid, tuple(times.tolist()), names, nm, attributes={**said, "role": TRUTH})
+    yield TRUTH, truth, problem.truth.numpy(), np.ones(problem.truth.shape, bool)
+    for role, seen in problem.observations.items():
+        sensor = protocol.sensor(role)
+        own = (names, nm, None) if sensor is None else _bands_of(sensor, problem.target.wavelengths)
+        noise = [] if seen.noise is None else [round(level, 7) for level in seen.noise.tolist()]
+        spec = CubeSpec(
+            grid.coarsen(seen.ratio),
+            tuple(times[seen.dates].tolist()),
+            *own,
+            attributes={**said, "role": role, "noise": noise},
+        ).coarsened(seen.ratio)
+        yield role, spec, seen.data.numpy(), np.broadcast_to(seen.valid.numpy(), seen.data.shape)
+
+
+def _bands_of(
+    sensor: Sensor, wavelengths: torch.Tensor
+) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
+    """Names, centres and widths (nm) of the bands that the wavelengths cover."""
+    bands = sensor.pick(seen_bands(sensor, wavelengths))
+    return tuple(b.name for b in bands), tuple(b.wavelength for b in bands), tuple(b.fwhm for b in bands)

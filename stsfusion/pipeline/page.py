@@ -1,0 +1,113 @@
+"""Page: gathers what a run left behind into its report and quick looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xarray import DataArray
+
+from stsfusion import methods
+from stsfusion.cube.store import CubeStore
+from stsfusion.fusion.problem import ROLES
+from stsfusion.fusion.weights import settings_of
+from stsfusion.pipeline.doctor import versions
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.intake import TRUTH, Intake
+from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.report import Input, MethodCard, Phase, Picture, Report, Stored, write_report
+from stsfusion.views.plots import figures
+
+__all__ = ["make_page"]
+
+_SHOWN = 512
+"""Pixels along one side above which pictures show the middle of the scene only."""
+
+
+def make_page(
+    folder: Folder,
+    recipe: Recipe,
+    *,
+    title: str,
+    recipe_text: str,
+    intake: Intake,
+    scores: Mapping[str, Any],
+    phases: Sequence[Phase],
+    hashes: Mapping[str, str],
+    tiles: Mapping[str, object],
+    made: str,
+) -> Path:
+    """Write report.html and its pictures as PNG files beside it."""
+    inputs, fused = CubeStore(folder.cubes), CubeStore(folder.fused)
+    pictures = figures(**_cubes(inputs, fused), simulated=intake.simulated)
+    for path in folder.root.glob("quicklook-*.png"):
+        path.unlink()
+    for picture in pictures:
+        (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
+    named = [methods.create(settings) for settings in (recipe.fuse.method, *recipe.evaluate.compare)]
+    cards = [
+        MethodCard(
+            m.card.name,
+            m.card.title,
+            m.card.source,
+            json.dumps({k: v for k, v in settings_of(m).items() if k != "name"}),
+            hashes.get("weights", "") if i == 0 else "",
+        )
+        for i, m in enumerate(named)
+    ]
+    facts = Report(
+        title=title,
+        simulated=intake.simulated,
+        method=cards[0].name,
+        words=intake.words,
+        made=made,
+        recipe_text=recipe_text,
+        inputs=[_input(inputs, name, intake) for name in inputs.names()],
+        versions=versions(),
+        hashes=hashes,
+        methods=cards,
+        scores=scores["rows"],
+        per_date=scores["per_date"],
+        without_truth=scores["without_truth"],
+        phases=phases,
+        figures=pictures,
+        stores=[
+            Stored("The fused series", str(folder.fused)),
+            *(Stored(f"The input '{name}'", str(folder.cubes), name) for name in inputs.names()),
+        ],
+        tiles=tiles,
+    )
+    return write_report(folder.report, facts)
+
+
+def _cubes(inputs: CubeStore, fused: CubeStore) -> dict[str, DataArray]:
+    """Every cube by its role, cut to the same middle when the scene is large."""
+    found = {name: inputs.cube(name) for name in (TRUTH, *ROLES) if name in inputs.names()}
+    found["fused"] = fused.cube("")
+    whole = found["fused"]
+    y, x = (whole[axis].values for axis in ("y", "x"))
+    if max(len(y), len(x)) <= _SHOWN:
+        return found
+    pixel = abs(float(y[1] - y[0]))
+    half = _SHOWN / 2 * pixel
+    middle = float(y[len(y) // 2]), float(x[len(x) // 2])
+    return {
+        name: cube.isel(
+            y=abs(cube["y"].values - middle[0]) <= half, x=abs(cube["x"].values - middle[1]) <= half
+        )
+        for name, cube in found.items()
+    }
+
+
+def _input(store: CubeStore, name: str, intake: Intake) -> Input:
+    spec = store.spec(name)
+    time, band, rows, cols = spec.shape
+    words = f"{time} dates × {band} bands × {rows} × {cols} pixels of {spec.grid.pixel:g} m"
+    return Input(name, intake.inputs.get(name, intake.inputs.get("rich", "")), words)
+
+
+def _slug(picture: Picture) -> str:
+    words = f"{picture.section} {picture.title}".lower()
+    return "-".join("".join(c if c.isalnum() else " " for c in words).split())[:60]

@@ -1,0 +1,445 @@
+"""Steps: from a recipe to a report. Each step has a fingerprint; what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import stsfusion
+from stsfusion import methods
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.plan import Plan
+from stsfusion.errors import StsfusionError
+from stsfusion.fusion import weights as at_rest
+from stsfusion.fusion.weights import settings_of
+from stsfusion.pipeline import fusing
+from stsfusion.pipeline.doctor import versions
+from stsfusion.pipeline.evaluate import Costs, evaluate
+from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.fusing import Draft
+from stsfusion.pipeline.intake import Intake, open_own, take_in
+from stsfusion.pipeline.page import make_page
+from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.report import Phase
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.lock import Lock
+from stsfusion.running.outcome import Failure, Success
+from stsfusion.running.progress import Bar, progress
+
+__all__ = ["DONE", "FAILED", "LATER", "End", "run_recipe", "status_of"]
+
+DONE, FAILED, LATER = 0, 3, 75
+"""Exit codes: done or nothing to do, some tiles failed, try again later."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended."""
+
+    code: int
+    """For the shell: DONE, FAILED or LATER."""
+
+    words: str
+    """For people."""
+
+
+@dataclass
+class _Run:
+    """One run of one recipe, and what its steps have found so far."""
+
+    recipe: Recipe
+    file: Path
+    folder: Folder
+    said: Sequence[str]
+    quiet: bool
+    console: Console
+    worked: list[str] = field(default_factory=list)
+
+    @property
+    def near(self) -> Path:
+        """The recipe's folder."""
+        return self.file.parent
+
+    @contextmanager
+    def step(self, words: str, total: float = 1.0) -> Iterator[Bar]:
+        """A piece of work with its bar."""
+        self.worked.append(words)
+        with progress(words, total, quiet=self.quiet) as bar:
+            yield bar
+
+
+def run_recipe(
+    recipe: Recipe, file: Path, *, dry_run: bool = False, quiet: bool = False, said: Sequence[str] = ()
+) -> End:
+    """Run every step that is not done.
+
+    Parameters
+    ----------
+    recipe, file
+        What to do, and the file it was read from.
+    dry_run
+        Plan and say; leave nothing behind.
+    quiet
+        No progress bars.
+    said
+        The overrides that were given, for the report.
+
+    Raises
+    ------
+    StsfusionError
+        When the recipe cannot be carried out; a folder that this run began is taken away again.
+    """
+    run = _Run(recipe, file, _folder(recipe, file), said, quiet, Console(stderr=True, quiet=quiet))
+    if dry_run:
+        return _dry(run)
+    fresh = not run.folder.root.exists()
+    if recipe.cubes is not None:
+        _plan_early(run)
+    run.folder.claim()
+    try:
+        with Lock(run.folder.work / "lock"):
+            return _carry_out(run)
+    except StsfusionError:
+        if fresh and not run.folder.marks():
+            shutil.rmtree(run.folder.root, ignore_errors=True)
+        raise
+
+
+def _folder(recipe: Recipe, file: Path) -> Folder:
+    return Folder(Path(recipe.output or f"{file.stem}-out"), file.stem)
+
+
+# ---------------------------------------------------------------- the steps
+
+
+def _carry_out(run: _Run) -> End:
+    folder, start = run.folder, time.perf_counter()
+    marks = _Prints(run)
+    intake = _cubes(run, marks)
+    made = folder.staging(marks.fuse)
+    if not folder.is_done("fuse", marks.fuse, [folder.fused]):
+        end = _fuse(run, marks, made, intake)
+        if end is not None:
+            return end
+    _evaluate(run, marks)
+    _report(run, marks, intake)
+    if not run.worked:
+        return _tell(run, End(DONE, f"Nothing to do: {folder.root} is what the recipe asks for."))
+    return _tell(run, End(DONE, f"Done in {_duration(time.perf_counter() - start)}."))
+
+
+class _Prints:
+    """The fingerprint of every step: of its settings, of the code, and of what came before."""
+
+    def __init__(self, run: _Run) -> None:
+        recipe = run.recipe
+        method = methods.create(recipe.fuse.method)
+        self.cubes = fingerprint("cubes", _said(recipe, "cubes", "simulate", "area"), _files(run))
+        code = fingerprint_of_code(method)
+        self.fit = fingerprint("fit", self.cubes, _said(recipe, "fit", "roles"), settings_of(method), code)
+        work = {"tile": recipe.fuse.tile, "shard": recipe.fuse.shard_size, "dates": recipe.fuse.dates}
+        self.fuse = fingerprint("fuse", self.fit, json.dumps(work), stsfusion.__version__)
+        self.evaluate = fingerprint("evaluate", self.fuse, _said(recipe, "evaluate"))
+        self.report = fingerprint("report", self.evaluate, _said(recipe, "report"))
+
+
+def _said(recipe: Recipe, *sections: str) -> str:
+    return recipe.digest(*sections)
+
+
+def _files(run: _Run) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file that the recipe's input names, so that a changed one is noticed."""
+    cubes, simulate = run.recipe.cubes, run.recipe.simulate
+    texts = [
+        t for t in (cubes.model_dump().values() if cubes else [simulate.scene if simulate else None]) if t
+    ]
+    found = []
+    for text in texts:
+        path = run.near / text if (run.near / text).exists() else Path(text)
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
+    return found
+
+
+def _cubes(run: _Run, marks: _Prints) -> Intake:
+    folder = run.folder
+    if not folder.is_done("cubes", marks.cubes, [folder.cubes]):
+        begun = time.perf_counter()
+        shutil.rmtree(folder.cubes, ignore_errors=True)
+        words = "Simulating the scene" if run.recipe.simulate else "Reading the cubes"
+        with run.step(words) as bar:
+            intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
+        folder.mark("cubes", marks.cubes, seconds=_since(begun), intake=asdict(intake))
+    return Intake(**folder.marks()["cubes"]["intake"])
+
+
+def _fuse(run: _Run, marks: _Prints, made: Path, intake: Intake) -> End | None:
+    """Fit, plan, fuse and publish; an end when the run cannot go on from here."""
+    folder, recipe = run.folder, run.recipe
+    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, made)
+    _sweep(folder, made)
+    begun = time.perf_counter()
+    weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
+    with run.step(f"Learning ({draft.plan.method.card.name})") as bar:
+        method = fusing.fit(draft.plan, recipe, weights, bar.at)
+    if not folder.is_done("fit", marks.fit, [weights]):
+        folder.mark("fit", marks.fit, seconds=_since(begun), weights=at_rest.fingerprint(method))
+    plan = draft.plan.with_method(method)
+    spec = fusing.frame(
+        draft.assembly, plan, recipe.fuse.shard_size, _provenance(run, marks, intake), _has_sigma(plan)
+    )
+    begun = time.perf_counter()
+    with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
+
+        def told(key: str, end: Success[dict[str, Any]] | Failure) -> None:
+            bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
+
+        fused = fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, bar, told)
+        records = ledger.records()
+        failed = ledger.failures()
+    if fused.outcome.interrupted:
+        left = len(fused.outcome.left)
+        return _tell(
+            run, End(LATER, f"Stopped with {left} of {len(plan.tiles)} tiles left; the same command goes on.")
+        )
+    if failed:
+        return _tell(run, End(FAILED, _failures(failed, len(plan.tiles))))
+    with run.step("Publishing"):
+        fusing.publish(made, folder.fused)
+    folder.mark(
+        "fuse", marks.fuse, seconds=_since(begun), tiles=_tile_facts(plan, records), need=asdict(draft.need)
+    )
+    return None
+
+
+def _sweep(folder: Folder, made: Path) -> None:
+    """Take away what earlier settings left half done."""
+    for path in folder.root.glob(".fused-*.zarr"):
+        if path != made:
+            shutil.rmtree(path)
+
+
+def _has_sigma(plan: Plan) -> bool:
+    return plan.method.card.sigma
+
+
+def _provenance(run: _Run, marks: _Prints, intake: Intake) -> dict[str, Any]:
+    """What the published series says of itself; nothing that changes from run to run."""
+    weights = run.folder.marks()["fit"]["weights"]
+    return {
+        "title": run.recipe.report.title or run.file.stem,
+        "simulated": intake.simulated,
+        "source": intake.words,
+        "recipe": run.file.name,
+        "recipe_sha256": run.recipe.digest(*type(run.recipe).model_fields),
+        "inputs_sha256": marks.cubes,
+        "method": settings_of(methods.create(run.recipe.fuse.method)),
+        "weights_sha256": weights,
+        "versions": versions(),
+    }
+
+
+def _tile_facts(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums over tiles, for the report."""
+    core = plan.tiles[0].core.shape
+    return {
+        "tiles": len(records),
+        "size": f"{core[1]} × {core[2]} pixels",
+        "halo": plan.method.halo(plan.geometry),
+        "workers": len({record["worker"] for record in records}),
+        "read_s": round(sum(record["read_s"] for record in records), 3),
+        "fuse_s": round(sum(record["fuse_s"] for record in records), 3),
+        "write_s": round(sum(record["write_s"] for record in records), 3),
+        "peak_mb": round(max((record["peak_bytes"] for record in records), default=0) / 2**20, 1),
+        "grown_mb": round(max((record["grown_bytes"] for record in records), default=0) / 2**20, 1),
+        "valid": round(sum(record["valid"] for record in records) / max(len(records), 1), 4),
+    }
+
+
+def _failures(failed: Mapping[str, str], count: int) -> str:
+    (key, why), *_ = failed.items()
+    return (
+        f"{len(failed)} of {count} tiles failed; nothing was published. The first, {key}: {why}\n"
+        "Mend the cause and run the same command: finished tiles are kept."
+    )
+
+
+def _evaluate(run: _Run, marks: _Prints) -> None:
+    folder, recipe = run.folder, run.recipe
+    if folder.is_done("evaluate", marks.evaluate, [folder.scores]):
+        return
+    begun = time.perf_counter()
+    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
+    done = folder.marks()
+    tiles = done["fuse"]["tiles"]
+    costs = Costs(done["fit"]["seconds"], tiles["fuse_s"], tiles["grown_mb"])
+    with run.step("Scoring") as bar:
+        scores = evaluate(
+            draft.plan,
+            draft.assembly,
+            CubeStore(folder.fused),
+            recipe.evaluate.compare,
+            size=recipe.evaluate.size,
+            costs=costs,
+            tell=bar.at,
+        )
+    facts = done["cubes"]["intake"]["facts"]
+    folder.scores.write_text(json.dumps({"protocol": facts.get("protocol"), **scores}, indent=1))
+    folder.mark("evaluate", marks.evaluate, seconds=_since(begun))
+
+
+def _report(run: _Run, marks: _Prints, intake: Intake) -> None:
+    folder = run.folder
+    if folder.is_done("report", marks.report, [folder.report]):
+        return
+    begun = time.perf_counter()
+    done = folder.marks()
+    with run.step("Writing the report"):
+        make_page(
+            folder,
+            run.recipe,
+            title=run.recipe.report.title or run.file.stem,
+            recipe_text=_recipe_text(run),
+            intake=intake,
+            scores=json.loads(folder.scores.read_text()),
+            phases=_phases(done),
+            hashes={
+                "recipe": run.recipe.digest(*type(run.recipe).model_fields),
+                "inputs": marks.cubes,
+                "weights": done["fit"]["weights"],
+            },
+            tiles=done["fuse"]["tiles"],
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {socket.gethostname()}",
+        )
+    folder.mark("report", marks.report, seconds=_since(begun))
+
+
+def _recipe_text(run: _Run) -> str:
+    said = "".join(f"\n# --set {text}" for text in run.said)
+    return run.file.read_text(encoding="utf-8").rstrip() + said
+
+
+def _phases(done: Mapping[str, Any]) -> list[Phase]:
+    """Seconds and memory of each step, for the report."""
+    tiles = done["fuse"]["tiles"]
+    summed = (
+        f"reading {tiles['read_s']:.1f} s, fusing {tiles['fuse_s']:.1f} s, writing {tiles['write_s']:.1f} s"
+    )
+    words = {
+        "cubes": "input cubes",
+        "fit": "learning what is global",
+        "fuse": f"{tiles['tiles']} tiles on {tiles['workers']} worker(s); summed over tiles: {summed}",
+        "evaluate": "scores, and the methods compared with",
+    }
+    return [
+        Phase(name, done[name]["seconds"], tiles["peak_mb"] if name == "fuse" else None, said)
+        for name, said in words.items()
+        if name in done
+    ]
+
+
+# ---------------------------------------------------------------- planning without doing
+
+
+def _plan_early(run: _Run) -> Draft:
+    """Plan on the user's own cubes where they are, so that a refusal comes before a byte is copied."""
+    cubes = open_own(run.recipe, run.near)
+    return fusing.draft(run.recipe, cubes, run.folder, run.near, run.folder.fused)
+
+
+def _dry(run: _Run) -> End:
+    if run.recipe.cubes is not None:
+        return _tell(run, End(DONE, _say(_plan_early(run))))
+    folder = run.folder
+    if folder.is_done("cubes", _Prints(run).cubes, [folder.cubes]):
+        return _tell(
+            run,
+            End(
+                DONE, _say(fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused))
+            ),
+        )
+    with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
+        trial = Folder(Path(name), folder.owner)
+        with run.step("Simulating the scene") as bar:
+            take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
+        drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
+        return _tell(run, End(DONE, _say(drafted)))
+
+
+def _say(draft: Draft) -> str:
+    plan, need = draft.plan, draft.need
+    time_, band, rows, cols = plan.target.shape
+    core = plan.tiles[0].core.shape
+    return "\n".join(
+        [
+            f"Would fuse {time_} dates × {band} bands × {rows} × {cols} pixels "
+            f"of {draft.assembly.grid.pixel:g} m with '{plan.method.card.name}', and publish {len(plan.written)} dates.",
+            f"tiles    {need.tiles} of {core[1]} × {core[2]} pixels, halo {plan.method.halo(plan.geometry)}",
+            f"memory   {need.memory / 2**30:.2f} GiB a worker",
+            f"reading  {need.read / 2**30:.2f} GiB with halos, before compression",
+            f"disk     {need.disk / 2**30:.2f} GiB at most",
+        ]
+    )
+
+
+# ---------------------------------------------------------------- words
+
+
+def _tell(run: _Run, end: End) -> End:
+    out = Console(quiet=run.quiet, soft_wrap=True)
+    out.print(end.words, markup=False, highlight=False)
+    folder = run.folder
+    if end.code == DONE and folder.report.exists():
+        out.print(f"report   {folder.report}", markup=False, highlight=False)
+        out.print(f"scores   {folder.scores}", markup=False, highlight=False)
+        out.print(
+            f'series   {folder.fused}    open it:  xarray.open_zarr("{folder.fused}")',
+            markup=False,
+            highlight=False,
+        )
+    return end
+
+
+def _since(begun: float) -> float:
+    return round(time.perf_counter() - begun, 3)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
+    """How far a recipe's run is, as lines of two words."""
+    run = _Run(recipe, file, _folder(recipe, file), (), True, Console(quiet=True))
+    folder, marks = run.folder, _Prints(run)
+    lines = [("output", str(folder.root) if folder.root.exists() else f"{folder.root} (not begun)")]
+    made = {"cubes": folder.cubes, "fuse": folder.fused, "evaluate": folder.scores, "report": folder.report}
+    done = folder.marks()
+    for step, path in made.items():
+        if folder.is_done(step, getattr(marks, step), [path]):
+            lines.append((step, f"done in {_duration(done[step]['seconds'])}"))
+        else:
+            lines.append(
+                (
+                    step,
+                    "to do" if step not in done else "to do anew: the recipe, its input or the code changed",
+                )
+            )
+    if folder.ledger.exists():
+        with Ledger.open(folder.ledger, marks.fuse, readonly=True) as ledger:
+            lines += [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]
+            lines += [(f"  {key}", why) for key, why in ledger.failures().items()]
+    return lines
