@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import struct
 from collections.abc import Sequence
@@ -102,35 +103,32 @@ def _capital(words: str) -> str:
 
 
 def _curves(facts: Report) -> list[Picture]:
-    """SAM and PSNR over the dates, when the rows have dates."""
-    rows = [row for row in facts.per_date if "/" not in str(row.get("subset"))]
-    try:
-        dates = np.unique(np.array([day(row) for row in rows], dtype="datetime64[D]"))
-    except ValueError:
-        return []
-    return [picture for key in ("sam", "psnr") if (picture := _curve(rows, dates, key, facts.simulated))]
+    """SAM and PSNR over the dates, for rows that have a date by the calendar and not a mere number."""
+    dated = [row for row in facts.per_date if len(day(row)) == 10 and "/" not in text(row, "subset")]
+    return [picture for key in ("sam", "psnr") if (picture := _curve(facts, dated, key))]
 
 
-def _curve(rows: Sequence[ScoreRow], dates: np.ndarray, key: str, simulated: bool) -> Picture | None:
-    metric = metrics()[key]
-    curves = {text(row, "method"): np.full(dates.size, np.nan) for row in rows}
-    gaps = np.zeros(dates.size, dtype=bool)
-    for row in rows:
-        i = int(np.searchsorted(dates, np.datetime64(day(row), "D")))
-        gaps[i] |= row.get("subset") == "missing"
-        value = number(row.get(key))
-        if value is not None:
-            curves[text(row, "method")][i] = value
-    if not any(np.isfinite(values).any() for values in curves.values()):
+def _curve(facts: Report, rows: Sequence[ScoreRow], key: str) -> Picture | None:
+    values = {(text(row, "method"), day(row)): number(row.get(key)) for row in rows}
+    if all(value is None for value in values.values()):
         return None
-    label = f"{metric.name.upper()} ({'degrees' if metric.unit == 'degree' else metric.unit})"
-    note = "simulated scene" if simulated else ""
-    figure = score_curves(dates, curves, gaps, label=label, note=note)  # type: ignore[arg-type]
+    metric, dates = metrics()[key], sorted({day(row) for row in rows})
+    missing = {day(row) for row in rows if row.get("subset") == "missing"}
+    curves = {
+        method: [math.nan if (value := values.get((method, date))) is None else value for date in dates]
+        for method in dict.fromkeys(method for method, _ in values)
+    }
+    figure = score_curves(
+        np.array(dates, dtype="datetime64[D]"),
+        curves,
+        np.isin(dates, list(missing)),
+        label=f"{key.upper()} ({'degrees' if metric.unit == 'degree' else metric.unit})",
+        own=facts.method,
+        note="simulated scene" if facts.simulated else "",
+    )
     better = "Lower" if metric.direction == "lower" else "Higher"
     caption = f"{_capital(metric.title)} by date and method. {better} is better."
-    return Picture(
-        "Scores by date", f"{metric.name.upper()} over the dates", caption, png(figure), wide=False
-    )
+    return Picture("Scores by date", f"{key.upper()} over the dates", caption, png(figure), wide=False)
 
 
 def _sections(pictures: Sequence[Picture]) -> dict[str, list[_Image]]:

@@ -27,7 +27,7 @@ SUBSETS = {
 UNITS = {"degree": ("°", 2), "dB": ("dB", 2), "reflectance": ("reflectance", 4), "1": ("", 4)}
 """A metric's unit -> how it is shown, and digits after the point."""
 
-TEXTS = ("method", "role", "time", "date", "subset")
+TEXTS = ("role", "time", "date", "method", "subset")
 """Keys of texts, in the order in which they lead a row."""
 
 

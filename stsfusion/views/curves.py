@@ -18,7 +18,13 @@ MARKERS = "osD^vP*X"
 
 
 def score_curves(
-    dates: Days, curves: Mapping[str, Sequence[float]], gaps: NDArray[np.bool_], *, label: str, note: str = ""
+    dates: Days,
+    curves: Mapping[str, Sequence[float]],
+    gaps: NDArray[np.bool_],
+    *,
+    label: str,
+    own: str = "",
+    note: str = "",
 ) -> Figure:
     """A score over the dates; a shade behind the dates that the rich sensor missed.
 
@@ -32,24 +38,27 @@ def score_curves(
         (time,) whether the rich sensor missed the date.
     label
         Name and unit of the score, for the axis.
+    own
+        The method that matters: it takes the colour of the fused cube and a stronger line.
     """
     figure = sheet(6.2, 3.3)
     axes = tidy(figure.subplots(), y=label)
     where = dates.astype("datetime64[h]")
-    half = np.timedelta64(12, "h") * (
-        max(2, int(np.diff(dates).min() / np.timedelta64(1, "D"))) if gaps.size > 1 else 10
-    )
+    step = int(np.diff(where).min().astype(int)) if where.size > 1 else 480
+    half = np.timedelta64(max(step // 2, 12), "h")
     for day in where[gaps]:
         axes.axvspan(day - half, day + half, color=EMPTY, linewidth=0)
     handles = {}
-    for i, (method, values) in enumerate(curves.items()):
+    ordered = sorted(curves.items(), key=lambda item: item[0] != own)
+    for i, (method, values) in enumerate(ordered, start=int(own not in curves)):
         (line,) = axes.plot(
             where,
             np.asarray(values, dtype=float),
             marker=MARKERS[i % len(MARKERS)],
             color=HUES[i % len(HUES)],
-            linewidth=1.5,
+            linewidth=2.4 if method == own else 1.3,
             markersize=5.5,
+            zorder=3 if method == own else 2,
             markeredgecolor="white",
             markeredgewidth=0.5,
         )

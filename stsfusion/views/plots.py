@@ -124,7 +124,7 @@ def _spectra(
     dates = pick_dates(cubes)
     base = reference(cubes)
     day = dates[-1] if column(base, dates[-1]) is not None else days(base)[-1]
-    where = png(locator(base, TRUE, day, points))
+    where = png(locator(base, TRUE, day, points, note=note))
     yield Picture("Spectra", "Where the points are", f"True colour, {day}.", where, wide=False)
     band = " The shaded band is ±1σ as the method states it." if sigma is not None else ""
     for point in points:

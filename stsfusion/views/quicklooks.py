@@ -169,7 +169,7 @@ def _share(coordinate: NDArray[np.float64], value: float) -> float:
 
 
 def locator(
-    cube: xr.DataArray, composite: Composite, day: np.datetime64, points: tuple[Point, ...]
+    cube: xr.DataArray, composite: Composite, day: np.datetime64, points: tuple[Point, ...], *, note: str = ""
 ) -> Figure:
     """One picture of the scene with the points on it."""
     small = thin(cube, 2 * SIDE)
@@ -181,4 +181,5 @@ def locator(
     _cell(axes, image, choice, stretch(cube, choice.wavelengths), aspect)
     for point in points:
         _mark(axes, cube, point)
+    stamp(figure, [note])
     return figure
