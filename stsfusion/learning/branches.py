@@ -1,0 +1,72 @@
+"""Branches: the spatial, the temporal and the spectral branch, and what fuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stsfusion.learning.features import Layout
+from stsfusion.learning.layers import Branch
+
+__all__ = ["BranchNet", "Outputs"]
+
+_HIDDEN = 48
+"""Channels between the branches and the scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What the network says, and what each branch says for its own task."""
+
+    scores: Tensor
+    """(time, K, y, x) the answer."""
+
+    spatial: Tensor
+    """(time, d, y, x) dense bands, scaled, at the target's pixels."""
+
+    temporal: Tensor
+    """(time, s, y, x) sharp bands, scaled, at every date."""
+
+    spectral: Tensor
+    """(time, K, y, x) scores from the bands alone."""
+
+
+class BranchNet(nn.Module):
+    """scores = base + g(δ_spatial, δ_temporal, δ_spectral), each δ the features of one branch.
+
+    Every branch also learns its own dimension, as a change of what it was given: the spatial one the dense
+    bands at the target's pixels, the temporal one the sharp bands at dates that were not seen, the spectral
+    one the hyperspectral scores.
+    """
+
+    def __init__(self, layout: Layout, width: int, blocks: int, kernels: Sequence[int]) -> None:
+        super().__init__()
+        self.layout = layout
+        d, s, k, codes = layout.dense, layout.sharp, layout.rank, layout.channels - layout.values
+        self.spatial = Branch(2 * d + s + codes, width, d, blocks, kernels)
+        self.temporal = Branch(2 * d + s + codes, width, s, blocks, kernels)
+        self.spectral = Branch(2 * d + k + layout.products + codes, width, k, blocks, kernels)
+        self.join = nn.Conv2d(3 * width + k + codes, _HIDDEN, 1)
+        self.last = nn.Conv2d(_HIDDEN, k, 1)
+
+    @property
+    def quiet(self) -> list[nn.Module]:
+        """The exits, which start at zero: the untrained network says what it was given."""
+        return [self.spatial.exit, self.temporal.exit, self.spectral.exit, self.last]
+
+    def forward(self, x: Tensor, base: Tensor) -> Outputs:
+        """From (time, Layout.channels, y, x) features and (time, K, y, x) closed-form scores."""
+        names = ("scores", "now", "between", "low", "sharp", "products", "codes")
+        scores, now, between, low, sharp, products, codes = (x[:, self.layout.part(n)] for n in names)
+        d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
+        d_temporal, temporal = self.temporal(_together(between, now - between, sharp, codes))
+        d_spectral, spectral = self.spectral(_together(now, now - low, scores, products, codes))
+        joined = torch.relu(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
+        return Outputs(base + self.last(joined), now + spatial, sharp + temporal, scores + spectral)
+
+
+def _together(*parts: Tensor) -> Tensor:
+    return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)

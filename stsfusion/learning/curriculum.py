@@ -1,0 +1,181 @@
+"""Curriculum: all lessons of a region, how often each is drawn, and what is lost on one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stsfusion.fusion.method import Geometry
+from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.learning.branches import Outputs
+from stsfusion.learning.detail import lowpass
+from stsfusion.learning.head import Head
+from stsfusion.learning.lessons import Exercise
+from stsfusion.learning.losses import spectral_distance
+from stsfusion.learning.patches import Label, Lesson, Turn
+from stsfusion.learning.preparation import Units
+from stsfusion.learning.ridge import Affine, Sums
+
+__all__ = ["TASKS", "Curriculum"]
+
+TASKS = ("rich", "sharp", "dense", "spatial", "temporal", "spectral")
+"""The answer against each sensor, then each branch against its own."""
+
+_SHOWN = 0.3
+"""Weight of a date that could be looked at, against one that was hidden."""
+
+_DARK = 0.02
+"""Reflectance under which errors are no longer counted relative to the band's mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curriculum:
+    """Lessons by way of asking; errors count relative to each band's mean reflectance."""
+
+    groups: Sequence[Sequence[Lesson]]
+    """Lessons of one way of asking, one a tile."""
+
+    chances: Tensor
+    """(groups,) how often each way is drawn."""
+
+    patch: int
+    """Target pixels along one side of what a step sees."""
+
+    metric: Tensor
+    """(K, K) of score errors: the mean square of its image is that of the relative band errors."""
+
+    dense_units: Tensor
+    """(d,) scaled dense bands to relative reflectance."""
+
+    sharp_units: Tensor
+    """(s,) scaled sharp bands to relative reflectance."""
+
+    to_dense: Affine
+    """Scores to scaled dense bands."""
+
+    to_sharp: Affine
+    """Scores to scaled sharp bands."""
+
+    @classmethod
+    def of(
+        cls, asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, head: Head, patch: int
+    ) -> Curriculum:
+        """Lessons of every exercise with its features."""
+        groups = [_lessons(exercise, tensors, units, head) for exercise, tensors in asked]
+        scaling = units.scaling
+        to_dense, to_sharp = _band_maps(asked, units)
+        return cls(
+            groups,
+            _chances([exercise for exercise, _ in asked]),
+            patch,
+            _metric(units),
+            scaling.dense_sd / scaling.dense_mean.clamp_min(_DARK),
+            scaling.sharp_sd / scaling.sharp_mean.clamp_min(_DARK),
+            to_dense,
+            to_sharp,
+        )
+
+    def losses(self, net: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw a patch, turn it, let the network answer, and compare with every label."""
+        group = self.groups[int(torch.multinomial(self.chances, 1, generator=generator))]
+        tile = group[int(torch.randint(len(group), (), generator=generator))]
+        lesson = tile.draw(self.patch, generator)
+        turn = Turn(int(torch.randint(8, (), generator=generator)))
+        said = net(turn.forth(lesson.features), turn.forth(lesson.base))
+        turned = Outputs(*(turn.back(t) for t in (said.scores, said.spatial, said.temporal, said.spectral)))
+        return self.judge(turned, lesson.labels)
+
+    def judge(self, said: Outputs, labels: Mapping[Role, Label]) -> dict[str, Tensor]:
+        """The loss of every task."""
+        rich, dense, sharp = labels["rich"], labels["dense"], labels["sharp"]
+        return {
+            "rich": self._of_scores(said.scores, rich),
+            "sharp": _of_bands(self.to_sharp(said.scores), sharp, self.sharp_units),
+            "dense": _of_bands(self.to_dense(said.scores), dense, self.dense_units),
+            "spatial": _of_bands(said.spatial, dense, self.dense_units),
+            "temporal": _of_bands(said.temporal, sharp, self.sharp_units),
+            "spectral": self._of_scores(said.spectral, rich),
+        }
+
+    def _of_scores(self, scores: Tensor, label: Label) -> Tensor:
+        difference = label.look(scores) - label.data
+        return spectral_distance(torch.einsum("jk,tkyx->tjyx", self.metric, difference), label.weight)
+
+
+def _of_bands(images: Tensor, label: Label, units: Tensor) -> Tensor:
+    return spectral_distance((label.look(images) - label.data) * units[:, None, None], label.weight)
+
+
+def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units, head: Head) -> list[Lesson]:
+    found = []
+    for problem, x, labels in zip(exercise.problems, tensors, exercise.labels, strict=True):
+        made = {role: _label(role, o, units, exercise.hidden) for role, o in labels.items()}
+        found.append(Lesson(x, head(x, units.layout), made, _multiple(problem, labels)))
+    return found
+
+
+def _multiple(problem: Problem, labels: Mapping[Role, Observation]) -> int:
+    return Geometry.of(problem).multiple
+
+
+def _label(role: Role, observation: Observation, units: Units, hidden: int | None) -> Label:
+    """An observation in the network's units; what could be looked at counts less than what was hidden."""
+    valid = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:])
+    if role == "rich":
+        data, usable = units.subspace.project(observation.data, observation.valid)
+    else:
+        scaling = units.scaling
+        mean, sd = (
+            (scaling.dense_mean, scaling.dense_sd)
+            if role == "dense"
+            else (scaling.sharp_mean, scaling.sharp_sd)
+        )
+        data = torch.where(valid, (observation.data - mean[:, None, None]) / sd[:, None, None], 0.0)
+        usable = valid.all(1, keepdim=True)
+    dates = tuple(observation.dates)
+    share = [1.0 if hidden is None or date == hidden or role == "dense" else _SHOWN for date in dates]
+    weight = usable.float() * torch.tensor(share).to(data)[:, None, None, None]
+    return Label(data, weight, dates, observation.view.spatial)
+
+
+def _chances(exercises: Sequence[Exercise]) -> Tensor:
+    """Half of all draws hide a date at the true scale, a quarter hide none one scale coarser."""
+    kinds = [(e.shifted, e.hidden is not None) for e in exercises]
+    wanted = {(False, True): 0.5, (True, False): 0.25, (False, False): 0.125, (True, True): 0.125}
+    return torch.tensor([wanted[kind] / kinds.count(kind) for kind in kinds])
+
+
+def _metric(units: Units) -> Tensor:
+    """M with mean((M a)²) = mean over bands of (basisᵀ a / mean reflectance)²."""
+    relative = units.subspace.basis.double() / units.subspace.mean.double().clamp_min(_DARK)
+    gram = relative @ relative.T / relative.shape[1] * units.subspace.rank
+    return torch.linalg.cholesky(gram + 1e-12 * gram.trace() * torch.eye(len(gram)).to(gram)).T.float()
+
+
+def _band_maps(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units) -> tuple[Affine, Affine]:
+    """What the other sensors' bands are of the scores: learned where the sensors saw the same date.
+
+    Learned and not computed from responses, so that a difference in calibration between sensors is absorbed.
+    """
+    layout = units.layout
+    totals: list[Sums | None] = [None, None]
+    exercise, tensors = next(pair for pair in asked if not pair[0].shifted and pair[0].hidden is None)
+    for problem, x in zip(exercise.problems, tensors, strict=True):
+        rich, sharp = problem.require("rich", "sharp")
+        scores, usable = units.subspace.project(rich.data, rich.valid)
+        for place, part in enumerate(("now", "sharp")):
+            kept = [i for i, date in enumerate(rich.dates) if part == "now" or date in sharp.dates]
+            if not kept:
+                continue
+            bands = x[[rich.dates[i] for i in kept]][:, layout.part(part)]
+            sums = Sums.of(scores[kept], lowpass(bands, rich.view.spatial), usable[kept].float())
+            known = totals[place]
+            totals[place] = sums if known is None else known + sums
+    dense, sharp_map = (
+        total.solve(1e-5) if total is not None else Affine(torch.zeros(layout.rank, n), torch.zeros(n))
+        for total, n in zip(totals, (layout.dense, layout.sharp), strict=True)
+    )
+    return dense, sharp_map

@@ -1,0 +1,114 @@
+"""NetworkMethod: what trained methods share; a new one says how to prepare, build and judge its network."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from stsfusion.errors import MethodError
+from stsfusion.fusion.method import FusionMethod, Tick, silent
+from stsfusion.fusion.problem import Problem
+from stsfusion.learning.layers import initialise
+from stsfusion.learning.losses import TaskWeights
+from stsfusion.learning.training import Schedule, train
+
+__all__ = ["Losses", "NetworkMethod", "part"]
+
+Losses = Callable[[nn.Module, torch.Generator], Mapping[str, Tensor]]
+"""Draws one example and gives the loss of every task; training walks it step by step."""
+
+_NET = "net."
+
+
+@dataclass
+class NetworkMethod(FusionMethod):
+    """A method whose `fit` is closed-form preparation, then training on the region itself."""
+
+    steps: int = 1500
+    """Steps of the optimiser."""
+
+    rate: float = 2e-3
+    """Largest learning rate."""
+
+    seed: int = 0
+    """Of the first weights and of every random choice."""
+
+    multitask: bool = True
+    """Weigh the tasks by learned c (sum L/(2c²) + ln(1 + c²)); False: all weights stay one half."""
+
+    @abstractmethod
+    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Losses]:
+        """What is learned in closed form, and the examples with their losses."""
+
+    @abstractmethod
+    def build(self, state: Mapping[str, Tensor]) -> nn.Module:
+        """The network, sized by the state; its weights need not be set."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[str, ...]:
+        """Names of all losses."""
+
+    def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
+        """Layers that start at zero."""
+        return ()
+
+    def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
+        """Prepare in closed form, then train; the same seed and threads give the same bytes.
+
+        Raises
+        ------
+        MethodError
+            When there is nothing to learn from.
+        """
+        if not problems:
+            raise MethodError(
+                f"method '{self.card.name}', fit", expected="at least one tile", mend="Sample some tiles."
+            )
+        asked = [problem.question() for problem in problems]
+        with torch.no_grad():
+            state, losses = self.prepare(asked, tick)
+        net = self._trained(state, losses, asked[0], tick)
+        learned = {_NET + name: tensor for name, tensor in net.state_dict().items()}
+        return self.with_state({**state, **{k: t.contiguous() for k, t in learned.items()}})
+
+    def _trained(
+        self, state: Mapping[str, Tensor], losses: Losses, problem: Problem, tick: Tick
+    ) -> nn.Module:
+        device = next(iter(problem.observations.values())).data.device
+        generator = torch.Generator().manual_seed(self.seed)
+        with torch.device("meta"):
+            net = self.build(state)
+        net.to_empty(device=device)
+        initialise(net, generator, self.silent_layers(net))
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        weights = TaskWeights(self.tasks).to(device)
+        weights.requires_grad_(self.multitask)
+        train(
+            [p for p in (*net.parameters(), *weights.parameters()) if p.requires_grad],
+            lambda: weights(losses(net, generator)),
+            Schedule(self.steps, self.rate),
+            tick,
+        )
+        return net.eval().requires_grad_(False)
+
+    def network(self, device: torch.device) -> nn.Module:
+        """The trained network, on a device."""
+        state = self.fitted()
+        with torch.device("meta"):
+            net = self.build(state)
+        net.load_state_dict(
+            {name: t.to(device) for name, t in part(state, _NET).items()}, strict=True, assign=True
+        )
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return net.eval().requires_grad_(False)
+
+
+def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries of the state under a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}

@@ -1,0 +1,99 @@
+"""Patches: cuts of lessons, turned and mirrored, with labels that lie behind their sensors' blur."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Role
+from stsfusion.learning.detail import lowpass
+from stsfusion.operators.blur import Blur
+
+__all__ = ["Label", "Lesson", "Turn"]
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """What one sensor saw of the answer."""
+
+    data: Tensor
+    """(n, channel, y/r, x/r), in the units of the network's output."""
+
+    weight: Tensor
+    """(n, 1, y/r, x/r), zero where invalid."""
+
+    dates: tuple[int, ...]
+    """The target's dates that it saw."""
+
+    blur: Blur
+    """From the target's grid to it."""
+
+    def crop(self, row: int, col: int, rows: int, cols: int) -> Label:
+        """A window of the target, edges on multiples of the ratio; what sees beyond them loses its weight."""
+        r = self.blur.ratio
+        window = (slice(row // r, (row + rows) // r), slice(col // r, (col + cols) // r))
+        weight = self.weight[:, :, window[0], window[1]].clone()
+        margin = -(-self.blur.reach // r)
+        if margin and min(weight.shape[2:]) > 2 * margin:
+            weight[:, :, :margin] = 0.0
+            weight[:, :, -margin:] = 0.0
+            weight[..., :margin] = 0.0
+            weight[..., -margin:] = 0.0
+        return replace(self, data=self.data[:, :, window[0], window[1]], weight=weight)
+
+    def look(self, images: Tensor) -> Tensor:
+        """What the sensor would see of (time, channel, y, x) images at its dates."""
+        chosen = images[list(self.dates)]
+        return chosen if self.blur.kernel.numel() == 1 else lowpass(chosen, self.blur)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One tile of one way of asking."""
+
+    features: Tensor
+    """(time, channel, y, x)."""
+
+    base: Tensor
+    """(time, K, y, x) the closed-form answer."""
+
+    labels: Mapping[Role, Label]
+    """What is known of the answer."""
+
+    multiple: int
+    """What the edges of a window must be multiples of."""
+
+    def draw(self, size: int, generator: torch.Generator) -> Lesson:
+        """A random window of about this many pixels a side, or all of it when it is smaller."""
+        rows, cols = self.features.shape[2:]
+        (row, height), (col, width) = (self._side(length, size, generator) for length in (rows, cols))
+        window = (slice(None), slice(None), slice(row, row + height), slice(col, col + width))
+        labels = {role: label.crop(row, col, height, width) for role, label in self.labels.items()}
+        return Lesson(self.features[window], self.base[window], labels, self.multiple)
+
+    def _side(self, length: int, size: int, generator: torch.Generator) -> tuple[int, int]:
+        m = self.multiple
+        taken = min(max(size // m, 1) * m, length)
+        places = (length - taken) // m + 1
+        return int(torch.randint(places, (), generator=generator)) * m, taken
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One of the eight ways to lay a square on itself."""
+
+    code: int
+    """0 to 7: quarter turns, and 4 for a mirror before them."""
+
+    def forth(self, x: Tensor) -> Tensor:
+        """Mirror, then turn."""
+        mirrored = x.flip(-1) if self.code >= 4 else x
+        return torch.rot90(mirrored, self.code % 4, (-2, -1))
+
+    def back(self, x: Tensor) -> Tensor:
+        """The inverse of `forth`."""
+        turned = torch.rot90(x, -(self.code % 4), (-2, -1))
+        return turned.flip(-1) if self.code >= 4 else turned

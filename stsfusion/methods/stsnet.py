@@ -1,0 +1,166 @@
+"""stsnet: the long-time-series fusion network with spatial, temporal and spectral branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from stsfusion.fusion.answer import Answer, Factored, Quality
+from stsfusion.fusion.method import Card, Geometry, Tick
+from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.fusion.timeline import quality_of
+from stsfusion.learning.branches import BranchNet
+from stsfusion.learning.curriculum import TASKS, Curriculum
+from stsfusion.learning.lessons import exercises
+from stsfusion.learning.network import Losses, NetworkMethod
+from stsfusion.learning.preparation import Preparation, exercise_features, learn_head, learn_units
+from stsfusion.operators.resample import Upsample, blocks
+
+__all__ = ["STSNet"]
+
+_NAME = "stsnet"
+
+
+@dataclass
+class STSNet(NetworkMethod):
+    """Z = ridge(features) + g(δ_spatial, δ_temporal, δ_spectral): all dates of a series in one pass.
+
+    Hyperspectral bands enter as noise-whitened principal components; every sensor is brought to all dates by
+    time-encoded resampling; three branches of multi-kernel grouped residual blocks learn detail, change and
+    spectra as tasks of learnable weight, on the region itself, by scale shift and date dropout.
+
+    Source: Peng et al. (2024), the long-time-series spatio-temporal-spectral network; resampling, dropout of
+    dates and the ridge head are ours.
+    """
+
+    kernels: tuple[int, ...] = (1, 3)
+    """Kernel sizes in every residual block: (1,), (1, 3) or (1, 3, 5)."""
+
+    width: int = 32
+    """Channels of a branch."""
+
+    blocks: int = 3
+    """Residual blocks of a branch."""
+
+    rank: int = 12
+    """Most principal components."""
+
+    variance: float = 0.99999
+    """Share of the whitened variance after which no further component is kept."""
+
+    axes: int = 3
+    """Leading principal components of the dense bands whose products the ridge head may use."""
+
+    patch: int = 48
+    """Target pixels along one side of what a training step sees."""
+
+    penalty: float = 1e-4
+    """Of the ridge regressions, as a share of the standardised variance."""
+
+    passes: int = 2
+    """Pixels of each sensor by which gaps are entered from their edges."""
+
+    branches: bool = True
+    """False: the network is left out and the ridge head answers alone."""
+
+    @property
+    def card(self) -> Card:
+        """A trained method that needs all three sensors."""
+        return Card(
+            name=_NAME,
+            title="Spatial, temporal and spectral branches, trained on the region",
+            source="10.1016/j.jag.2024.103650",
+            needs=("rich", "dense", "sharp"),
+            fits="training",
+            memory=16.0,
+        )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The answer against each sensor, and each branch against its own."""
+        return TASKS
+
+    def halo(self, geometry: Geometry) -> int:
+        """Filling, then detail (blur and back), then the coarse look of it, then the convolutions."""
+        rich, dense, sharp = (geometry.ratio(role) for role in ("rich", "dense", "sharp"))
+
+        def there_and_back(role: Any, ratio: int) -> int:
+            return geometry.reach(role) + ratio - 1 + Upsample(ratio, (1, 1, 1, 1)).reach
+
+        filled = self.passes * max(sharp, dense) + Upsample(sharp, (1, 1, 1, 1)).reach
+        detail = filled + there_and_back("dense", dense)
+        coarse = max(detail + there_and_back("rich", rich), self.passes * rich + there_and_back("rich", rich))
+        return coarse + (self.blocks * (max(self.kernels) // 2) if self.branches else 0)
+
+    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Losses]:
+        """Units, detail and head in closed form; lessons for the network."""
+        tick(0.0, "subspace and regressions")
+        units = learn_units(
+            problems, rank=self.rank, share=self.variance, axes=self.axes, passes=self.passes, by=_NAME
+        )
+        asked = []
+        for exercise in exercises(problems):
+            tensors, detail, sharp_days = exercise_features(exercise, units, self.penalty)
+            asked.append((exercise, tensors))
+            if not exercise.shifted and exercise.hidden is None:
+                chosen = detail, sharp_days
+        head = learn_head(asked, units, self.penalty)
+        curriculum = Curriculum.of(asked, units, head, self.patch)
+        return Preparation(units, *chosen, head).tensors(), curriculum.losses
+
+    def build(self, state: Mapping[str, Tensor]) -> nn.Module:
+        """Three branches and what joins them."""
+        layout = self._prepared(state).units.layout
+        return BranchNet(layout, self.width, self.blocks, self.kernels)
+
+    def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
+        """All exits start at zero, so that training starts at the ridge regression."""
+        assert isinstance(net, BranchNet)
+        return net.quiet
+
+    def fuse(self, problem: Problem) -> Answer:
+        """Features, closed-form answer, and what the branches add to it."""
+        problem.require("rich", "dense", "sharp", by=_NAME)
+        state = self.fitted()
+        rich, dense, sharp = problem.require("rich", "dense", "sharp", by=_NAME)
+        device = rich.data.device
+        with torch.no_grad():
+            prepared = self._prepared({name: tensor.to(device) for name, tensor in state.items()})
+            x = prepared.features(problem)
+            scores = prepared.head(x, prepared.units.layout)
+            if self.branches:
+                scores = self.network(device)(x, scores).scores.contiguous()
+        subspace = prepared.units.subspace
+        return Answer(Factored(scores, subspace.basis, subspace.mean), _quality(problem, rich, dense, sharp))
+
+    def without_branches(self) -> Self:
+        """The fitted method with its branches zeroed, so that only the head is left."""
+        bare = replace(self, branches=False)
+        return bare.with_state(self.fitted())
+
+    @classmethod
+    def example(cls, **settings: Any) -> Self:
+        """A narrow network and a few steps."""
+        cheap = {"steps": 8, "width": 8, "blocks": 1, "rank": 6, "patch": 24}
+        return cls(**{**cheap, **settings})
+
+    def _prepared(self, state: Mapping[str, Tensor]) -> Preparation:
+        return Preparation.of(state, self.passes, _NAME)
+
+
+def _quality(problem: Problem, rich: Observation, *others: Observation) -> Tensor:
+    """Observed where the hyperspectral sensor saw, fused where another did, else by the dates around."""
+    days = problem.target.days
+    own = rich.valid.expand(rich.data.shape[0], -1, *rich.data.shape[2:])
+    quality = blocks(quality_of(own, days[rich.dates], days), rich.ratio)
+    for other in others:
+        valid = other.valid.expand(other.data.shape[0], -1, *other.data.shape[2:])
+        seen = blocks(valid.any(1, keepdim=True), other.ratio)
+        for place, date in enumerate(other.dates):
+            fused = seen[place] & (quality[date] != int(Quality.OBSERVED))
+            quality[date] = torch.where(fused, int(Quality.FUSED), quality[date].int()).to(torch.uint8)
+    return quality
