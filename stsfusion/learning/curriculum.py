@@ -123,18 +123,12 @@ def _multiple(problem: Problem, labels: Mapping[Role, Observation]) -> int:
 
 def _label(role: Role, observation: Observation, units: Units, hidden: int | None) -> Label:
     """An observation in the network's units; what could be looked at counts less than what was hidden."""
-    valid = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:])
     if role == "rich":
         data, usable = units.subspace.project(observation.data, observation.valid)
     else:
-        scaling = units.scaling
-        mean, sd = (
-            (scaling.dense_mean, scaling.dense_sd)
-            if role == "dense"
-            else (scaling.sharp_mean, scaling.sharp_sd)
-        )
-        data = torch.where(valid, (observation.data - mean[:, None, None]) / sd[:, None, None], 0.0)
-        usable = valid.all(1, keepdim=True)
+        valid = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:])
+        scale = units.scaling.of_dense if role == "dense" else units.scaling.of_sharp
+        data, usable = torch.where(valid, scale(observation.data), 0.0), valid.all(1, keepdim=True)
     dates = tuple(observation.dates)
     share = [1.0 if hidden is None or date == hidden or role == "dense" else _SHOWN for date in dates]
     weight = usable.float() * torch.tensor(share).to(data)[:, None, None, None]

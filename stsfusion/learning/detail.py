@@ -12,7 +12,7 @@ Blurring commutes with it; the weights found on the dense grid hold on the targe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -23,7 +23,7 @@ from stsfusion.learning.ridge import Affine, Sums
 from stsfusion.operators.blur import Blur
 from stsfusion.operators.resample import upsample
 
-__all__ = ["Detail", "lowpass"]
+__all__ = ["Detail", "detail_sums", "lowpass"]
 
 _SAME = 0.5
 """Days by which a date may differ from the one that its weights were learned at."""
@@ -43,29 +43,20 @@ class Detail:
     """(time, band)."""
 
     @classmethod
-    def learn(
-        cls, samples: Iterable[tuple[Tensor, Tensor, Tensor, Blur]], days: Tensor, penalty: float
-    ) -> Self:
-        """Least squares over all tiles.
+    def solve(cls, sums: Sequence[Sums], days: Tensor, penalty: float) -> Self:
+        """Ridge regression for every date.
 
         Parameters
         ----------
-        samples
-            For every tile the (1, in, y, x) sharp series, the (time, band, y/r, x/r) dense series, the
-            (time, 1, y/r, x/r) weights of its pixels, and the dense sensor's blur.
+        sums
+            Of every date, as `detail_sums` gives them.
         days
             (time,) days of the dates.
         penalty
-            Of the ridge, as a share of the standardised variance.
+            Share of the standardised variance; the noise of the sharp images asks for one, since blurring
+            hides it from the regression.
         """
-        totals: list[Sums | None] = [None] * len(days)
-        for series, dense, weight, blur in samples:
-            low = lowpass(series, blur)
-            for t in range(len(days)):
-                part = Sums.of(low, dense[t : t + 1], weight[t : t + 1])
-                known = totals[t]
-                totals[t] = part if known is None else known + part
-        maps = [total.solve(penalty) for total in totals if total is not None]
+        maps = [each.solve(penalty) for each in sums]
         return cls(days.float(), torch.stack([m.slope for m in maps]), torch.stack([m.offset for m in maps]))
 
     def apply(self, series: Tensor, dense: Tensor, days: Tensor, blur: Blur) -> Tensor:
@@ -106,6 +97,24 @@ class Detail:
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The one that `tensors` came from."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def detail_sums(series: Tensor, dense: Tensor, weight: Tensor, blur: Blur) -> list[Sums]:
+    """What every date's regression of one tile needs.
+
+    Parameters
+    ----------
+    series
+        (1, in, y, x) sharp series on the target's grid.
+    dense
+        (time, band, y/r, x/r).
+    weight
+        (time, 1, y/r, x/r), zero where the dense series is not known.
+    blur
+        The dense sensor's.
+    """
+    low = lowpass(series, blur)
+    return [Sums.of(low, dense[t : t + 1], weight[t : t + 1]) for t in range(len(dense))]
 
 
 def lowpass(images: Tensor, blur: Blur) -> Tensor:

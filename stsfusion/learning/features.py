@@ -99,6 +99,14 @@ class Scaling:
         sharp = _moments([sharp for _, sharp in pairs])
         return cls(mean, sd, *sharp, _axes([dense for dense, _ in pairs], mean, sd, axes))
 
+    def of_dense(self, data: Tensor) -> Tensor:
+        """(time, d, y, x) reflectance, scaled."""
+        return (data - self.dense_mean[:, None, None]) / self.dense_sd[:, None, None]
+
+    def of_sharp(self, data: Tensor) -> Tensor:
+        """(time, s, y, x) reflectance, scaled."""
+        return (data - self.sharp_mean[:, None, None]) / self.sharp_sd[:, None, None]
+
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -157,8 +165,8 @@ class Scene:
         days = problem.target.days
         scores, usable = subspace.project(rich.data, rich.valid)
         seen = days[rich.dates].to(scores.device)
-        d = _scaled(dense, scaling.dense_mean, scaling.dense_sd)
-        s = _scaled(sharp, scaling.sharp_mean, scaling.sharp_sd)
+        d = scaling.of_dense(dense.data)
+        s = scaling.of_sharp(sharp.data)
         both = torch.cat([days.double(), sharp_days.to(days.device).double()])
         timeline = on_dates(s, sharp.valid, days[sharp.dates].double(), both, passes)
         at = [upsample(t, sharp.ratio) for t in timeline.values.split([len(days), len(sharp_days)])]
@@ -207,10 +215,6 @@ def _between(images: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([resample(images, w[None]) for w in weights])
 
 
-def _scaled(observation: Observation, mean: Tensor, sd: Tensor) -> Tensor:
-    return (observation.data - mean[:, None, None]) / sd[:, None, None]
-
-
 def _moments(observations: Sequence[Observation]) -> tuple[Tensor, Tensor]:
     """(band,) mean and standard deviation of the valid pixels; a band without any has 0 and 1."""
     sums = torch.zeros(3, observations[0].data.shape[1], dtype=torch.float64)
@@ -231,7 +235,7 @@ def _axes(observations: Sequence[Observation], mean: Tensor, sd: Tensor, count: 
     covariance = torch.zeros(bands, bands, dtype=torch.float64, device=mean.device)
     for observation in observations:
         mask = observation.valid.expand_as(observation.data)
-        scaled = torch.where(mask, _scaled(observation, mean, sd), 0.0)
+        scaled = torch.where(mask, (observation.data - mean[:, None, None]) / sd[:, None, None], 0.0)
         flat = scaled.movedim(1, 0).flatten(1).double()
         covariance += flat @ flat.T / flat.shape[1] / len(observations)
     values, vectors = torch.linalg.eigh(covariance)

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from stsfusion.errors import MethodError
-from stsfusion.fusion.problem import Observation, Problem
-from stsfusion.learning.detail import Detail, lowpass
+from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.learning.detail import Detail, detail_sums, lowpass
 from stsfusion.learning.features import Layout, Scaling, Scene, features
 from stsfusion.learning.head import Head, Sample
 from stsfusion.learning.lessons import Exercise
+from stsfusion.learning.ridge import Sums
 from stsfusion.learning.subspace import Subspace
+from stsfusion.operators.blur import Blur
 
-__all__ = ["Preparation", "Units", "exercise_features", "learn_head", "learn_units"]
+__all__ = ["Asked", "Preparation", "Units", "choose_penalty", "learn_head", "learn_units"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,20 +128,75 @@ def learn_units(
     return Units(subspace, Scaling.learn(problems, axes, by), passes, by)
 
 
-def exercise_features(
-    exercise: Exercise, units: Units, penalty: float
-) -> tuple[list[Tensor], Detail, Tensor]:
-    """Features of every tile of a way of asking, the detail learned for that very way, its sharp days."""
-    (sharp,) = exercise.problems[0].require("sharp", by=units.by)
-    days = exercise.problems[0].target.days
-    sharp_days = days[sharp.dates].float()
-    scenes = [units.scene(problem, sharp_days) for problem in exercise.problems]
-    detail = Detail.learn(
-        ((s.series, s.dense.values, s.dense.known.float(), _dense(s).view.spatial) for s in scenes),
-        days,
-        penalty,
-    )
-    return [features(scene, detail, units.scaling.axes) for scene in scenes], detail, sharp_days
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A way of asking in units, before anything is regressed."""
+
+    exercise: Exercise
+    """The tiles and their labels."""
+
+    scenes: Sequence[Scene]
+    """One a tile."""
+
+    sums: Sequence[Sums]
+    """Of the detail's regression, one a date, over all tiles."""
+
+    sharp_days: Tensor
+    """(n,) days at which the sharp series is read."""
+
+    @classmethod
+    def of(cls, exercise: Exercise, units: Units) -> Self:
+        """Scenes and sums of all its tiles."""
+        (sharp,) = exercise.problems[0].require("sharp", by=units.by)
+        sharp_days = exercise.problems[0].target.days[sharp.dates].float()
+        scenes = [units.scene(problem, sharp_days) for problem in exercise.problems]
+        parts = [
+            detail_sums(s.series, s.dense.values, s.dense.known.float(), _view(s, "dense")) for s in scenes
+        ]
+        sums = [reduce(add, dates) for dates in zip(*parts, strict=True)]
+        return cls(exercise, scenes, sums, sharp_days)
+
+    def detail(self, penalty: float) -> Detail:
+        """The regression of this way of asking."""
+        return Detail.solve(self.sums, self.scenes[0].days, penalty)
+
+    def features(self, penalty: float, units: Units) -> list[Tensor]:
+        """Of every tile."""
+        detail = self.detail(penalty)
+        return [features(scene, detail, units.scaling.axes) for scene in self.scenes]
+
+
+def choose_penalty(asked: Sequence[Asked], candidates: Sequence[float], units: Units) -> float:
+    """The penalty of the detail whose images of hidden dates explain most of the hidden sharp images.
+
+    Without any hidden sharp image the middle candidate is taken.
+    """
+    hidden = [a for a in asked if _tests_detail(a.exercise)]
+    if not hidden:
+        return candidates[len(candidates) // 2]
+    return min(candidates, key=lambda penalty: sum(_unexplained(a, penalty, units) for a in hidden))
+
+
+def _tests_detail(exercise: Exercise) -> bool:
+    """Whether a sharp image was hidden, at the true scale."""
+    (shown,) = exercise.problems[0].require("sharp")
+    date = exercise.hidden
+    return not exercise.shifted and date in exercise.labels[0]["sharp"].dates and date not in shown.dates
+
+
+def _unexplained(asked: Asked, penalty: float, units: Units) -> float:
+    date = asked.exercise.hidden or 0
+    detail = asked.detail(penalty)
+    parts = []
+    for scene, labels in zip(asked.scenes, asked.exercise.labels, strict=True):
+        once = slice(date, date + 1)
+        image = detail.apply(scene.series, scene.dense.values[once], scene.days[once], _view(scene, "dense"))
+        sharp, place = labels["sharp"], labels["sharp"].dates.index(date)
+        valid = sharp.valid.expand(len(sharp.dates), *sharp.valid.shape[1:])[place : place + 1]
+        whole = valid.expand(1, -1, *sharp.data.shape[2:]).all(1, keepdim=True)
+        scaled = units.scaling.of_sharp(sharp.data[place : place + 1])
+        parts.append(Sums.of(lowpass(image, sharp.view.spatial), scaled, whole.float()))
+    return reduce(add, parts).unexplained()
 
 
 def learn_head(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, penalty: float) -> Head:
@@ -174,5 +233,5 @@ def _pixels(observation: Observation) -> Tensor:
     return torch.where(dead, 0.0, rows)[(mask | dead).all(1)]
 
 
-def _dense(scene: Scene) -> Observation:
-    return scene.problem.require("dense")[0]
+def _view(scene: Scene, role: Role) -> Blur:
+    return scene.problem.require(role)[0].view.spatial

@@ -73,3 +73,12 @@ class Sums:
         load = penalty * live + 1.0 * ~live
         slope = torch.linalg.solve(square + torch.diag(load.to(square)), mixed) / scale[:, None]
         return Affine(slope.float(), (mean[n:] - mean[:n] @ slope).float())
+
+    def unexplained(self, penalty: float = 1e-6) -> float:
+        """Mean variance of the outputs that the inputs do not explain."""
+        n = self.inputs
+        mean = self.first / self.count.clamp_min(1e-9)
+        covariance = self.second / self.count.clamp_min(1e-9) - torch.outer(mean, mean)
+        slope = self.solve(penalty).slope.double()
+        explained = 2 * (slope * covariance[:n, n:]).sum(0) - (slope * (covariance[:n, :n] @ slope)).sum(0)
+        return float((covariance.diagonal()[n:] - explained).mean())

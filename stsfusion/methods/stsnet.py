@@ -17,7 +17,7 @@ from stsfusion.learning.branches import BranchNet
 from stsfusion.learning.curriculum import TASKS, Curriculum
 from stsfusion.learning.lessons import exercises
 from stsfusion.learning.network import Losses, NetworkMethod
-from stsfusion.learning.preparation import Preparation, exercise_features, learn_head, learn_units
+from stsfusion.learning.preparation import Asked, Preparation, choose_penalty, learn_head, learn_units
 from stsfusion.operators.resample import Upsample, blocks
 
 __all__ = ["STSNet"]
@@ -59,7 +59,10 @@ class STSNet(NetworkMethod):
     """Target pixels along one side of what a training step sees."""
 
     penalty: float = 1e-4
-    """Of the ridge regressions, as a share of the standardised variance."""
+    """Of the ridge head, as a share of the standardised variance."""
+
+    details: tuple[float, ...] = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    """Penalties that are tried for the detail of the dense images; hidden dates decide."""
 
     passes: int = 2
     """Pixels of each sensor by which gaps are entered from their edges."""
@@ -102,15 +105,13 @@ class STSNet(NetworkMethod):
         units = learn_units(
             problems, rank=self.rank, share=self.variance, axes=self.axes, passes=self.passes, by=_NAME
         )
-        asked = []
-        for exercise in exercises(problems):
-            tensors, detail, sharp_days = exercise_features(exercise, units, self.penalty)
-            asked.append((exercise, tensors))
-            if not exercise.shifted and exercise.hidden is None:
-                chosen = detail, sharp_days
-        head = learn_head(asked, units, self.penalty)
-        curriculum = Curriculum.of(asked, units, head, self.patch)
-        return Preparation(units, *chosen, head).tensors(), curriculum.losses
+        asked = [Asked.of(exercise, units) for exercise in exercises(problems)]
+        penalty = choose_penalty(asked, self.details, units)
+        posed = [(each.exercise, each.features(penalty, units)) for each in asked]
+        head = learn_head(posed, units, self.penalty)
+        whole = next(a for a in asked if not a.exercise.shifted and a.exercise.hidden is None)
+        prepared = Preparation(units, whole.detail(penalty), whole.sharp_days, head)
+        return prepared.tensors(), Curriculum.of(posed, units, head, self.patch).losses
 
     def build(self, state: Mapping[str, Tensor]) -> nn.Module:
         """Three branches and what joins them."""
