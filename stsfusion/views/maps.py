@@ -191,8 +191,9 @@ def valid_share(cubes: Cubes, *, note: str = "") -> Figure:
     wide = whole.size > 14
     figure = sheet(6.2, 0.42 * len(cubes) + 1.35)
     axes = figure.subplots()
-    cmap = LinearSegmentedColormap.from_list("valid", ["#e8a35c", "#f8e3c3", "#d6e6f3"])
-    cmap.set_bad(EMPTY)
+    cmap = LinearSegmentedColormap.from_list("valid", ["#e8a35c", "#f8e3c3", "#d6e6f3"]).with_extremes(
+        bad=EMPTY
+    )
     axes.imshow(shares, cmap=cmap, vmin=0, vmax=1, aspect="auto")
     axes.set_yticks(range(len(cubes)), [ROLES[role].words.split(" (")[0] for role in cubes], fontsize=9)
     every = max(1, whole.size // 12)
