@@ -173,8 +173,6 @@ def _valid_faults(cube: DataArray) -> Iterator[str]:
     if "valid" not in cube.coords:
         return
     valid = cube.coords["valid"]
-    if not set(valid.dims) <= set(DIMS):
-        yield f"'valid' has dims {valid.dims}, which are not among {DIMS}"
     if not (valid.dtype == bool or np.issubdtype(valid.dtype, np.integer)):
         yield f"'valid' holds {valid.dtype}, not True and False"
 

@@ -98,7 +98,8 @@ def _faults(numbers: dict[str, float], size: int, stated: bool) -> list[str]:
     if numbers["nan"] and stated:
         faults.append(
             f"{numbers['nan']:.0f} values are NaN where 'valid' is True: "
-            "set it False there, cube.assign_coords(valid=cube.valid & cube.notnull())"
+            "set it False there, cube.assign_coords(valid=cube.valid & cube.notnull()), "
+            "or say what stands for a gap when opening the file: nodata=float('nan')"
         )
     elif numbers["nan"]:
         faults.append(

@@ -66,7 +66,8 @@ def grid_of(cube: DataArray, pixel: float | None = None) -> Grid:
     y, x = _centres(cube, "y"), _centres(cube, "x")
     down, right = _step("y", y) or 0.0, _step("x", x) or 0.0
     size = abs(right) or abs(down) or nominal or 0.0
-    down, right = down or -size, right or size
+    down = down or (-size if transform is None or transform[4] < 0 else size)
+    right = right or size
     if not size:
         raise CubeError("a cube of one pixel", expected="its size", mend="Give it: grid_of(cube, pixel=30).")
     if abs(abs(down) - size) > _SQUARE * size or right < 0:

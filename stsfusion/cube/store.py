@@ -55,6 +55,11 @@ class CubeStore:
         """Where a dataset's pixels lie."""
         return self.spec(name, staged=staged).grid
 
+    def owner(self, name: str = "") -> str | None:
+        """Fingerprint of the recipe that a dataset belongs to, published or being written; None: nobody's."""
+        listing = self._publication.upcoming().get(name)
+        return None if listing is None else staging.owner_of(listing)
+
     def create(self, name: str, spec: CubeSpec, *, owner: str | None = None, replace: bool = False) -> None:
         """Begin a dataset; nobody sees it before publish().
 
