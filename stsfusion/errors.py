@@ -49,7 +49,7 @@ class StsfusionError(Exception):
             )
             if text
         )
-        first = f"{self.where}: {middle}." if middle else f"{self.where}."
+        first = (f"{self.where}: {middle}" if middle else self.where).removesuffix(".") + "."
         return f"{first}\n{self.mend}" if self.mend else first
 
 

@@ -19,8 +19,8 @@ def _snap(interval: Interval, multiple: int) -> Interval:
 
 
 def _clip(interval: Interval, size: int) -> Interval:
-    start, stop = interval
-    return max(start, 0), min(stop, size)
+    start, stop = (min(max(edge, 0), size) for edge in interval)
+    return start, stop
 
 
 @dataclass(frozen=True, order=True)
@@ -83,7 +83,7 @@ class Window:
         return replace(self, rows=_snap(self.rows, multiple), cols=_snap(self.cols, multiple))
 
     def clip(self, dates: int, rows: int, cols: int) -> Window:
-        """Cut off what lies outside a grid of this size."""
+        """Cut off what lies outside a grid of this size; wholly outside it, an empty window at its edge."""
         return Window(_clip(self.dates, dates), _clip(self.rows, rows), _clip(self.cols, cols))
 
     def coarsen(self, ratio: int) -> Window:

@@ -190,24 +190,28 @@ def _require_roles(method: FusionMethod, sources: Sequence[Source]) -> None:
 
 def need_of(plan: Plan) -> Need:
     """Memory, disk and bytes read, from shapes alone."""
-    largest = max((_padded_pixels(tile) for tile in plan.tiles), default=0)
-    time, band, rows, cols = plan.target.shape
-    fused = plan.method.card.memory * 4 * time * band * largest
-    given = sum(_given_bytes(source, band, largest) for source in plan.sources)
-    packed = len(plan.written) * rows * cols * (2 * band + 3)
-    read = sum(_given_bytes(s, band, _padded_pixels(t)) // 2 for t in plan.tiles for s in plan.sources)
-    return Need(int(_PROCESS + fused + given), packed, len(plan.tiles), read)
+    areas = [math.prod(tile.padded.shape[1:]) for tile in plan.tiles]
+    _, band, rows, cols = plan.target.shape
+    sigma = 2 * band if plan.method.card.sigma else 0
+    packed = len(plan.written) * rows * cols * (2 * band + sigma + 3)
+    read = sum(2 * _values(plan, area) for area in areas)
+    return Need(_memory(plan, max(areas, default=0)), packed, len(areas), read)
 
 
-def _padded_pixels(tile: Tile) -> int:
-    _, rows, cols = tile.padded.shape
-    return rows * cols
+def _memory(plan: Plan, area: int) -> int:
+    """Bytes of a worker with a tile that reads this many target pixels: float32 values and their masks."""
+    time, band, _, _ = plan.target.shape
+    fused = plan.method.card.memory * 4 * time * band * area
+    return int(_PROCESS + fused + 5 * _values(plan, area))
 
 
-def _given_bytes(source: Source, band: int, pixels: int) -> int:
-    """Float32 values and their masks of one tile."""
-    bands = band if source.spectral is None else len(source.spectral)
-    return 5 * len(source.dates) * bands * pixels // source.ratio**2
+def _values(plan: Plan, area: int) -> int:
+    """Observed values of all roles on this many target pixels."""
+    own = plan.target.shape[1]
+    return sum(
+        len(s.dates) * (own if s.spectral is None else len(s.spectral)) * area // s.ratio**2
+        for s in plan.sources
+    )
 
 
 def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: int) -> Need:
@@ -232,7 +236,7 @@ def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: 
     need = need_of(plan)
     allowed = psutil.virtual_memory().available // workers if budget is None else budget
     if need.memory > allowed:
-        side = plan.tiles[0].core.shape[1]
+        side = max(plan.tiles[0].core.shape[1:])
         raise PlanError(
             f"tiles of {side} pixels with a halo of {plan.method.halo(plan.geometry)}",
             expected=f"at most {_gb(allowed)} in each of {workers} worker(s)",
@@ -254,34 +258,28 @@ def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: 
 def _smaller(plan: Plan, allowed: int, shard: int) -> str:
     """The largest tile that would fit, in words."""
     multiple = plan.geometry.multiple
-    side = plan.tiles[0].core.shape[1]
-    candidates = [*range(side - shard, 0, -shard), *range(min(shard, side) - multiple, 0, -multiple)]
-    for smaller in candidates:
-        part = shard if smaller % shard == 0 else smaller
-        try:
-            trial = make_plan(
-                inputs=plan.inputs,
-                output=plan.output,
-                sources=plan.sources,
-                target=plan.target,
-                method=plan.method,
-                tile=smaller,
-                shard=part,
-                written=plan.written,
-            )
-        except PlanError:
-            continue
-        if need_of(trial).memory <= allowed:
-            return f"Use 'tile: {smaller}', which needs {_gb(need_of(trial).memory)}, or a larger 'budget:'."
-    least = _PROCESS + _gb_step(plan)
+    side = max(plan.tiles[0].core.shape[1:])
+    whole = range((side - 1) // shard * shard, 0, -shard)
+    parts = range((min(shard, side) - 1) // multiple * multiple, 0, -multiple)
+    for smaller in (*whole, *parts):
+        need = _memory(plan, _largest_area(plan, smaller))
+        if need <= allowed:
+            also = "" if smaller % shard == 0 else f" and 'shard: {smaller}'"
+            return f"Use 'tile: {smaller}'{also}, which needs {_gb(need)}, or a larger 'budget:'."
+    least = _memory(plan, _largest_area(plan, multiple))
     return f"No tile fits; give at least {_gb(least)} with 'budget:', or choose a method that needs less."
 
 
-def _gb_step(plan: Plan) -> int:
-    """Bytes of the smallest tile there is."""
-    side = plan.geometry.multiple + 2 * plan.method.halo(plan.geometry)
-    time, band, _, _ = plan.target.shape
-    return int(plan.method.card.memory * 4 * time * band * side**2)
+def _largest_area(plan: Plan, tile: int) -> int:
+    """Target pixels that the largest tile would read, if cores had this side."""
+    multiple, halo = plan.geometry.multiple, plan.method.halo(plan.geometry)
+    return math.prod(
+        max(
+            one.padded.shape[1]
+            for one in tiles(1, size, multiple, tile=tile, shard=tile, halo=halo, multiple=multiple)
+        )
+        for size in plan.target.shape[2:]
+    )
 
 
 def _gb(size: float) -> str:

@@ -53,6 +53,9 @@ class Card:
     blind: bool = False
     """Feels nothing of a kernel or response that is marked as unknown."""
 
+    sigma: bool = False
+    """Says how sure it is: its answers carry a standard deviation."""
+
     seam: float = 1e-5
     """Largest step that a tile's border may leave, reflectance."""
 
@@ -133,13 +136,13 @@ class FusionMethod(ABC):
 
     @property
     def state(self) -> Mapping[str, Tensor]:
-        """What `fit` learned: all that is saved, and all of it tensors."""
-        return self._state
+        """What `fit` learned: all that is saved, and all of it tensors; cannot be written to."""
+        return MappingProxyType(self._state)
 
     def with_state(self, state: Mapping[str, Tensor]) -> Self:
         """A copy with the same settings that has learned this."""
         copy = replace(self)  # type: ignore[type-var]
-        copy._state = MappingProxyType({name: tensor.detach() for name, tensor in state.items()})
+        copy._state = {name: tensor.detach() for name, tensor in state.items()}
         return copy
 
     def fitted(self) -> Mapping[str, Tensor]:
@@ -157,7 +160,7 @@ class FusionMethod(ABC):
                 got="one that has learned nothing",
                 mend="Call fit(problems) first and use what it returns, or load saved weights.",
             )
-        return self._state
+        return self.state
 
     @classmethod
     def example(cls, **settings: Any) -> Self:

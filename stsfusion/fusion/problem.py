@@ -60,7 +60,7 @@ class Observation:
     """(time', band', y/r, x/r) reflectance, float32; gaps are filled with anything finite, see `valid`."""
 
     valid: Tensor
-    """bool, broadcastable to data; False where data must not be believed."""
+    """bool, four axes, broadcastable to data; False where data must not be believed."""
 
     view: Degradation
     """How the target became the data."""
@@ -75,11 +75,17 @@ class Observation:
                 expected=f"shape {self.view.out_shape}, as its view gives",
                 got=f"{tuple(self.data.shape)}",
             )
-        if torch.broadcast_shapes(self.valid.shape, self.data.shape) != self.data.shape:
+        fits = all(own in (1, size) for own, size in zip(self.valid.shape, self.data.shape, strict=False))
+        if self.valid.ndim != 4 or not fits or self.valid.dtype != torch.bool:
             raise ProblemError(
                 "observation valid",
-                expected=f"a mask that broadcasts to {tuple(self.data.shape)}",
-                got=f"{tuple(self.valid.shape)}",
+                expected=f"a bool mask that broadcasts to {tuple(self.data.shape)}",
+                got=f"{self.valid.dtype} {tuple(self.valid.shape)}",
+            )
+        bands = self.data.shape[1]
+        if self.noise is not None and tuple(self.noise.shape) != (bands,):
+            raise ProblemError(
+                "observation noise", expected=f"shape ({bands},)", got=f"{tuple(self.noise.shape)}"
             )
         if not bool(torch.isfinite(self.data).all()):
             raise ProblemError(
@@ -108,19 +114,10 @@ class Observation:
         """Keep these of its own dates, by position; the target stays as it is."""
         valid = self.valid if self.valid.shape[0] == 1 else self.valid[keep]
         seen = self.view.dates
-        view = Degradation.of(
-            self.view.in_shape,
-            dates=[seen[i] for i in keep],
-            spectral=self.view.spectral.matrix,
-            kernel=self.view.spatial.kernel,
-            ratio=self.ratio,
-        )
-        view = replace(
-            view,
-            spectral=replace(view.spectral, known=self.view.spectral.known),
-            spatial=replace(view.spatial, known=self.view.spatial.known, phase=self.view.spatial.phase),
-        )
-        return replace(self, data=self.data[keep], valid=valid, view=view)
+        temporal = pick([seen[i] for i in keep], self.view.in_shape)
+        spectral = self.view.spectral.with_shape(temporal.out_shape)
+        spatial = self.view.spatial.with_shape(spectral.out_shape)
+        return replace(self, data=self.data[keep], valid=valid, view=Degradation(temporal, spectral, spatial))
 
     def crop(self, window: Window) -> Observation | None:
         """What it saw of a window of the target; None when it saw none of the window's dates."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -21,8 +21,7 @@ _GROUP = "stsfusion.methods"
 
 def names() -> list[str]:
     """Every method's name, sorted; imports none of them."""
-    own = {module.name for module in pkgutil.iter_modules(__path__)}
-    return sorted(own | set(_foreign()))
+    return sorted(_own() | {point.name for point in _foreign()})
 
 
 def kind(name: str) -> type[FusionMethod]:
@@ -31,20 +30,19 @@ def kind(name: str) -> type[FusionMethod]:
     Raises
     ------
     MethodError
-        When there is no such method, or two of that name.
+        When there is no such method, two of that name, or something else behind it.
     """
-    own = {module.name for module in pkgutil.iter_modules(__path__)}
-    foreign = _foreign()
-    if name in own and name in foreign:
+    foreign = {point.value: point for point in _foreign() if point.name == name}
+    owners = [*(["stsfusion"] if name in _own() else []), *sorted(foreign)]
+    if len(owners) > 1:
         raise MethodError(
-            f"method '{name}'", expected="one owner", got=f"ours and '{foreign[name].value}'", mend="Rename it."
+            f"method '{name}'", expected="one owner", got=" and ".join(owners), mend="Rename one of them."
         )
-    if name in own:
+    if not owners:
+        raise MethodError(f"method '{name}'", expected="a method's name", mend=nearest(name, names()))
+    if not foreign:
         return _only_method(importlib.import_module(f"{__name__}.{name}"))
-    if name in foreign:
-        loaded: type[FusionMethod] = foreign[name].load()
-        return loaded
-    raise MethodError(f"method '{name}'", expected="a method's name", mend=nearest(name, names()))
+    return _method_class(foreign[owners[0]])
 
 
 def card(name: str) -> Card:
@@ -66,17 +64,34 @@ def create(settings: str | Mapping[str, Any]) -> FusionMethod:
     known = {field for field, info in cls.__dataclass_fields__.items() if info.init}  # type: ignore[attr-defined]
     for key in given:
         if key not in known:
-            raise MethodError(f"method '{name}', setting '{key}'", expected="a known key", mend=nearest(key, known))
-    nested = {key: create(v) if isinstance(v, Mapping) and "name" in v else _frozen(v) for key, v in given.items()}
-    return cls(**nested)
+            raise MethodError(
+                f"method '{name}', setting '{key}'", expected="a known key", mend=nearest(key, known)
+            )
+    return cls(**{key: _made(value) for key, value in given.items()})
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _made(value: Any) -> Any:
+    """A setting as the method takes it: methods from their mappings, tuples from lists."""
+    if isinstance(value, Mapping) and "name" in value:
+        return create(value)
+    return tuple(_made(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-def _foreign() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=_GROUP)}
+def _own() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__)}
+
+
+def _foreign() -> Iterable[EntryPoint]:
+    return entry_points(group=_GROUP)
+
+
+def _method_class(point: EntryPoint) -> type[FusionMethod]:
+    loaded = point.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, FusionMethod)):
+        raise MethodError(
+            f"method '{point.name}' of {point.value}", expected="a FusionMethod class", got=f"{loaded!r:.60}"
+        )
+    return loaded
 
 
 def _only_method(module: Any) -> type[FusionMethod]:

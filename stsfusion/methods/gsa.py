@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from stsfusion.errors import ProblemError
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card, FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Observation, Problem
@@ -64,6 +65,13 @@ class GSA(FusionMethod):
             for day, z, y, known in _pairs(problem, rich, sharp, self.passes):
                 totals[day] = Moments.of(z, y, known).plus(totals.get(day))
             tick((done + 1) / len(problems), "regression")
+        if not totals:
+            raise ProblemError(
+                "method 'gsa'",
+                expected="a date that 'rich' and 'sharp' both saw",
+                got="none",
+                mend="Give a sharp image of a hyperspectral date, or choose 'lineartime' or 'stsnet'.",
+            )
         days = sorted(totals)
         weights = torch.stack([totals[day].weights(self.ridge) for day in days])
         return self.with_state({"days": torch.tensor(days, dtype=torch.float64), "weights": weights.float()})
@@ -151,7 +159,10 @@ def _pairs(
         low = blur.with_shape((1, *image.shape[1:]))(image)
         clear = blur.with_shape((1, 1, *image.shape[2:]))(known.all(1, keepdim=True).float()) > 0.999
         own = rich.valid if rich.valid.shape[0] == 1 else rich.valid[position : position + 1]
-        mask = (clear & own.any(1, keepdim=True)).expand(1, 1, *rich.data.shape[2:]).flatten()
-        day = float(problem.target.days[date])
-        pairs.append((day, rich.data[position].flatten(1), low[0].flatten(1), mask))
+        own = own.expand(1, -1, *rich.data.shape[2:])
+        # A band that is dead here counts as zero; all others must be there for a pixel to count.
+        dead = ~own.any((2, 3), keepdim=True)
+        mask = clear & own.any(1, keepdim=True) & (own | dead).all(1, keepdim=True)
+        z = torch.where(own[0], rich.data[position], 0.0)
+        pairs.append((float(problem.target.days[date]), z.flatten(1), low[0].flatten(1), mask.flatten()))
     return pairs

@@ -140,13 +140,15 @@ def _source(
     sensor = load_sensor(spec.sensor, near) if spec.sensor else None
     psf = "gaussian" if sensor is None and spec.psf == "optics" else spec.psf
     pixel = fine.pixel if fine.crs else None
-    kernel = point_spread(psf, ratio, sensor=sensor, pixel=pixel) if ratio > 1 or psf == "optics" else None
+    kernel = point_spread(psf, ratio, sensor=sensor, pixel=pixel).numpy()
+    # On the finest grid only an instrument's own optics blur; named kernels speak of coarser pixels.
+    sharp = ratio == 1 and psf != "optics"
     return Source(
         role,
         role,
         tuple(dates),
         ratio,
-        np.ones((1, 1)) if kernel is None else kernel.numpy(),
+        np.ones((1, 1)) if sharp else kernel,
         None if role == "rich" else _responses(role, cube, sensor, nm, fwhm),
         _noise(cube, sensor),
         spec.known,
@@ -175,9 +177,10 @@ def _responses(
 
 
 def _noise(cube: DataArray, sensor: Sensor | None) -> np.ndarray | None:
-    """(band',) the cube's own figures, else the sensor's, else None."""
-    if "noise" in cube.coords:
-        return np.asarray(cube["noise"].values, np.float64)
+    """(band',) standard deviations: the cube's attribute 'noise', else the sensor's figures, else None."""
+    stated = cube.attrs.get("noise")
+    if stated is not None and len(stated) == cube.sizes["band"]:
+        return np.asarray(stated, np.float64)
     known = {} if sensor is None else {band.name: band.noise for band in sensor.bands}
     levels = [known.get(str(name)) for name in cube["band"].values]
     return None if None in levels else np.array(levels, np.float64)

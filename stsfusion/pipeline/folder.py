@@ -88,7 +88,7 @@ class Folder:
                     mend="Choose another folder with --set output=FOLDER, or remove that one.",
                 )
             return
-        if self.root.exists() and any(self.root.iterdir()):
+        if self.root.exists() and not self._is_empty():
             raise StoreError(
                 f"output {self.root}",
                 expected="an empty or a new folder, or one of this recipe",
@@ -97,6 +97,10 @@ class Folder:
             )
         self.work.mkdir(parents=True, exist_ok=True)
         _write(mark, {"recipe": self.owner})
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is there but what a claim that was cut off leaves."""
+        return self.root.is_dir() and all(path == self.work for path in self.root.iterdir())
 
     def is_done(self, step: str, fingerprint: str, made: Sequence[Path]) -> bool:
         """Whether a step was finished with this fingerprint and what it made is still there."""

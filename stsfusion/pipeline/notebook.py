@@ -15,10 +15,10 @@ from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.layout import FLAGS
 from stsfusion.cube.schema import check
 from stsfusion.engine.plan import Source
-from stsfusion.errors import PlanError
+from stsfusion.errors import PlanError, nearest
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod
-from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.recipe import Roles, RoleSpec
 
@@ -73,9 +73,10 @@ def fuse(
     """
     given: dict[Role, DataArray | None] = {"rich": rich, "sharp": sharp, "dense": dense}
     cubes = {role: check(cube, role, role) for role, cube in given.items() if cube is not None}
-    named = sensors or {}
+    named = _known_roles(sensors or {})
     roles = Roles(**{role: RoleSpec(sensor=named.get(role), psf=psf) for role in cubes})
     assembly = assemble(cubes, roles)
+    chosen = chosen_dates(assembly, dates)
     maker = method if isinstance(method, FusionMethod) else methods.create(method)
     _refuse_if_too_large(assembly, maker)
     problem = Problem(assembly.target).with_observations(
@@ -85,7 +86,14 @@ def fuse(
     fitted = maker if maker.state or maker.card.fits == "no" else maker.fit([problem])
     with torch.inference_mode():
         answer = fitted.fuse(problem)
-    return _labelled(answer, assembly, chosen_dates(assembly, dates), fitted)
+    return _labelled(answer, assembly, chosen, fitted)
+
+
+def _known_roles(sensors: Mapping[str, str]) -> Mapping[str, str]:
+    for role in sensors:
+        if role not in ROLES:
+            raise PlanError("fuse, 'sensors'", expected="a role", got=f"'{role}'", mend=nearest(role, ROLES))
+    return sensors
 
 
 def _refuse_if_too_large(assembly: Assembly, method: FusionMethod) -> None:
@@ -122,10 +130,11 @@ def _labelled(answer: Answer, assembly: Assembly, chosen: Sequence[int], method:
     if np.isfinite(assembly.fwhm).all():
         coords["fwhm"] = ("band", assembly.fwhm, {"units": "nm"})
     dims = ("time", "band", "y", "x")
+    flags = {"flag_values": list(FLAGS), "flag_meanings": " ".join(FLAGS.values())}
     mapped = {"grid_mapping": "spatial_ref"}
     variables: dict[str, Any] = {
         "reflectance": (dims, values, {"units": "1", "long_name": "reflectance", **mapped}),
-        "qa": (("time", "y", "x"), qa, {"flag_values": list(FLAGS), "flag_meanings": " ".join(FLAGS.values()), **mapped}),
+        "qa": (("time", "y", "x"), qa, {**flags, **mapped}),
     }
     if answer.sigma is not None:
         sigma = answer.sigma.expand(answer.shape)[keep].cpu().numpy()

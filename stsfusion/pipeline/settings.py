@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, create_model
 
 from stsfusion import methods
+from stsfusion.errors import RecipeError, nearest
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.records import Document, Record, parse
 
@@ -60,15 +61,20 @@ def check_method_settings(document: Document) -> None:
     Raises
     ------
     RecipeError
-        An unknown or wrong setting, with its file and line.
-    MethodError
-        When there is no such method.
+        No such method, or an unknown or wrong setting, with its file and line.
     """
     data = {"name": document.data} if isinstance(document.data, str) else document.data
     name = data.get("name") if isinstance(data, Mapping) else None
-    parse(data, _Named, where=document) if not isinstance(name, str) else None
-    cls = methods.kind(str(name))
-    parse(data, record_of(cls, name=(str, ...)), where=document)
+    if not isinstance(name, str):
+        parse(data, _Named, where=document)
+    if name not in methods.names():
+        raise RecipeError(
+            document.where(("name",)),
+            expected="a method's name",
+            got=f"'{name}'",
+            mend=nearest(str(name), methods.names()),
+        )
+    parse(data, record_of(methods.kind(str(name)), name=(str, ...)), where=document)
     for key, value in data.items():
         if isinstance(value, Mapping) and "name" in value:
             check_method_settings(part_of(document, (key,)))
