@@ -1,0 +1,148 @@
+"""The GPU checks, checked on the CPU: sound methods pass, and each broken twin fails for its own reason."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from stsfusion import gpu, methods
+from stsfusion.methods.bicubic import Bicubic
+from stsfusion.operators.blur import Blur, gaussian_kernel
+from stsfusion.operators.precision import full_precision
+
+CPU = torch.device("cpu")
+DTYPES = ("float64", "float32")
+
+
+@dataclass
+class Drifting(Bicubic):
+    """Gives something else each time, as a device that computes otherwise would."""
+
+    def fuse(self, problem):
+        answer = super().fuse(problem)
+        return replace(answer, values=answer.values + 1e-3 * torch.rand(()))
+
+
+@dataclass
+class Flickering(Bicubic):
+    """Flags pixels by chance."""
+
+    def fuse(self, problem):
+        answer = super().fuse(problem)
+        return replace(answer, quality=torch.randint_like(answer.quality, 1, 5))
+
+
+@dataclass
+class Hungry(Bicubic):
+    """Uses more memory than its card says."""
+
+    def fuse(self, problem):
+        waste = [torch.zeros(problem.target.shape) for _ in range(6)]
+        return super().fuse(problem) if waste else None
+
+
+@dataclass
+class Tied(Bicubic):
+    """Cannot leave the CPU."""
+
+    def fuse(self, problem):
+        raise RuntimeError("expected all tensors to be on the same device")
+
+
+class WrongAdjoint(Blur):
+    def _transpose(self, y):
+        return super()._transpose(y) * 1.001
+
+
+class Coarse(Blur):
+    """Ten bits of mantissa, as TF32, whose image is thus not what full precision gives."""
+
+    calls = 0
+
+    def _apply(self, x):
+        Coarse.calls += 1
+        image = super()._apply(x)
+        return image.half().to(image.dtype) if Coarse.calls % 2 else image
+
+
+def failed(outcomes):
+    return {outcome.check for outcome in outcomes if not outcome.passed}
+
+
+def test_every_method_passes_on_the_cpu(capsys):
+    assert gpu.main(["--device", "cpu", "--size", "48", "--json"]) == gpu.PASSED
+    told = json.loads(capsys.readouterr().out)
+    assert told["status"] == "passed"
+    checks = {"as on the CPU", "flags as on the CPU", "the same again", "peak memory", "speed"}
+    for name in methods.names():
+        rows = {row["check"]: row for row in told["outcomes"] if row["subject"] == name}
+        assert set(rows) == checks
+        assert rows["speed"]["measured"] > 0
+    assert all(row["passed"] for row in told["outcomes"])
+
+
+@pytest.mark.parametrize(
+    ("twin", "checks"),
+    [
+        (Drifting, {"as on the CPU", "the same again"}),
+        (Flickering, {"flags as on the CPU"}),
+        (Hungry, {"peak memory"}),
+        (Tied, {"runs"}),
+    ],
+)
+def test_a_broken_twin_fails_for_its_own_reason_and_the_next_goes_on(twin, checks):
+    outcomes = list(gpu.check_methods([twin, Bicubic], CPU, 48))
+    assert failed(outcomes) == checks
+    assert [outcome.check for outcome in outcomes][-1] == "speed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "checks"),
+    [
+        (Blur, set()),
+        (WrongAdjoint, {f"adjoint, {dtype}" for dtype in DTYPES}),
+        (Coarse, {f"{check}, {dtype}" for check in ("adjoint", "as on the CPU") for dtype in DTYPES}),
+    ],
+)
+def test_operators_are_judged(kind, checks):
+    op = kind(gaussian_kernel(3, 3), 3, (1, 2, 12, 12))
+    assert failed(gpu.check_operators([("twin", op)], CPU)) == checks
+
+
+def test_without_a_gpu_it_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    file = tmp_path / "gpu.json"
+    assert gpu.main(["--json", str(file)]) == gpu.SKIPPED
+    assert "skipped on cuda: torch sees no GPU here" in capsys.readouterr().out
+    assert json.loads(file.read_text())["status"] == "skipped"
+
+
+def test_a_failure_is_the_exit_code(monkeypatch, capsys):
+    monkeypatch.setattr(methods, "kind", lambda name: Tied)
+    assert gpu.main(["--device", "cpu", "--methods", "bicubic", "--size", "48"]) == gpu.FAILED
+    out = capsys.readouterr().out
+    assert "FAILED  bicubic" in out
+    assert "expected all tensors to be on the same device" in out
+
+
+@pytest.mark.parametrize("given", [["--methods", "bicubi"], ["--size", "50"]])
+def test_wrong_options_are_refused(given, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main(given)
+    assert "error" in capsys.readouterr().err
+
+
+def test_full_precision_holds_inside_and_is_undone_after():
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+
+
+@pytest.mark.gpu
+def test_every_method_passes_on_a_gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU here")
+    assert gpu.main([]) == gpu.PASSED
