@@ -245,10 +245,13 @@ def _load(path: Path) -> Mapping[str, Any] | None:
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document beside its place, bring it to the disk, and rename it there."""
+    """Write a document beside its place, bring it to the disk, and rename it there; if it is new."""
+    content = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    if path.is_file() and path.read_bytes() == content:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+    beside.write_bytes(content)
     _flush(beside)
     beside.replace(path)
     _flush(path.parent)
