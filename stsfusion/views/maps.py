@@ -110,7 +110,7 @@ def error_maps(errors: Errors, gaps: NDArray[np.bool_], *, most: int = 8, note: 
     gaps
         (time,) whether the rich sensor missed the date.
     """
-    shown = np.flatnonzero(np.isin(errors.dates, spread(errors.dates, most)))
+    shown = np.flatnonzero(np.isin(errors.dates, spread(errors.dates, most, gaps)))
     _, y, x = errors.rmse.shape
     cell = min(9.6 / len(shown), 2.6)
     figure = sheet(cell * len(shown) + 1.4, 2 * cell * min(y / x, 2.0) + 0.75, close=True)

@@ -107,7 +107,7 @@ def sheet(width: float, height: float, *, close: bool = False) -> Figure:
     close
         Set axes close together, as in a grid of pictures.
     """
-    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0, hspace=0.005 if close else 0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0.005 if close else 0.02)
     figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     return figure

@@ -95,7 +95,7 @@ def _name(role: Role) -> str:
 def _draw(axes: Axes, role: Role, when: NDArray[np.datetime64], values: NDArray[np.float64]) -> Artist:
     style = ROLES[role]
     looks = {
-        "truth": {"linestyle": "-", "linewidth": 2.4, "alpha": 0.40, "markersize": 0},
+        "truth": {"linestyle": "-", "linewidth": 2.4, "alpha": 0.40, "markersize": 9},
         "fused": {
             "linestyle": "--",
             "linewidth": 1.2,
@@ -118,6 +118,5 @@ def calendar(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(fontsize=9, color=QUIET)
     axes.set_xlabel("date (UTC)", fontsize=9.5)
-    low, high = axes.get_xlim()
-    if high - low < 2:
-        axes.set_xlim(low - 10, high + 10)
+    if axes.dataLim.width < 1:
+        axes.set_xlim(axes.dataLim.x0 - 10, axes.dataLim.x1 + 10)

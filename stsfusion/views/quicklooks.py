@@ -56,9 +56,9 @@ def quicklooks(
     choices = rows(cubes, composite)
     if not choices:
         return None
-    dates = spread(union(cubes), most)
+    dates = spread(union(cubes), most, missed(cubes, union(cubes)))
     shape = reference(cubes).sizes
-    width, label = 11.0, 1.45
+    width, label = 11.0, 1.6
     # A single date must not fill the page.
     cell = min((width - label) / len(dates), 2.4)
     height = cell * min(shape["y"] / shape["x"], 2.0)
@@ -104,6 +104,7 @@ def _cell(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(RULE)
     axes.set_box_aspect(aspect)
+    axes.set_anchor("E")
     if image is None:
         _blank(axes, "not observed")
         return
@@ -176,7 +177,8 @@ def locator(
     image = column(small, day)
     choice = choose(cube, composite)
     aspect = cube.sizes["y"] / cube.sizes["x"]
-    figure = sheet(5.6, min(max(5.0 * aspect, 2.0), 5.0))
+    height = min(max(5.0 * aspect, 2.0), 5.0)
+    figure = sheet(min(height / aspect, 6.2), height + 0.25, close=True)
     axes = figure.subplots()
     _cell(axes, image, choice, stretch(cube, choice.wavelengths), aspect)
     for point in points:

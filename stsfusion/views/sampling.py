@@ -93,11 +93,21 @@ def column(cube: xr.DataArray, day: np.datetime64) -> xr.DataArray | None:
     return cube.isel(time=int(found[0])) if found.size else None
 
 
-def spread(whole: Days, most: int) -> Days:
-    """At most this many of the days, evenly spread, the first and the last among them."""
+def spread(whole: Days, most: int, gaps: NDArray[np.bool_] | None = None) -> Days:
+    """At most this many of the days, evenly spread, the first and the last among them.
+
+    Parameters
+    ----------
+    gaps
+        (time,) days of another kind: as far as there are any, each kind then gives half of the days.
+    """
     if whole.size <= most:
         return whole
-    return whole[np.unique(np.linspace(0, whole.size - 1, most).round().astype(int))]
+    if gaps is None or gaps.all() or not gaps.any():
+        return whole[np.unique(np.linspace(0, whole.size - 1, most).round().astype(int))]
+    few, many = sorted((whole[gaps], whole[~gaps]), key=len)
+    first = spread(few, most // 2)
+    return np.sort(np.concatenate([first, spread(many, most - first.size)]))
 
 
 def thin(cube: xr.DataArray, size: int) -> xr.DataArray:

@@ -276,6 +276,15 @@ def test_large_scenes_and_long_series_are_thinned():
     assert chosen[-1] == days[-1]
 
 
+def test_few_days_of_one_kind_are_not_lost_among_many_of_the_other():
+    days = np.arange("2021-01-01", "2021-03-01", dtype="datetime64[D]")
+    gaps = ~np.isin(np.arange(days.size), [7, 22])
+    chosen = spread(days, 8, gaps)
+    assert chosen.size == 8
+    assert set(days[~gaps]) <= set(chosen)
+    assert (np.diff(chosen).astype(int) > 0).all()
+
+
 def test_points_lie_in_the_scene_and_differ():
     points = pick_points(cube())
     assert len({(p.y, p.x) for p in points}) == 3
