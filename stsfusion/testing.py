@@ -118,12 +118,15 @@ def _check_card(cls: type[FusionMethod]) -> None:
 def _check_shape(cls: type[FusionMethod]) -> None:
     for gaps in (False, True):
         problem = tiny_problem(gaps=gaps)
-        answer = _fitted(cls, problem).fuse(problem.question())
+        method = _fitted(cls, problem)
+        answer = method.fuse(problem.question())
         _hold("shape", answer.shape == problem.target.shape, f"{answer.shape} is not {problem.target.shape}")
         _hold("shape", bool(torch.isfinite(answer.full()).all()), "NaN or infinity in the answer")
         known = {int(q) for q in Quality}
         _hold("shape", answer.quality.dtype == torch.uint8, f"quality is {answer.quality.dtype}, not uint8")
         _hold("shape", set(answer.quality.unique().tolist()) <= known, "quality has values outside Quality")
+        said = answer.sigma is not None
+        _hold("shape", said == method.card.sigma, "the card and the answer disagree on sigma")
         if answer.sigma is not None:
             _hold("shape", bool((answer.sigma >= 0).all()), "a negative standard deviation")
 

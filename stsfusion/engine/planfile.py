@@ -33,7 +33,7 @@ def save_plan(plan: Plan, folder: Path) -> None:
             if value is not None:
                 arrays[f"{source.role}.{name}"] = value
     with (folder / _ARRAYS).open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     (folder / _JSON).write_text(json.dumps(_plain(plan), indent=1, sort_keys=True))
 
 

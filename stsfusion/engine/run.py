@@ -5,8 +5,10 @@ from __future__ import annotations
 import resource
 import time
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
+import psutil
 import torch
 
 from stsfusion.engine import exchange
@@ -35,6 +37,9 @@ class TileRecord:
     peak_bytes: int
     """Largest resident size that the process had until now."""
 
+    grown_bytes: int
+    """How much of it came since the process began its first tile."""
+
     valid: float
     """Share of the written pixels that hold data."""
 
@@ -46,9 +51,15 @@ class TileRecord:
         return asdict(self)
 
 
+@lru_cache(maxsize=1)
+def _baseline() -> int:
+    """Resident bytes of this process when it began its first tile."""
+    return int(psutil.Process().memory_info().rss)
+
+
 def run_tile(plan: Plan, tile: Tile) -> TileRecord:
     """Fuse one tile and write its shards."""
-    start = time.perf_counter()
+    start, base = time.perf_counter(), _baseline()
     with torch.inference_mode():
         problem = exchange.read(plan, tile).to(plan.device)
         after_read = time.perf_counter()
@@ -56,12 +67,14 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         after_fuse = time.perf_counter()
         written = exchange.write(plan, tile, answer)
     end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return TileRecord(
         tile.key,
         round(after_read - start, 4),
         round(after_fuse - after_read, 4),
         round(end - after_fuse, 4),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak,
+        max(0, peak - base),
         round(written.valid, 6),
         written.checksum,
     )

@@ -156,7 +156,7 @@ def _published(store: CubeStore, plan: Plan, window: Window) -> Answer:
 def _consistency(name: str, answer: Answer, question: Problem, plan: Plan, assembly: Assembly) -> list[Row]:
     """The series degraded to each sensor and held against what it saw: needs no truth."""
     rows = []
-    for found in compare(answer, question.observations):
+    for found in compare(answer, {str(role): seen for role, seen in question.observations.items()}):
         if found.date in plan.written:
             row = {
                 "method": name,

@@ -31,7 +31,7 @@ from stsfusion.running.executor import Address, Executor, Inline, Local
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Failure, Outcome, Success
 
-__all__ = ["Draft", "Fused", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "publish"]
+__all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "publish"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +46,6 @@ class Draft:
 
     need: Need
     """Memory, disk and bytes read."""
-
-
-@dataclass(frozen=True)
-class Fused:
-    """How the tiles went."""
-
-    outcome: Outcome[str]
-    """Of this run."""
-
-    skipped: int
-    """Tiles that were finished before."""
 
 
 def cubes_of(folder: Folder) -> dict[Role, DataArray]:
@@ -129,7 +118,7 @@ def fuse_tiles(
     fingerprint: str,
     ledger: Ledger,
     told: Callable[[str, Success[dict[str, Any]] | Failure], None],
-) -> Fused:
+) -> Outcome[str]:
     """Fuse every tile that is not done, through the recipe's executor.
 
     Parameters
@@ -158,8 +147,7 @@ def fuse_tiles(
         told(key, end)
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
-    outcome = executor_of(settings).run(work, left, ended)
-    return Fused(outcome, len(keys) - len(left))
+    return executor_of(settings).run(work, left, ended)
 
 
 def executor_of(settings: Fuse) -> Executor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,20 @@ import torch
 from xarray import DataArray
 
 from stsfusion.cube.files import open_cube
+from stsfusion.cube.filling import fill
 from stsfusion.cube.georeference import grid_of
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.schema import check
-from stsfusion.cube.spec import CubeSpec, milliseconds
+from stsfusion.cube.spec import INNER, SHARD, CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.forward.optics import seen_bands
 from stsfusion.forward.sample import open_scene
-from stsfusion.forward.seasons import make_season
+from stsfusion.forward.seasons import make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
 from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
 from stsfusion.sensing.sensor import Sensor
+from stsfusion.window import Window
 
 __all__ = ["TRUTH", "Intake", "open_own", "take_in"]
 
@@ -89,16 +90,41 @@ def _own(recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell) -
     paths = {role: str(files.path) for role, files in recipe.cubes.files.items()}
     fine = min((grid_of(cube) for cube in cubes.values()), key=lambda grid: grid.pixel)
     for done, (role, cube) in enumerate(cubes.items()):
-        told = partial(_told, tell, done, len(cubes), role)
+        tell(done / len(cubes), f"reading '{role}'")
         ratio = grid_of(cube).ratio_to(fine)
-        spec = CubeSpec.like(cube, ratio=ratio, attributes={"source": paths[role], "role": role})
-        _copy(store, role, spec, owner, cube, told)
+        spec = _laid_out(CubeSpec.like(cube, attributes={"source": paths[role], "role": role}), ratio)
+        store.create(role, spec, owner=owner, replace=True)
+        fill(
+            store,
+            role,
+            check(cube, role, role),
+            done=_Count(tell, done, len(cubes), role, len(spec.shards())),
+        )
     store.publish()
-    return Intake("The user's own cubes.", False, dict(paths), {})
+    return Intake("The user's own cubes.", False, {str(role): path for role, path in paths.items()}, {})
 
 
-def _told(tell: Tell, done: int, count: int, role: str, part: float) -> None:
-    tell((done + part) / count, f"reading '{role}'")
+def _laid_out(spec: CubeSpec, ratio: int) -> CubeSpec:
+    """Shards and inner chunks as large on the ground as those of the base grid, for any ratio."""
+    inner = max(INNER // ratio, 1)
+    return replace(spec, shard=inner * (SHARD // INNER), inner=inner)
+
+
+@dataclass
+class _Count:
+    """Tells how far the reading of one cube among several is."""
+
+    tell: Tell
+    before: int
+    cubes: int
+    role: str
+    shards: int
+    done: int = 0
+
+    def __call__(self, window: Window) -> None:
+        """One more shard was written."""
+        self.done += 1
+        self.tell((self.before + self.done / self.shards) / self.cubes, f"reading '{self.role}'")
 
 
 def _placed(files: CubeFiles, near: Path) -> dict[str, Any]:
@@ -129,20 +155,6 @@ def _cut(cubes: Mapping[Role, DataArray], area: Area | None) -> dict[Role, DataA
     return cut
 
 
-def _copy(
-    store: CubeStore, role: str, spec: CubeSpec, owner: str, cube: DataArray, tell: Callable[[float], None]
-) -> None:
-    """Write a lazy cube shard by shard, so that it is never held whole; values are checked on the way."""
-    store.create(role, spec, owner=owner, replace=True)
-    windows = spec.shards()
-    for done, window in enumerate(windows):
-        dates, bands, rows, cols = window.slices
-        part = cube.isel(time=dates, band=bands, y=rows, x=cols).load()
-        checked = check(part, role, role)
-        store.write(role, window, np.nan_to_num(checked.values), np.asarray(checked["valid"].values))
-        tell((done + 1) / len(windows))
-
-
 # ---------------------------------------------------------------- a simulated series
 
 
@@ -152,12 +164,11 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
     scene = open_scene(path if path.is_file() else settings.scene)
     protocol = Protocol(**settings.protocol.model_dump())
     tell(0.1, "making seven dates of it")
-    season = make_season(scene.reflectance, scene.wavelengths, seed=settings.seed)
+    season = make_seasons(scene.reflectance, scene.wavelengths, seed=settings.seed)
     truth, grid = _whole(season.values, scene.pixel, protocol)
-    days = (season.dates - season.dates[0]) / np.timedelta64(1, "D")
     tell(0.6, "simulating what three sensors saw")
     problem = simulate(
-        torch.from_numpy(truth), torch.from_numpy(season.wavelengths), torch.from_numpy(days), protocol
+        torch.from_numpy(truth), torch.from_numpy(season.wavelengths), torch.from_numpy(season.days), protocol
     )
     tell(0.8, "writing the cubes")
     for name, spec, values, valid in _datasets(problem, season.dates, grid, protocol, scene.title):
@@ -166,7 +177,15 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
             store.write(name, window, values[window.slices], valid[window.slices])
     store.publish()
     words = f"Simulated: seven dates made from one real scene, {scene.title}; {season.description}"
-    facts = {"events": list(season.events), "quantity": scene.quantity, "protocol": protocol.settings()}
+    facts = {
+        "events": [
+            {"kind": event.kind, "date": str(season.dates[event.date])[:10], "pixels": int(event.area.sum())}
+            for event in season.events
+        ],
+        "hardness_deg": [round(float(angle), 2) for angle in season.hardness],
+        "quantity": scene.quantity,
+        "protocol": protocol.settings(),
+    }
     return Intake(words, True, dict.fromkeys(problem.observations, settings.scene), facts)
 
 
@@ -190,20 +209,22 @@ def _datasets(
     yield TRUTH, truth, problem.truth.numpy(), np.ones(problem.truth.shape, bool)
     for role, seen in problem.observations.items():
         sensor = protocol.sensor(role)
-        own = (names, nm, None) if sensor is None else _bands_of(sensor, problem.target.wavelengths)
+        own, centres, widths = (names, nm, None) if sensor is None else _bands_of(sensor, problem)
         noise = [] if seen.noise is None else [round(level, 7) for level in seen.noise.tolist()]
-        spec = CubeSpec(
-            grid.coarsen(seen.ratio),
-            tuple(times[seen.dates].tolist()),
-            *own,
-            attributes={**said, "role": role, "noise": noise},
-        ).coarsened(seen.ratio)
-        yield role, spec, seen.data.numpy(), np.broadcast_to(seen.valid.numpy(), seen.data.shape)
+        stated = {**said, "role": role, "noise": noise}
+        place, stamps = grid.coarsen(seen.ratio), tuple(times[seen.dates].tolist())
+        spec = CubeSpec(place, stamps, own, centres, widths, attributes=stated)
+        yield (
+            role,
+            _laid_out(spec, seen.ratio),
+            seen.data.numpy(),
+            np.broadcast_to(seen.valid.numpy(), seen.data.shape),
+        )
 
 
 def _bands_of(
-    sensor: Sensor, wavelengths: torch.Tensor
+    sensor: Sensor, problem: Problem
 ) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
-    """Names, centres and widths (nm) of the bands that the wavelengths cover."""
-    bands = sensor.pick(seen_bands(sensor, wavelengths))
+    """Names, centres and widths (nm) of the bands that the target's wavelengths cover."""
+    bands = sensor.pick(seen_bands(sensor, problem.target.wavelengths))
     return tuple(b.name for b in bands), tuple(b.wavelength for b in bands), tuple(b.fwhm for b in bands)

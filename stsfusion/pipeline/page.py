@@ -14,10 +14,12 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.fusion.problem import ROLES
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.doctor import versions
+from stsfusion.pipeline.facts import Input, MethodCard, Phase, Report, Stored
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH, Intake
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.report import Input, MethodCard, Phase, Picture, Report, Stored, write_report
+from stsfusion.pipeline.report import write_report
+from stsfusion.views.palette import Picture
 from stsfusion.views.plots import figures
 
 __all__ = ["make_page"]
@@ -41,7 +43,15 @@ def make_page(
 ) -> Path:
     """Write report.html and its pictures as PNG files beside it."""
     inputs, fused = CubeStore(folder.cubes), CubeStore(folder.fused)
-    pictures = figures(**_cubes(inputs, fused), simulated=intake.simulated)
+    shown = _cubes(inputs, fused)
+    pictures = figures(
+        shown.get(TRUTH),
+        shown.get("rich"),
+        shown.get("sharp"),
+        shown.get("dense"),
+        shown["fused"],
+        simulated=intake.simulated,
+    )
     for path in folder.root.glob("quicklook-*.png"):
         path.unlink()
     for picture in pictures:

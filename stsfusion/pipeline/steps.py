@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,23 +16,21 @@ from typing import Any
 
 from rich.console import Console
 
-import stsfusion
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
-from stsfusion.engine.plan import Plan
 from stsfusion.errors import StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.evaluate import Costs, evaluate
-from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import Intake, open_own, take_in
 from stsfusion.pipeline.page import make_page
+from stsfusion.pipeline.prints import Prints
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.report import Phase
+from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
 from stsfusion.running.outcome import Failure, Success
@@ -126,7 +124,7 @@ def _folder(recipe: Recipe, file: Path) -> Folder:
 
 def _carry_out(run: _Run) -> End:
     folder, start = run.folder, time.perf_counter()
-    marks = _Prints(run)
+    marks = Prints(run.recipe, run.near)
     intake = _cubes(run, marks)
     made = folder.staging(marks.fuse)
     if not folder.is_done("fuse", marks.fuse, [folder.fused]):
@@ -137,43 +135,10 @@ def _carry_out(run: _Run) -> End:
     _report(run, marks, intake)
     if not run.worked:
         return _tell(run, End(DONE, f"Nothing to do: {folder.root} is what the recipe asks for."))
-    return _tell(run, End(DONE, f"Done in {_duration(time.perf_counter() - start)}."))
+    return _tell(run, End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
 
 
-class _Prints:
-    """The fingerprint of every step: of its settings, of the code, and of what came before."""
-
-    def __init__(self, run: _Run) -> None:
-        recipe = run.recipe
-        method = methods.create(recipe.fuse.method)
-        self.cubes = fingerprint("cubes", _said(recipe, "cubes", "simulate", "area"), _files(run))
-        code = fingerprint_of_code(method)
-        self.fit = fingerprint("fit", self.cubes, _said(recipe, "fit", "roles"), settings_of(method), code)
-        work = {"tile": recipe.fuse.tile, "shard": recipe.fuse.shard_size, "dates": recipe.fuse.dates}
-        self.fuse = fingerprint("fuse", self.fit, json.dumps(work), stsfusion.__version__)
-        self.evaluate = fingerprint("evaluate", self.fuse, _said(recipe, "evaluate"))
-        self.report = fingerprint("report", self.evaluate, _said(recipe, "report"))
-
-
-def _said(recipe: Recipe, *sections: str) -> str:
-    return recipe.digest(*sections)
-
-
-def _files(run: _Run) -> list[tuple[str, int, int]]:
-    """Name, size and time of every file that the recipe's input names, so that a changed one is noticed."""
-    cubes, simulate = run.recipe.cubes, run.recipe.simulate
-    texts = [
-        t for t in (cubes.model_dump().values() if cubes else [simulate.scene if simulate else None]) if t
-    ]
-    found = []
-    for text in texts:
-        path = run.near / text if (run.near / text).exists() else Path(text)
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
-    return found
-
-
-def _cubes(run: _Run, marks: _Prints) -> Intake:
+def _cubes(run: _Run, marks: Prints) -> Intake:
     folder = run.folder
     if not folder.is_done("cubes", marks.cubes, [folder.cubes]):
         begun = time.perf_counter()
@@ -185,7 +150,7 @@ def _cubes(run: _Run, marks: _Prints) -> Intake:
     return Intake(**folder.marks()["cubes"]["intake"])
 
 
-def _fuse(run: _Run, marks: _Prints, made: Path, intake: Intake) -> End | None:
+def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
     """Fit, plan, fuse and publish; an end when the run cannot go on from here."""
     folder, recipe = run.folder, run.recipe
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, made)
@@ -198,28 +163,32 @@ def _fuse(run: _Run, marks: _Prints, made: Path, intake: Intake) -> End | None:
         folder.mark("fit", marks.fit, seconds=_since(begun), weights=at_rest.fingerprint(method))
     plan = draft.plan.with_method(method)
     spec = fusing.frame(
-        draft.assembly, plan, recipe.fuse.shard_size, _provenance(run, marks, intake), _has_sigma(plan)
+        draft.assembly, plan, recipe.fuse.shard_size, _provenance(run, marks, intake), plan.method.card.sigma
     )
     begun = time.perf_counter()
+    already = _is_published(folder, marks)
     with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
 
         def told(key: str, end: Success[dict[str, Any]] | Failure) -> None:
             bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
-        fused = fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, bar, told)
+        ended = (
+            None if already else fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, told)
+        )
         records = ledger.records()
         failed = ledger.failures()
-    if fused.outcome.interrupted:
-        left = len(fused.outcome.left)
+    if ended is not None and ended.interrupted:
+        left = len(ended.left)
         return _tell(
             run, End(LATER, f"Stopped with {left} of {len(plan.tiles)} tiles left; the same command goes on.")
         )
     if failed:
-        return _tell(run, End(FAILED, _failures(failed, len(plan.tiles))))
-    with run.step("Publishing"):
-        fusing.publish(made, folder.fused)
+        return _tell(run, End(FAILED, failures(failed, len(plan.tiles))))
+    if not already:
+        with run.step("Publishing"):
+            fusing.publish(made, folder.fused)
     folder.mark(
-        "fuse", marks.fuse, seconds=_since(begun), tiles=_tile_facts(plan, records), need=asdict(draft.need)
+        "fuse", marks.fuse, seconds=_since(begun), tiles=tile_facts(plan, records), need=asdict(draft.need)
     )
     return None
 
@@ -231,11 +200,13 @@ def _sweep(folder: Folder, made: Path) -> None:
             shutil.rmtree(path)
 
 
-def _has_sigma(plan: Plan) -> bool:
-    return plan.method.card.sigma
+def _is_published(folder: Folder, marks: Prints) -> bool:
+    """Whether a run that was killed had published this very series, and only not noted it."""
+    store = CubeStore(folder.fused)
+    return "" in store.names() and store.spec("").attributes.get("series_sha256") == marks.fuse
 
 
-def _provenance(run: _Run, marks: _Prints, intake: Intake) -> dict[str, Any]:
+def _provenance(run: _Run, marks: Prints, intake: Intake) -> dict[str, Any]:
     """What the published series says of itself; nothing that changes from run to run."""
     weights = run.folder.marks()["fit"]["weights"]
     return {
@@ -245,38 +216,14 @@ def _provenance(run: _Run, marks: _Prints, intake: Intake) -> dict[str, Any]:
         "recipe": run.file.name,
         "recipe_sha256": run.recipe.digest(*type(run.recipe).model_fields),
         "inputs_sha256": marks.cubes,
+        "series_sha256": marks.fuse,
         "method": settings_of(methods.create(run.recipe.fuse.method)),
         "weights_sha256": weights,
         "versions": versions(),
     }
 
 
-def _tile_facts(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sums over tiles, for the report."""
-    core = plan.tiles[0].core.shape
-    return {
-        "tiles": len(records),
-        "size": f"{core[1]} × {core[2]} pixels",
-        "halo": plan.method.halo(plan.geometry),
-        "workers": len({record["worker"] for record in records}),
-        "read_s": round(sum(record["read_s"] for record in records), 3),
-        "fuse_s": round(sum(record["fuse_s"] for record in records), 3),
-        "write_s": round(sum(record["write_s"] for record in records), 3),
-        "peak_mb": round(max((record["peak_bytes"] for record in records), default=0) / 2**20, 1),
-        "grown_mb": round(max((record["grown_bytes"] for record in records), default=0) / 2**20, 1),
-        "valid": round(sum(record["valid"] for record in records) / max(len(records), 1), 4),
-    }
-
-
-def _failures(failed: Mapping[str, str], count: int) -> str:
-    (key, why), *_ = failed.items()
-    return (
-        f"{len(failed)} of {count} tiles failed; nothing was published. The first, {key}: {why}\n"
-        "Mend the cause and run the same command: finished tiles are kept."
-    )
-
-
-def _evaluate(run: _Run, marks: _Prints) -> None:
+def _evaluate(run: _Run, marks: Prints) -> None:
     folder, recipe = run.folder, run.recipe
     if folder.is_done("evaluate", marks.evaluate, [folder.scores]):
         return
@@ -300,7 +247,7 @@ def _evaluate(run: _Run, marks: _Prints) -> None:
     folder.mark("evaluate", marks.evaluate, seconds=_since(begun))
 
 
-def _report(run: _Run, marks: _Prints, intake: Intake) -> None:
+def _report(run: _Run, marks: Prints, intake: Intake) -> None:
     folder = run.folder
     if folder.is_done("report", marks.report, [folder.report]):
         return
@@ -314,7 +261,7 @@ def _report(run: _Run, marks: _Prints, intake: Intake) -> None:
             recipe_text=_recipe_text(run),
             intake=intake,
             scores=json.loads(folder.scores.read_text()),
-            phases=_phases(done),
+            phases=phases(done),
             hashes={
                 "recipe": run.recipe.digest(*type(run.recipe).model_fields),
                 "inputs": marks.cubes,
@@ -331,25 +278,6 @@ def _recipe_text(run: _Run) -> str:
     return run.file.read_text(encoding="utf-8").rstrip() + said
 
 
-def _phases(done: Mapping[str, Any]) -> list[Phase]:
-    """Seconds and memory of each step, for the report."""
-    tiles = done["fuse"]["tiles"]
-    summed = (
-        f"reading {tiles['read_s']:.1f} s, fusing {tiles['fuse_s']:.1f} s, writing {tiles['write_s']:.1f} s"
-    )
-    words = {
-        "cubes": "input cubes",
-        "fit": "learning what is global",
-        "fuse": f"{tiles['tiles']} tiles on {tiles['workers']} worker(s); summed over tiles: {summed}",
-        "evaluate": "scores, and the methods compared with",
-    }
-    return [
-        Phase(name, done[name]["seconds"], tiles["peak_mb"] if name == "fuse" else None, said)
-        for name, said in words.items()
-        if name in done
-    ]
-
-
 # ---------------------------------------------------------------- planning without doing
 
 
@@ -361,13 +289,14 @@ def _plan_early(run: _Run) -> Draft:
 
 def _dry(run: _Run) -> End:
     if run.recipe.cubes is not None:
-        return _tell(run, End(DONE, _say(_plan_early(run))))
+        return _tell(run, End(DONE, promise(_plan_early(run))))
     folder = run.folder
-    if folder.is_done("cubes", _Prints(run).cubes, [folder.cubes]):
+    if folder.is_done("cubes", Prints(run.recipe, run.near).cubes, [folder.cubes]):
         return _tell(
             run,
             End(
-                DONE, _say(fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused))
+                DONE,
+                promise(fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)),
             ),
         )
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
@@ -375,23 +304,7 @@ def _dry(run: _Run) -> End:
         with run.step("Simulating the scene") as bar:
             take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
         drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
-        return _tell(run, End(DONE, _say(drafted)))
-
-
-def _say(draft: Draft) -> str:
-    plan, need = draft.plan, draft.need
-    time_, band, rows, cols = plan.target.shape
-    core = plan.tiles[0].core.shape
-    return "\n".join(
-        [
-            f"Would fuse {time_} dates × {band} bands × {rows} × {cols} pixels "
-            f"of {draft.assembly.grid.pixel:g} m with '{plan.method.card.name}', and publish {len(plan.written)} dates.",
-            f"tiles    {need.tiles} of {core[1]} × {core[2]} pixels, halo {plan.method.halo(plan.geometry)}",
-            f"memory   {need.memory / 2**30:.2f} GiB a worker",
-            f"reading  {need.read / 2**30:.2f} GiB with halos, before compression",
-            f"disk     {need.disk / 2**30:.2f} GiB at most",
-        ]
-    )
+        return _tell(run, End(DONE, promise(drafted)))
 
 
 # ---------------------------------------------------------------- words
@@ -416,21 +329,16 @@ def _since(begun: float) -> float:
     return round(time.perf_counter() - begun, 3)
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
     """How far a recipe's run is, as lines of two words."""
     run = _Run(recipe, file, _folder(recipe, file), (), True, Console(quiet=True))
-    folder, marks = run.folder, _Prints(run)
+    folder, marks = run.folder, Prints(run.recipe, run.near)
     lines = [("output", str(folder.root) if folder.root.exists() else f"{folder.root} (not begun)")]
     made = {"cubes": folder.cubes, "fuse": folder.fused, "evaluate": folder.scores, "report": folder.report}
     done = folder.marks()
     for step, path in made.items():
         if folder.is_done(step, getattr(marks, step), [path]):
-            lines.append((step, f"done in {_duration(done[step]['seconds'])}"))
+            lines.append((step, f"done in {duration(done[step]['seconds'])}"))
         else:
             lines.append(
                 (

@@ -1,0 +1,81 @@
+"""Words: what a run tells of itself, to people and to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stsfusion.engine.plan import Plan
+from stsfusion.pipeline.facts import Phase
+from stsfusion.pipeline.fusing import Draft
+
+__all__ = ["duration", "failures", "phases", "promise", "tile_facts"]
+
+
+def duration(seconds: float) -> str:
+    """'3 min 20 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def promise(draft: Draft) -> str:
+    """What a run would do, with what memory and disk."""
+    plan, need = draft.plan, draft.need
+    dates, band, rows, cols = plan.target.shape
+    core = plan.tiles[0].core.shape
+    return "\n".join(
+        [
+            f"Would fuse {dates} dates × {band} bands × {rows} × {cols} pixels "
+            f"of {draft.assembly.grid.pixel:g} m with '{plan.method.card.name}',",
+            f"and publish {len(plan.written)} of the dates.",
+            f"tiles    {need.tiles} of {core[1]} × {core[2]} pixels, halo {plan.method.halo(plan.geometry)}",
+            f"memory   {need.memory / 2**30:.2f} GiB a worker",
+            f"reading  {need.read / 2**30:.2f} GiB with halos, before compression",
+            f"disk     {need.disk / 2**30:.2f} GiB at most",
+        ]
+    )
+
+
+def tile_facts(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums over tiles, for the report."""
+    core = plan.tiles[0].core.shape
+    return {
+        "tiles": len(records),
+        "size": f"{core[1]} × {core[2]} pixels",
+        "halo": plan.method.halo(plan.geometry),
+        "workers": len({record["worker"] for record in records}),
+        "read_s": round(sum(record["read_s"] for record in records), 3),
+        "fuse_s": round(sum(record["fuse_s"] for record in records), 3),
+        "write_s": round(sum(record["write_s"] for record in records), 3),
+        "peak_mb": round(max((record["peak_bytes"] for record in records), default=0) / 2**20, 1),
+        "grown_mb": round(max((record["grown_bytes"] for record in records), default=0) / 2**20, 1),
+        "valid": round(sum(record["valid"] for record in records) / max(len(records), 1), 4),
+    }
+
+
+def failures(failed: Mapping[str, str], count: int) -> str:
+    """Which tiles failed, and what to do."""
+    (key, why), *_ = failed.items()
+    return (
+        f"{len(failed)} of {count} tiles failed; nothing was published. The first, {key}: {why}\n"
+        "Mend the cause and run the same command: finished tiles are kept."
+    )
+
+
+def phases(done: Mapping[str, Any]) -> list[Phase]:
+    """Seconds and memory of each step, for the report."""
+    tiles = done["fuse"]["tiles"]
+    summed = (
+        f"reading {tiles['read_s']:.1f} s, fusing {tiles['fuse_s']:.1f} s, writing {tiles['write_s']:.1f} s"
+    )
+    words = {
+        "cubes": "input cubes",
+        "fit": "learning what is global",
+        "fuse": f"{tiles['tiles']} tiles on {tiles['workers']} worker(s); summed over tiles: {summed}",
+        "evaluate": "scores, and the methods compared with",
+    }
+    return [
+        Phase(name, done[name]["seconds"], tiles["peak_mb"] if name == "fuse" else None, said)
+        for name, said in words.items()
+        if name in done
+    ]

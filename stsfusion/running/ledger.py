@@ -1,0 +1,161 @@
+"""Ledger: which keys of a run are planned, done or failed. SQLite, written by the driver alone.
+
+Clock and host belong here and nowhere else, so that equal runs leave equal results.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from stsfusion.errors import StoreError
+from stsfusion.running.outcome import Failure, Success
+
+__all__ = ["Ledger"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS run (fingerprint TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (
+    key TEXT PRIMARY KEY,
+    place INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('planned', 'done', 'failed')),
+    record TEXT,
+    why TEXT,
+    worker TEXT,
+    seconds REAL,
+    clock TEXT
+);
+"""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The keys of one run and how each of them ended.
+
+    A record is on disk when `record` returns: a run that is killed forgets no key that it was told of.
+    """
+
+    path: Path
+    """The SQLite file."""
+
+    database: sqlite3.Connection
+    """Open until `close`."""
+
+    @classmethod
+    def open(cls, path: Path, fingerprint: str, *, readonly: bool = False) -> Ledger:
+        """Open a run's ledger, or begin it.
+
+        Parameters
+        ----------
+        fingerprint
+            Of all that the results depend on. What another run noted is forgotten, since its results are
+            not this run's.
+        readonly
+            Look only; then a ledger of another fingerprint shows nothing.
+
+        Raises
+        ------
+        StoreError
+            When the file is no ledger.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            database = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            database.execute("PRAGMA synchronous = FULL")
+            ledger = cls(path, database)
+            ledger._begin(fingerprint, readonly)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"ledger {path}",
+                expected="a ledger of stsfusion",
+                got=str(error),
+                mend="Remove the file; tiles that were finished are then fused again.",
+            ) from error
+        return ledger
+
+    def _begin(self, fingerprint: str, readonly: bool) -> None:
+        self.database.executescript(_TABLES)
+        known = self.database.execute("SELECT fingerprint FROM run").fetchone()
+        if known == (fingerprint,) or readonly:
+            return
+        with self.database:
+            self.database.execute("BEGIN")
+            self.database.execute("DELETE FROM keys")
+            self.database.execute("DELETE FROM run")
+            self.database.execute("INSERT INTO run VALUES (?)", (fingerprint,))
+
+    def plan(self, keys: Sequence[str]) -> None:
+        """Note the keys of the run, in their order; ends that are known stay."""
+        rows = [(key, place) for place, key in enumerate(keys)]
+        with self.database:
+            self.database.execute("BEGIN")
+            self.database.executemany(
+                "INSERT INTO keys (key, place, state) VALUES (?, ?, 'planned') ON CONFLICT (key) DO NOTHING",
+                rows,
+            )
+
+    def record(self, key: str, end: Success[dict[str, Any]] | Failure) -> None:
+        """Note how a key ended."""
+        clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        done = isinstance(end, Success)
+        row = (
+            "done" if done else "failed",
+            json.dumps(end.value) if isinstance(end, Success) else None,
+            None if done else str(end),
+            end.worker,
+            end.seconds,
+            clock,
+            key,
+        )
+        self.database.execute(
+            "UPDATE keys SET state = ?, record = ?, why = ?, worker = ?, seconds = ?, clock = ?"
+            " WHERE key = ?",
+            row,
+        )
+
+    def still_done(self, checksum: Callable[[str], str]) -> set[str]:
+        """Keys that are done and whose results are still what they were.
+
+        Parameters
+        ----------
+        checksum
+            Of a key's results as they are now, to compare with the record's `checksum`. A key that fails the
+            comparison counts as planned again.
+        """
+        known = {record["key"]: record["checksum"] for record in self.records()}
+        good = {key for key, was in known.items() if checksum(key) == was}
+        for key in known.keys() - good:
+            self.database.execute("UPDATE keys SET state = 'planned', record = NULL WHERE key = ?", (key,))
+        return good
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the work returned for each key that is done, with its worker, in the order of the keys."""
+        rows = self.database.execute("SELECT record, worker FROM keys WHERE state = 'done' ORDER BY place")
+        return [{**json.loads(record), "worker": worker} for record, worker in rows]
+
+    def failures(self) -> dict[str, str]:
+        """Why each failed key failed."""
+        return dict(self.database.execute("SELECT key, why FROM keys WHERE state = 'failed' ORDER BY place"))
+
+    def summary(self) -> dict[str, int]:
+        """Number of keys in each state."""
+        counted = dict(self.database.execute("SELECT state, COUNT(*) FROM keys GROUP BY state"))
+        return {state: counted.get(state, 0) for state in ("planned", "done", "failed")}
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
