@@ -64,31 +64,28 @@ class Ledger:
         StoreError
             When the file is no ledger.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not readonly:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            return cls(path, _empty())
+        database = sqlite3.connect(path, timeout=30.0, isolation_level=None)
         try:
-            database = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            if readonly and _fingerprint(database) != fingerprint:
+                database.close()
+                return cls(path, _empty())
             database.execute("PRAGMA synchronous = FULL")
-            ledger = cls(path, database)
-            ledger._begin(fingerprint, readonly)
+            database.execute(f"PRAGMA query_only = {int(readonly)}")
+            if not readonly:
+                _begin(database, fingerprint)
         except sqlite3.DatabaseError as error:
+            database.close()
             raise StoreError(
                 f"ledger {path}",
                 expected="a ledger of stsfusion",
                 got=str(error),
                 mend="Remove the file; tiles that were finished are then fused again.",
             ) from error
-        return ledger
-
-    def _begin(self, fingerprint: str, readonly: bool) -> None:
-        self.database.executescript(_TABLES)
-        known = self.database.execute("SELECT fingerprint FROM run").fetchone()
-        if known == (fingerprint,) or readonly:
-            return
-        with self.database:
-            self.database.execute("BEGIN")
-            self.database.execute("DELETE FROM keys")
-            self.database.execute("DELETE FROM run")
-            self.database.execute("INSERT INTO run VALUES (?)", (fingerprint,))
+        return cls(path, database)
 
     def plan(self, keys: Sequence[str]) -> None:
         """Note the keys of the run, in their order; ends that are known stay."""
@@ -101,7 +98,13 @@ class Ledger:
             )
 
     def record(self, key: str, end: Success[dict[str, Any]] | Failure) -> None:
-        """Note how a key ended."""
+        """Note how a key ended.
+
+        Raises
+        ------
+        StoreError
+            When the key was never planned.
+        """
         clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         done = isinstance(end, Success)
         row = (
@@ -113,11 +116,15 @@ class Ledger:
             clock,
             key,
         )
-        self.database.execute(
+        changed = self.database.execute(
             "UPDATE keys SET state = ?, record = ?, why = ?, worker = ?, seconds = ?, clock = ?"
             " WHERE key = ?",
             row,
         )
+        if not changed.rowcount:
+            raise StoreError(
+                f"ledger {self.path}, key '{key}'", expected="a planned key", mend="Plan it before the run."
+            )
 
     def still_done(self, checksum: Callable[[str], str]) -> set[str]:
         """Keys that are done and whose results are still what they were.
@@ -159,3 +166,29 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _empty() -> sqlite3.Connection:
+    """What is seen of a run that has noted nothing."""
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.executescript(_TABLES)
+    return database
+
+
+def _fingerprint(database: sqlite3.Connection) -> str | None:
+    """Whose the notes are; None when nobody has begun."""
+    begun = database.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'run'").fetchone()[0]
+    row = database.execute("SELECT fingerprint FROM run").fetchone() if begun else None
+    return None if row is None else str(row[0])
+
+
+def _begin(database: sqlite3.Connection, fingerprint: str) -> None:
+    """Make the tables this run's own, at once or not at all."""
+    database.executescript(_TABLES)
+    if _fingerprint(database) == fingerprint:
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("DELETE FROM keys")
+        database.execute("DELETE FROM run")
+        database.execute("INSERT INTO run VALUES (?)", (fingerprint,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,7 @@ class Holder:
         return cls(socket.gethostname(), os.getpid(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lock:
     """An exclusive lock on a file, held while the context is open.
 
@@ -48,10 +48,13 @@ class Lock:
     path: Path
     """The lock file; it stays when the lock is given back."""
 
+    _held: FileLock | None = field(default=None, init=False, repr=False)
+
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = FileLock(self.path)
         try:
-            self._file.acquire(timeout=0)
+            file.acquire(timeout=0)
         except Timeout:
             raise LockedError(
                 f"output {self.path.parent}",
@@ -59,6 +62,7 @@ class Lock:
                 got=f"one by {self.holder()}",
                 mend="Wait for it to end and run the same command again.",
             ) from None
+        self._held = file  # the lock lives as long as this object
         self._note.write_text(json.dumps(asdict(Holder.me())))
         return self
 
@@ -66,7 +70,9 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._note.unlink(missing_ok=True)
-        self._file.release()
+        if self._held is not None:
+            self._held.release()
+        self._held = None
 
     def holder(self) -> str:
         """Who holds it, as far as is known."""
@@ -75,11 +81,6 @@ class Lock:
         except (OSError, ValueError, TypeError):
             return "a process that has not said its name"
         return f"process {who.pid} on {who.host} since {who.since}"
-
-    @property
-    def _file(self) -> FileLock:
-        # A singleton per path, so that leaving the context releases what entering it took.
-        return FileLock(self.path, is_singleton=True)
 
     @property
     def _note(self) -> Path:

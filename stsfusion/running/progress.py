@@ -76,7 +76,7 @@ class _Written:
 
     def advance(self, steps: float = 1.0, note: str = "") -> None:
         """Count, and write when it is time."""
-        self.at((self.done + steps) / self.total, note)
+        self.at((self.done + steps) / self.total if self.total else 1.0, note)
 
     def at(self, share: float, note: str = "") -> None:
         """Write when it is time."""

@@ -1,0 +1,143 @@
+"""A ledger forgets nothing it was told, and shows no other run's notes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from stsfusion.errors import StoreError
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.outcome import Failure, Success
+
+
+def done(key, checksum="same"):
+    return Success({"key": key, "checksum": checksum}, 0.5, "host:1")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "work" / "ledger.sqlite"
+
+
+def test_ends_are_counted_and_told_in_the_order_of_the_keys(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["z", "y", "x", "w"])
+        ledger.record("x", done("x"))
+        ledger.record("z", done("z"))
+        ledger.record("w", Failure("MemoryError", "too big", "", 1.0, "host:2"))
+        assert ledger.summary() == {"planned": 1, "done": 2, "failed": 1}
+        assert ledger.records() == [{"key": k, "checksum": "same", "worker": "host:1"} for k in "zx"]
+        assert ledger.failures() == {"w": "MemoryError: too big"}
+
+
+def test_a_failed_key_can_be_done_later(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["x"])
+        ledger.record("x", Failure("OSError", "no"))
+        ledger.record("x", done("x"))
+        assert ledger.failures() == {}
+        assert ledger.summary() == {"planned": 0, "done": 1, "failed": 0}
+
+
+def test_a_key_that_was_not_planned_is_refused(path):
+    with Ledger.open(path, "a") as ledger, pytest.raises(StoreError, match="key 'x': expected a planned key"):
+        ledger.record("x", done("x"))
+
+
+def test_planning_again_keeps_the_ends(path):
+    for _ in range(2):
+        with Ledger.open(path, "a") as ledger:
+            ledger.plan(["x", "y"])
+            ledger.record("x", done("x"))
+    with Ledger.open(path, "a") as ledger:
+        assert ledger.summary() == {"planned": 1, "done": 1, "failed": 0}
+
+
+def test_results_that_changed_are_planned_again(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["x", "y", "z"])
+        ledger.record("x", done("x"))
+        ledger.record("y", done("y", "old"))
+        assert ledger.still_done(lambda key: "same") == {"x"}
+        assert ledger.summary() == {"planned": 2, "done": 1, "failed": 0}
+        assert ledger.still_done(lambda key: "same") == {"x"}
+
+
+def test_another_run_begins_anew(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["x"])
+        ledger.record("x", done("x"))
+    with Ledger.open(path, "b") as ledger:
+        assert ledger.summary() == {"planned": 0, "done": 0, "failed": 0}
+    with Ledger.open(path, "a") as ledger:
+        assert ledger.summary() == {"planned": 0, "done": 0, "failed": 0}
+
+
+def test_looking_shows_this_run_only_and_changes_nothing(path):
+    with Ledger.open(path, "a", readonly=True) as ledger:
+        assert ledger.summary() == {"planned": 0, "done": 0, "failed": 0}
+    assert not path.parent.exists()
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["x"])
+        ledger.record("x", done("x"))
+    before = path.read_bytes()
+    with Ledger.open(path, "a", readonly=True) as ledger:
+        assert ledger.summary()["done"] == 1
+        with pytest.raises(Exception, match="readonly"):
+            ledger.plan(["y"])
+    with Ledger.open(path, "b", readonly=True) as ledger:
+        assert ledger.summary()["done"] == 0
+    assert path.read_bytes() == before
+
+
+def test_looking_while_a_run_writes(path):
+    with Ledger.open(path, "a") as writer:
+        writer.plan(["x", "y"])
+        writer.record("x", done("x"))
+        with Ledger.open(path, "a", readonly=True) as reader:
+            assert reader.summary()["done"] == 1
+            writer.record("y", done("y"))
+            assert reader.summary()["done"] == 2
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_what_is_no_ledger_is_refused_and_left_alone(path, readonly):
+    path.parent.mkdir()
+    path.write_text("not a database " * 100)
+    with pytest.raises(StoreError, match=r"(?s)ledger .*not a database.*Remove the file"):
+        Ledger.open(path, "a", readonly=readonly)
+    assert path.read_text() == "not a database " * 100
+
+
+RUN = """
+import sys
+from pathlib import Path
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.outcome import Success
+with Ledger.open(Path(sys.argv[1]), "a") as ledger:
+    keys = [f"k{i:05}" for i in range(100_000)]
+    ledger.plan(keys)
+    for key in keys:
+        ledger.record(key, Success({"key": key, "checksum": key}, 0.0, ""))
+        print(key, flush=True)
+"""
+
+
+def test_a_killed_run_has_forgotten_no_key_that_it_told(path):
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        told = [process.stdout.readline().strip() for _ in range(25)]
+        process.send_signal(signal.SIGKILL)
+        told += process.stdout.read().split()
+    with Ledger.open(path, "a") as ledger:
+        known = ledger.still_done(lambda key: key)
+        counts = ledger.summary()
+    # A line may be cut off by the kill; its key is then on disk but not wholly told.
+    told = [key for key in told if len(key) == 6]
+    assert set(told) <= known
+    assert len(known) <= len(told) + 1
+    assert counts == {"planned": 100_000 - len(known), "done": len(known), "failed": 0}
