@@ -16,8 +16,9 @@ from stsfusion.learning.head import Head
 from stsfusion.learning.lessons import Exercise
 from stsfusion.learning.losses import spectral_distance
 from stsfusion.learning.patches import Label, Lesson, Turn
-from stsfusion.learning.preparation import Units
 from stsfusion.learning.ridge import Affine, Sums
+from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.units import Units
 
 __all__ = ["TASKS", "Curriculum"]
 
@@ -43,6 +44,9 @@ class Curriculum:
 
     patch: int
     """Target pixels along one side of what a step sees."""
+
+    subspace: Subspace
+    """Of the scores."""
 
     metric: Tensor
     """(K, K) of score errors: the mean square of its image is that of the relative band errors."""
@@ -71,6 +75,7 @@ class Curriculum:
             groups,
             _chances([exercise for exercise, _ in asked]),
             patch,
+            units.subspace,
             _metric(units),
             scaling.dense_sd / scaling.dense_mean.clamp_min(_DARK),
             scaling.sharp_sd / scaling.sharp_mean.clamp_min(_DARK),
@@ -101,8 +106,16 @@ class Curriculum:
         }
 
     def _of_scores(self, scores: Tensor, label: Label) -> Tensor:
-        difference = label.look(scores) - label.data
-        return spectral_distance(torch.einsum("jk,tkyx->tjyx", self.metric, difference), label.weight)
+        said = label.look(scores)
+        relative = torch.einsum("jk,tkyx->tjyx", self.metric, said - label.data)
+        turned = _direction(self.subspace.expand(said)) - _direction(self.subspace.expand(label.data))
+        bands = turned.shape[1] ** 0.5
+        return spectral_distance(relative, label.weight) + spectral_distance(turned * bands, label.weight)
+
+
+def _direction(spectra: Tensor) -> Tensor:
+    """Spectra of unit length: the distance of two of them is their angle, for small ones."""
+    return spectra / spectra.square().sum(1, keepdim=True).clamp_min(1e-6).sqrt()
 
 
 def _of_bands(images: Tensor, label: Label, units: Tensor) -> Tensor:
@@ -121,7 +134,7 @@ def _multiple(problem: Problem, labels: Mapping[Role, Observation]) -> int:
     return Geometry.of(problem).multiple
 
 
-def _label(role: Role, observation: Observation, units: Units, hidden: int | None) -> Label:
+def _label(role: Role, observation: Observation, units: Units, hidden: tuple[int, ...]) -> Label:
     """An observation in the network's units; what could be looked at counts less than what was hidden."""
     if role == "rich":
         data, usable = units.subspace.project(observation.data, observation.valid)
@@ -130,14 +143,14 @@ def _label(role: Role, observation: Observation, units: Units, hidden: int | Non
         scale = units.scaling.of_dense if role == "dense" else units.scaling.of_sharp
         data, usable = torch.where(valid, scale(observation.data), 0.0), valid.all(1, keepdim=True)
     dates = tuple(observation.dates)
-    share = [1.0 if hidden is None or date == hidden or role == "dense" else _SHOWN for date in dates]
+    share = [1.0 if not hidden or date in hidden or role == "dense" else _SHOWN for date in dates]
     weight = usable.float() * torch.tensor(share).to(data)[:, None, None, None]
     return Label(data, weight, dates, observation.view.spatial)
 
 
 def _chances(exercises: Sequence[Exercise]) -> Tensor:
     """Half of all draws hide a date at the true scale, a quarter hide none one scale coarser."""
-    kinds = [(e.shifted, e.hidden is not None) for e in exercises]
+    kinds = [(e.shifted, bool(e.hidden)) for e in exercises]
     wanted = {(False, True): 0.5, (True, False): 0.25, (False, False): 0.125, (True, True): 0.125}
     return torch.tensor([wanted[kind] / kinds.count(kind) for kind in kinds])
 
@@ -156,7 +169,7 @@ def _band_maps(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units) -> 
     """
     layout = units.layout
     totals: list[Sums | None] = [None, None]
-    exercise, tensors = next(pair for pair in asked if not pair[0].shifted and pair[0].hidden is None)
+    exercise, tensors = next(pair for pair in asked if not pair[0].shifted and not pair[0].hidden)
     for problem, x in zip(exercise.problems, tensors, strict=True):
         rich, sharp = problem.require("rich", "sharp")
         scores, usable = units.subspace.project(rich.data, rich.valid)

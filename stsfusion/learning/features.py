@@ -49,6 +49,11 @@ class Layout:
         return self.axes * (self.axes + 1) // 2
 
     @property
+    def linear(self) -> int:
+        """Channels before the products."""
+        return self.rank + 3 * self.dense + self.sharp
+
+    @property
     def values(self) -> int:
         """Channels before the codes."""
         return self.rank + 3 * self.dense + self.sharp + self.products

@@ -29,17 +29,37 @@ class Head:
     """For those between."""
 
     @classmethod
-    def learn(cls, seen: Iterable[Sample], unseen: Iterable[Sample], layout: Layout, penalty: float) -> Self:
-        """Least squares over all samples; a regression without any sample is replaced by the other."""
-        first = _regress(seen, layout, penalty)
-        second = _regress(unseen, layout, penalty)
-        if first is None and second is None:
-            return cls(_keep(layout), _keep(layout))
-        return cls(first or second or _keep(layout), second or first or _keep(layout))
+    def learn(
+        cls,
+        seen: Iterable[Sample],
+        unseen: Iterable[Sample],
+        layout: Layout,
+        *,
+        penalty: float,
+        curved: bool,
+    ) -> Self:
+        """Least squares over all samples; a regression without any sample is replaced by the other.
+
+        Parameters
+        ----------
+        seen, unseen
+            Samples of dates that were seen, and of dates that were hidden.
+        layout
+            Of the features.
+        penalty
+            Of the ridge, as a share of the standardised variance.
+        curved
+            Whether the products may be used.
+        """
+        inputs = layout.values if curved else layout.linear
+        first = _regress(seen, inputs, penalty)
+        second = _regress(unseen, inputs, penalty)
+        scores = Affine(torch.eye(inputs, layout.rank), torch.zeros(layout.rank))
+        return cls(first or second or scores, second or first or scores)
 
     def __call__(self, x: Tensor, layout: Layout) -> Tensor:
         """(time, K, y, x) scores."""
-        values, seen = x[:, : layout.values], x[:, layout.seen : layout.seen + 1]
+        values, seen = x[:, : len(self.seen.slope)], x[:, layout.seen : layout.seen + 1]
         return seen * self.seen(values) + (1.0 - seen) * self.unseen(values)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -60,14 +80,9 @@ class Head:
         )
 
 
-def _regress(samples: Iterable[Sample], layout: Layout, penalty: float) -> Affine | None:
+def _regress(samples: Iterable[Sample], inputs: int, penalty: float) -> Affine | None:
     total: Sums | None = None
     for x, y, weight in samples:
-        part = Sums.of(x[:, : layout.values], y, weight)
+        part = Sums.of(x[:, :inputs], y, weight)
         total = part if total is None else total + part
     return None if total is None or float(total.count) == 0.0 else total.solve(penalty)
-
-
-def _keep(layout: Layout) -> Affine:
-    """The scores as they are."""
-    return Affine(torch.eye(layout.values, layout.rank), torch.zeros(layout.rank))

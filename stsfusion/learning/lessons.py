@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from stsfusion.errors import ProblemError
 from stsfusion.fusion.problem import Observation, Problem, Role
@@ -30,30 +31,34 @@ class Exercise:
     labels: tuple[dict[Role, Observation], ...]
     """What is asked, one a tile: observations whose views lead from the target to them."""
 
-    hidden: int | None
-    """The target's date that was hidden, if any."""
+    hidden: tuple[int, ...]
+    """The target's dates that were hidden."""
 
     shifted: bool
     """Whether it is one scale coarser."""
 
+    def lies_between(self) -> bool:
+        """Whether a single date was hidden that has others before and after."""
+        dates = self.labels[0]["rich"].dates
+        return len(self.hidden) == 1 and min(dates) < self.hidden[0] < max(dates)
+
 
 def exercises(problems: Sequence[Problem]) -> list[Exercise]:
-    """Every way of asking: nothing hidden and each date hidden in turn, at the true scale and one coarser.
+    """Every way of asking: nothing hidden, each date hidden in turn, and each two neighbours, at both scales.
 
-    The first and the last hyperspectral date stay, unless there is no other; a single date is never hidden.
+    A single date is never hidden, and one date always stays.
 
     Raises
     ------
     ProblemError
         When no tile is large enough to be degraded once more.
     """
-    shifted = _shifted(problems)
     plain = [(problem, dict(problem.observations)) for problem in problems]
     found = []
-    for pairs, coarse in ((plain, False), (shifted, True)):
-        for date in (None, *_hidable(problems[0])):
-            asked = tuple(problem if date is None else _without(problem, date) for problem, _ in pairs)
-            found.append(Exercise(asked, tuple(labels for _, labels in pairs), date, coarse))
+    for pairs, coarse in ((plain, False), (_shifted(problems), True)):
+        for dates in ((), *_hidable(problems[0])):
+            asked = tuple(_without(problem, dates) if dates else problem for problem, _ in pairs)
+            found.append(Exercise(asked, tuple(labels for _, labels in pairs), dates, coarse))
     return found
 
 
@@ -78,17 +83,18 @@ def _scale(problem: Problem) -> int:
     return rich.ratio if rich.ratio > 1 else 2
 
 
-def _hidable(problem: Problem) -> list[int]:
+def _hidable(problem: Problem) -> list[tuple[int, ...]]:
     (rich,) = problem.require("rich")
     dates = sorted(rich.dates)
-    return dates[1:-1] or (dates if len(dates) > 1 else [])
+    single = [(date,) for date in dates] if len(dates) > 1 else []
+    return [*single, *(pairwise(dates[1:-1]))]
 
 
-def _without(problem: Problem, date: int) -> Problem:
-    """Hide a date as the missing ones are: without its sharp image, unless the sharp sensor sees those."""
+def _without(problem: Problem, dates: tuple[int, ...]) -> Problem:
+    """Hide dates as the missing ones are: without their sharp images, unless the sharp sensor sees those."""
     rich, sharp = problem.require("rich", "sharp")
     missing = set(range(problem.target.shape[0])) - set(rich.dates)
-    left = hide(problem, "rich", [date])
-    if missing & set(sharp.dates) or set(sharp.dates) <= {date}:
+    left = hide(problem, "rich", dates)
+    if missing & set(sharp.dates) or set(sharp.dates) <= set(dates):
         return left
-    return hide(left, "sharp", [date])
+    return hide(left, "sharp", dates)

@@ -54,6 +54,11 @@ class NetworkMethod(FusionMethod):
     def tasks(self) -> tuple[str, ...]:
         """Names of all losses."""
 
+    @property
+    def walked(self) -> int:
+        """Steps that training takes with these settings."""
+        return self.steps
+
     def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
         """Layers that start at zero."""
         return ()
@@ -92,7 +97,7 @@ class NetworkMethod(FusionMethod):
         train(
             [p for p in (*net.parameters(), *weights.parameters()) if p.requires_grad],
             lambda: weights(losses(net, generator)),
-            Schedule(self.steps, self.rate),
+            Schedule(self.walked, self.rate),
             tick,
         )
         return net.eval().requires_grad_(False)

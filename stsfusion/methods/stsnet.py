@@ -17,12 +17,17 @@ from stsfusion.learning.branches import BranchNet
 from stsfusion.learning.curriculum import TASKS, Curriculum
 from stsfusion.learning.lessons import exercises
 from stsfusion.learning.network import Losses, NetworkMethod
-from stsfusion.learning.preparation import Asked, Preparation, choose_penalty, learn_head, learn_units
+from stsfusion.learning.posing import Asked, choose_penalty
+from stsfusion.learning.preparation import Preparation, learn_head
+from stsfusion.learning.units import learn_units
 from stsfusion.operators.resample import Upsample, blocks
 
 __all__ = ["STSNet"]
 
 _NAME = "stsnet"
+
+_STRIP = 64
+"""Rows that the network refines at once."""
 
 
 @dataclass
@@ -55,6 +60,9 @@ class STSNet(NetworkMethod):
     axes: int = 3
     """Leading principal components of the dense bands whose products the ridge head may use."""
 
+    curved: bool = False
+    """Whether the ridge head uses the products too; else they are the spectral branch's alone."""
+
     patch: int = 48
     """Target pixels along one side of what a training step sees."""
 
@@ -79,13 +87,18 @@ class STSNet(NetworkMethod):
             source="10.1016/j.jag.2024.103650",
             needs=("rich", "dense", "sharp"),
             fits="training",
-            memory=16.0,
+            memory=4.0,
         )
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The answer against each sensor, and each branch against its own."""
         return TASKS
+
+    @property
+    def walked(self) -> int:
+        """No steps without branches."""
+        return self.steps if self.branches else 0
 
     def halo(self, geometry: Geometry) -> int:
         """Filling, then detail (blur and back), then the coarse look of it, then the convolutions."""
@@ -106,10 +119,10 @@ class STSNet(NetworkMethod):
             problems, rank=self.rank, share=self.variance, axes=self.axes, passes=self.passes, by=_NAME
         )
         asked = [Asked.of(exercise, units) for exercise in exercises(problems)]
-        penalty = choose_penalty(asked, self.details, units)
-        posed = [(each.exercise, each.features(penalty, units)) for each in asked]
-        head = learn_head(posed, units, self.penalty)
-        whole = next(a for a in asked if not a.exercise.shifted and a.exercise.hidden is None)
+        penalty = choose_penalty(asked, self.details)
+        posed = [(each.exercise, each.features(penalty)) for each in asked]
+        head = learn_head(posed, units, penalty=self.penalty, curved=self.curved)
+        whole = next(a for a in asked if not a.exercise.shifted and not a.exercise.hidden)
         prepared = Preparation(units, whole.detail(penalty), whole.sharp_days, head)
         return prepared.tensors(), Curriculum.of(posed, units, head, self.patch).losses
 
@@ -134,7 +147,7 @@ class STSNet(NetworkMethod):
             x = prepared.features(problem)
             scores = prepared.head(x, prepared.units.layout)
             if self.branches:
-                scores = self.network(device)(x, scores).scores.contiguous()
+                scores = self._refine(x, scores)
         subspace = prepared.units.subspace
         return Answer(Factored(scores, subspace.basis, subspace.mean), _quality(problem, rich, dense, sharp))
 
@@ -148,6 +161,18 @@ class STSNet(NetworkMethod):
         """A narrow network and a few steps."""
         cheap = {"steps": 8, "width": 8, "blocks": 1, "rank": 6, "patch": 24}
         return cls(**{**cheap, **settings})
+
+    def _refine(self, x: Tensor, scores: Tensor) -> Tensor:
+        """The network's scores, made in strips of rows with their context, so that little memory is held."""
+        net = self.network(x.device)
+        reach, rows = self.blocks * (max(self.kernels) // 2), x.shape[2]
+        refined = torch.empty_like(scores)
+        for start in range(0, rows, _STRIP):
+            stop = min(start + _STRIP, rows)
+            top, bottom = max(start - reach, 0), min(stop + reach, rows)
+            strip = net(x[:, :, top:bottom], scores[:, :, top:bottom]).scores
+            refined[:, :, start:stop] = strip[:, :, start - top : stop - top]
+        return refined
 
     def _prepared(self, state: Mapping[str, Tensor]) -> Preparation:
         return Preparation.of(state, self.passes, _NAME)
