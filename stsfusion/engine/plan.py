@@ -169,7 +169,7 @@ def make_plan(
         output,
         tuple(sources),
         target,
-        tuple(range(time)) if written is None else tuple(written),
+        tuple(range(time)) if written is None else tuple(sorted(written)),
         tuple(cut),
         method,
         device,

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -75,9 +76,7 @@ def load_plan(folder: Path, method: FusionMethod) -> Plan:
     MethodError
         When the weights are for other settings.
     """
-    plain = _read(folder)
-    with np.load(folder / _ARRAYS, allow_pickle=False) as file:
-        arrays = dict(file)
+    plain, arrays = _read(folder), _read_arrays(folder)
     wavelengths, days = (torch.from_numpy(arrays[name]) for name in ("wavelengths", "days"))
     fitted = load_state(method, folder / _WEIGHTS)
     device = plain["device"]
@@ -111,7 +110,17 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads((folder / _JSON).read_text())
     except (OSError, ValueError) as error:
-        raise PlanError(
-            f"plan {folder}", expected="a saved plan", got=str(error), mend="Run it again."
-        ) from error
+        raise _no_plan(folder, error) from error
     return plain
+
+
+def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    try:
+        with (folder / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise _no_plan(folder, error) from error
+
+
+def _no_plan(folder: Path, error: Exception) -> PlanError:
+    return PlanError(f"plan {folder}", expected="a saved plan", got=str(error), mend="Run it again.")
