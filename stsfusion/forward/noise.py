@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stsfusion.fusion.problem import Role
 
-__all__ = ["CLOUD", "Levels", "add_noise", "clouds", "levels", "relative", "stream"]
+__all__ = ["CLOUD", "Levels", "add_noise", "clouds", "levels", "relative", "smooth", "stream"]
 
 CLOUD = 0.6
 """Reflectance of a cloud in every band, so that whoever ignores a mask is punished for it."""
@@ -77,7 +77,7 @@ def clouds(rows: int, cols: int, ratio: int, share: float, random: np.random.Gen
     A smooth random field over the target's grid is averaged to the sensor's pixels and cut at its quantile,
     so that two sensors that look at the same field see the same clouds.
     """
-    field = _smooth(torch.from_numpy(random.standard_normal((rows, cols))), max(2.0, min(rows, cols) / 12))
+    field = smooth(torch.from_numpy(random.standard_normal((rows, cols))), max(2.0, min(rows, cols) / 12))
     coarse = field.reshape(rows // ratio, ratio, cols // ratio, ratio).mean((1, 3))
     count = round(share * coarse.numel())
     mask = torch.zeros(coarse.numel(), dtype=torch.bool)
@@ -85,7 +85,7 @@ def clouds(rows: int, cols: int, ratio: int, share: float, random: np.random.Gen
     return mask.reshape(coarse.shape)
 
 
-def _smooth(noise: Tensor, sigma: float) -> Tensor:
+def smooth(noise: Tensor, sigma: float) -> Tensor:
     """A Gaussian blur of this standard deviation, pixels, periodic at the edges."""
     fy, fx = torch.fft.fftfreq(noise.shape[0]), torch.fft.rfftfreq(noise.shape[1])
     power = (fy[:, None] ** 2 + fx[None] ** 2).double()
