@@ -220,8 +220,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=384, help="side of the scene for memory and speed")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write JSON here, or print it")
     options = parser.parse_args(given)
-    if options.size < 24 or options.size % 24:
-        parser.error("argument --size: a multiple of 24, please")
+    if options.size < 96 or options.size % 24:
+        parser.error("argument --size: a multiple of 24, at least 96 (less says little about memory)")
     try:
         names = options.methods.split(",") if options.methods else methods.names()
         options.kinds = [methods.kind(name) for name in names]

@@ -71,7 +71,7 @@ def failed(outcomes):
 
 
 def test_every_method_passes_on_the_cpu(capsys):
-    assert gpu.main(["--device", "cpu", "--size", "48", "--json"]) == gpu.PASSED
+    assert gpu.main(["--device", "cpu", "--size", "96", "--json"]) == gpu.PASSED
     told = json.loads(capsys.readouterr().out)
     assert told["status"] == "passed"
     checks = {"as on the CPU", "flags as on the CPU", "the same again", "peak memory", "speed"}
@@ -120,7 +120,7 @@ def test_without_a_gpu_it_says_so(monkeypatch, capsys, tmp_path):
 
 def test_a_failure_is_the_exit_code(monkeypatch, capsys):
     monkeypatch.setattr(methods, "kind", lambda name: Tied)
-    assert gpu.main(["--device", "cpu", "--methods", "bicubic", "--size", "48"]) == gpu.FAILED
+    assert gpu.main(["--device", "cpu", "--methods", "bicubic", "--size", "96"]) == gpu.FAILED
     out = capsys.readouterr().out
     assert "FAILED  bicubic" in out
     assert "expected all tensors to be on the same device" in out
