@@ -219,6 +219,8 @@ def chosen_dates(assembly: Assembly, asked: Sequence[str] | None) -> tuple[int, 
 def _span(text: str) -> tuple[np.datetime64, np.datetime64]:
     try:
         first, _, last = text.partition("/")
+        if not first:
+            raise ValueError("no first date")
         begin, end = pd.Period(first), pd.Period(last or first)
     except ValueError as error:
         raise RecipeError(
