@@ -19,9 +19,12 @@ DTYPES = ("float64", "float32")
 class Drifting(Bicubic):
     """Gives something else each time, as a device that computes otherwise would."""
 
+    calls = 0
+
     def fuse(self, problem):
+        Drifting.calls += 1
         answer = super().fuse(problem)
-        return replace(answer, values=answer.values + 1e-3 * torch.rand(()))
+        return replace(answer, values=answer.values + 1e-3 * Drifting.calls)
 
 
 @dataclass
