@@ -121,13 +121,24 @@ def _with_lengths(stored: DataArray, dataset: Dataset) -> DataArray:
 
 def _with_place(stored: DataArray, dataset: Dataset, source: Source) -> DataArray:
     """y, x and spatial_ref: the file's own, else from its attributes, else a local grid."""
-    mapping = stored.encoding.get("grid_mapping") or stored.attrs.get("grid_mapping")
-    if mapping in stored.coords and mapping != "spatial_ref":
-        stored = stored.rename({mapping: "spatial_ref"})
+    mapping = stored.encoding.get("grid_mapping") or stored.attrs.get("grid_mapping") or _unnamed(dataset)
+    if mapping is not None and mapping in dataset.variables:
+        stored = stored.drop_vars(mapping, errors="ignore")
+        stored = stored.assign_coords(spatial_ref=dataset[mapping].reset_coords(drop=True))
     if {"y", "x"} <= set(stored.coords):
         return stored
     shape = (stored.sizes["y"], stored.sizes["x"])
     return stored.assign_coords(axes_of(_grid(shape, dataset.attrs, source)))
+
+
+def _unnamed(dataset: Dataset) -> str | None:
+    """The only variable that holds a reference system, in a file whose cube forgot to name it."""
+    told = [
+        str(name)
+        for name, variable in dataset.variables.items()
+        if variable.ndim == 0 and {"crs_wkt", "spatial_ref"} & set(variable.attrs)
+    ]
+    return told[0] if len(told) == 1 else None
 
 
 def _grid(shape: tuple[int, int], attributes: dict[str, Any], source: Source) -> Grid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.linear import Shape
 from stsfusion.running.tiling import Tile, tiles
 
-__all__ = ["Need", "Plan", "Source", "make_plan", "need_of", "refuse_if_too_large"]
+__all__ = [
+    "Need",
+    "Plan",
+    "Source",
+    "geometry_of",
+    "make_plan",
+    "need_of",
+    "refuse_if_too_large",
+    "require_roles",
+]
 
 _PROCESS = 500 * 2**20
 """Bytes of a worker that has imported torch and opened the stores, before it reads a tile."""
@@ -151,7 +160,7 @@ def make_plan(
     PlanError
         When a needed role is missing or the tiles do not nest.
     """
-    _require_roles(method, sources)
+    require_roles(method, {source.role for source in sources})
     geometry = geometry_of(sources)
     time, _, rows, cols = target.shape
     cut = tiles(
@@ -176,8 +185,14 @@ def make_plan(
     )
 
 
-def _require_roles(method: FusionMethod, sources: Sequence[Source]) -> None:
-    present = {source.role for source in sources}
+def require_roles(method: FusionMethod, present: Collection[Role]) -> None:
+    """Refuse a method that needs a role which is not there.
+
+    Raises
+    ------
+    PlanError
+        Naming the role.
+    """
     missing = [role for role in method.card.needs if role not in present]
     if missing:
         raise PlanError(

@@ -13,6 +13,7 @@ import torch
 
 from stsfusion.engine import exchange
 from stsfusion.engine.plan import Plan
+from stsfusion.operators.precision import full_precision
 from stsfusion.running.tiling import Tile
 
 __all__ = ["TileRecord", "run_tile"]
@@ -60,7 +61,7 @@ def _baseline() -> int:
 def run_tile(plan: Plan, tile: Tile) -> TileRecord:
     """Fuse one tile and write its shards."""
     start, base = time.perf_counter(), _baseline()
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         problem = exchange.read(plan, tile).to(plan.device)
         after_read = time.perf_counter()
         answer = plan.method.fuse(problem)

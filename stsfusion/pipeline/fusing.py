@@ -16,7 +16,7 @@ from stsfusion import methods
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
-from stsfusion.engine.plan import Need, Plan, make_plan, refuse_if_too_large
+from stsfusion.engine.plan import Need, Plan, make_plan, refuse_if_too_large, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
 from stsfusion.errors import PlanError
@@ -66,6 +66,8 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     PlanError, CubeError, SensorError, RecipeError
         When it cannot be done as asked.
     """
+    method = methods.create(recipe.fuse.method)
+    require_roles(method, cubes.keys())
     assembly = assemble(cubes, recipe.roles, near)
     settings = recipe.fuse
     shard = settings.shard_size
@@ -74,7 +76,7 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
         output=output,
         sources=assembly.sources,
         target=assembly.target,
-        method=methods.create(settings.method),
+        method=method,
         tile=settings.tile,
         shard=shard,
         written=chosen_dates(assembly, settings.dates),

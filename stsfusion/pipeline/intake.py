@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,14 +144,16 @@ def _seen(text: str, near: Path) -> Path:
 
 
 def _cut(cubes: Mapping[Role, DataArray], area: Area | None) -> dict[Role, DataArray]:
-    """The part of each cube that covers the area, edges on whole pixels of the coarsest."""
+    """The part of each cube that covers the area, edges on whole pixels of every cube."""
     if area is None:
         return dict(cubes)
-    coarse = max((grid_of(cube) for cube in cubes.values()), key=lambda grid: grid.pixel)
-    bounds = coarse.crop(coarse.window_of(area.bounds)).bounds
+    grids = {role: grid_of(cube) for role, cube in cubes.items()}
+    fine = min(grids.values(), key=lambda grid: grid.pixel)
+    ratios = {role: grid.ratio_to(fine) for role, grid in grids.items()}
+    wanted = fine.window_of(area.bounds).snap(math.lcm(*ratios.values())).clip(1, *fine.shape)
     cut: dict[Role, DataArray] = {}
     for role, cube in cubes.items():
-        window = grid_of(cube).window_of(bounds)
+        window = wanted.coarsen(ratios[role])
         cut[role] = cube.isel(y=slice(*window.rows), x=slice(*window.cols))
     return cut
 
@@ -176,13 +179,13 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
         for window in spec.shards():
             store.write(name, window, values[window.slices], valid[window.slices])
     store.publish()
-    words = f"Simulated: seven dates made from one real scene, {scene.title}; {season.description}"
+    words = f"One real scene, {scene.title}; {season.description}."
     facts = {
         "events": [
             {"kind": event.kind, "date": str(season.dates[event.date])[:10], "pixels": int(event.area.sum())}
             for event in season.events
         ],
-        "hardness_deg": [round(float(angle), 2) for angle in season.hardness],
+        "hardness_deg": {str(season.dates[i])[:10]: round(float(a), 2) for i, a in season.hardness.items()},
         "quantity": scene.quantity,
         "protocol": protocol.settings(),
     }

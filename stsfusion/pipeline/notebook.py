@@ -19,6 +19,7 @@ from stsfusion.errors import PlanError, nearest
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
+from stsfusion.operators.precision import full_precision
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.recipe import Roles, RoleSpec
 
@@ -84,7 +85,7 @@ def fuse(
     )
     problem = problem.to(device)
     fitted = maker if maker.state or maker.card.fits == "no" else maker.fit([problem])
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         answer = fitted.fuse(problem)
     return _labelled(answer, assembly, chosen, fitted)
 

@@ -43,13 +43,13 @@ def make_page(
 ) -> Path:
     """Write report.html and its pictures as PNG files beside it."""
     inputs, fused = CubeStore(folder.cubes), CubeStore(folder.fused)
-    shown = _cubes(inputs, fused)
+    shown = _cubes(inputs, fused) if recipe.report.pictures else {}
     pictures = figures(
         shown.get(TRUTH),
         shown.get("rich"),
         shown.get("sharp"),
         shown.get("dense"),
-        shown["fused"],
+        shown.get("fused"),
         simulated=intake.simulated,
     )
     for path in folder.root.glob("quicklook-*.png"):

@@ -215,6 +215,9 @@ class Report(Record):
     title: str | None = None
     """Its heading; none: the recipe's name."""
 
+    pictures: bool = True
+    """Whether it shows quick looks, spectra and maps; without them it is written in a second."""
+
 
 class Recipe(Record):
     """One run, from cubes or a simulation to a report."""
@@ -245,6 +248,14 @@ class Recipe(Record):
 
     output: str | None = None
     """Folder of the results, seen from the working folder; none: the recipe's name with '-out'."""
+
+    @property
+    def result_digest(self) -> str:
+        """A sha256 over all that decides the series; where and by whom it is computed does not."""
+        aside: dict[str, Any] = {"output": True, "report": True, "evaluate": True}
+        aside["fuse"] = {"executor", "address", "workers", "budget", "device", "wall"}
+        data = self.model_dump(mode="json", exclude=aside)
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def digest(self, *sections: str) -> str:
         """A sha256 over these sections, the same for recipes that say the same."""
@@ -302,9 +313,12 @@ def recipe_schema() -> Mapping[str, Any]:
     schema = Recipe.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "stsfusion recipe"
-    methods: list[dict[str, Any]] = [{"type": "string"}]
-    for each in method_schema():
-        schema.setdefault("$defs", {}).update(each.pop("$defs", {}))
-        methods.append(each)
-    schema["$defs"]["Fuse"]["properties"]["method"] = {"anyOf": methods}
+    described = method_schema()
+    for each in described:
+        schema["$defs"].update(each.pop("$defs", {}))
+    names = {"enum": [each["properties"]["name"]["const"] for each in described]}
+    schema["$defs"]["Method"] = {"anyOf": [names, *described]}
+    method = {"$ref": "#/$defs/Method"}
+    schema["$defs"]["Fuse"]["properties"]["method"] = method
+    schema["$defs"]["Evaluate"]["properties"]["compare"]["items"] = method
     return schema

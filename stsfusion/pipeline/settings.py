@@ -106,4 +106,10 @@ def method_from(settings: str | Mapping[str, Any]) -> FusionMethod:
 
 def method_schema() -> list[dict[str, Any]]:
     """JSON schemas of every method's settings, for editors."""
-    return [record_of(methods.kind(n), name=(str, n)).model_json_schema() for n in methods.names()]
+    return [_schema_of(name) for name in methods.names()]
+
+
+def _schema_of(name: str) -> dict[str, Any]:
+    schema = record_of(methods.kind(name), name=(str, ...)).model_json_schema()
+    schema["properties"]["name"] = {"const": name}
+    return schema

@@ -18,17 +18,19 @@ from rich.console import Console
 
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine.plan import Source
 from stsfusion.errors import StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline import fusing
+from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import Intake, open_own, take_in
 from stsfusion.pipeline.page import make_page
-from stsfusion.pipeline.prints import Prints
+from stsfusion.pipeline.prints import Prints, content_of, input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts
 from stsfusion.running.ledger import Ledger
@@ -124,8 +126,8 @@ def _folder(recipe: Recipe, file: Path) -> Folder:
 
 def _carry_out(run: _Run) -> End:
     folder, start = run.folder, time.perf_counter()
-    marks = Prints(run.recipe, run.near)
-    intake = _cubes(run, marks)
+    intake, content = _cubes(run)
+    marks = Prints(run.recipe, content, _sources(run.recipe, folder, run.near))
     made = folder.staging(marks.fuse)
     if not folder.is_done("fuse", marks.fuse, [folder.fused]):
         end = _fuse(run, marks, made, intake)
@@ -138,16 +140,24 @@ def _carry_out(run: _Run) -> End:
     return _tell(run, End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
 
 
-def _cubes(run: _Run, marks: Prints) -> Intake:
-    folder = run.folder
-    if not folder.is_done("cubes", marks.cubes, [folder.cubes]):
+def _cubes(run: _Run) -> tuple[Intake, str]:
+    """What came in, and the fingerprint of its content."""
+    folder, wanted = run.folder, input_print(run.recipe, run.near)
+    if not folder.is_done("cubes", wanted, [folder.cubes]):
         begun = time.perf_counter()
         shutil.rmtree(folder.cubes, ignore_errors=True)
         words = "Simulating the scene" if run.recipe.simulate else "Reading the cubes"
         with run.step(words) as bar:
             intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
-        folder.mark("cubes", marks.cubes, seconds=_since(begun), intake=asdict(intake))
-    return Intake(**folder.marks()["cubes"]["intake"])
+        content = content_of(CubeStore(folder.cubes))
+        folder.mark("cubes", wanted, seconds=_since(begun), intake=asdict(intake), content=content)
+    known = folder.marks()["cubes"]
+    return Intake(**known["intake"]), known["content"]
+
+
+def _sources(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:
+    """How the sensors saw the target, by the input cubes and the catalogs as they are now."""
+    return assemble(fusing.cubes_of(folder), recipe.roles, near).sources
 
 
 def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
@@ -214,8 +224,8 @@ def _provenance(run: _Run, marks: Prints, intake: Intake) -> dict[str, Any]:
         "simulated": intake.simulated,
         "source": intake.words,
         "recipe": run.file.name,
-        "recipe_sha256": run.recipe.digest(*type(run.recipe).model_fields),
-        "inputs_sha256": marks.cubes,
+        "recipe_sha256": run.recipe.result_digest,
+        "inputs_sha256": marks.content,
         "series_sha256": marks.fuse,
         "method": settings_of(methods.create(run.recipe.fuse.method)),
         "weights_sha256": weights,
@@ -263,8 +273,8 @@ def _report(run: _Run, marks: Prints, intake: Intake) -> None:
             scores=json.loads(folder.scores.read_text()),
             phases=phases(done),
             hashes={
-                "recipe": run.recipe.digest(*type(run.recipe).model_fields),
-                "inputs": marks.cubes,
+                "recipe": run.recipe.result_digest,
+                "inputs": marks.content,
                 "weights": done["fit"]["weights"],
             },
             tiles=done["fuse"]["tiles"],
@@ -291,7 +301,7 @@ def _dry(run: _Run) -> End:
     if run.recipe.cubes is not None:
         return _tell(run, End(DONE, promise(_plan_early(run))))
     folder = run.folder
-    if folder.is_done("cubes", Prints(run.recipe, run.near).cubes, [folder.cubes]):
+    if folder.is_done("cubes", input_print(run.recipe, run.near), [folder.cubes]):
         return _tell(
             run,
             End(
@@ -331,21 +341,26 @@ def _since(begun: float) -> float:
 
 def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
     """How far a recipe's run is, as lines of two words."""
-    run = _Run(recipe, file, _folder(recipe, file), (), True, Console(quiet=True))
-    folder, marks = run.folder, Prints(run.recipe, run.near)
-    lines = [("output", str(folder.root) if folder.root.exists() else f"{folder.root} (not begun)")]
-    made = {"cubes": folder.cubes, "fuse": folder.fused, "evaluate": folder.scores, "report": folder.report}
+    folder = _folder(recipe, file)
+    if not folder.root.exists():
+        return [("output", f"{folder.root} (not begun)")]
     done = folder.marks()
-    for step, path in made.items():
-        if folder.is_done(step, getattr(marks, step), [path]):
+    if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
+        return [("output", str(folder.root)), ("cubes", "to do")]
+    marks = Prints(recipe, done["cubes"]["content"], _sources(recipe, folder, file.parent))
+    made = {
+        "cubes": (done["cubes"]["fingerprint"], [folder.cubes]),
+        "fit": (marks.fit, []),
+        "fuse": (marks.fuse, [folder.fused]),
+        "evaluate": (marks.evaluate, [folder.scores]),
+        "report": (marks.report, [folder.report]),
+    }
+    lines = [("output", str(folder.root))]
+    for step, (wanted, paths) in made.items():
+        if folder.is_done(step, wanted, paths):
             lines.append((step, f"done in {duration(done[step]['seconds'])}"))
         else:
-            lines.append(
-                (
-                    step,
-                    "to do" if step not in done else "to do anew: the recipe, its input or the code changed",
-                )
-            )
+            lines.append((step, "to do anew: recipe, input or code changed" if step in done else "to do"))
     if folder.ledger.exists():
         with Ledger.open(folder.ledger, marks.fuse, readonly=True) as ledger:
             lines += [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]

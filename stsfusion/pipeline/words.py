@@ -9,13 +9,18 @@ from stsfusion.engine.plan import Plan
 from stsfusion.pipeline.facts import Phase
 from stsfusion.pipeline.fusing import Draft
 
-__all__ = ["duration", "failures", "phases", "promise", "tile_facts"]
+__all__ = ["duration", "failures", "phases", "promise", "size", "tile_facts"]
 
 
 def duration(seconds: float) -> str:
     """'3 min 20 s'."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def size(count: float) -> str:
+    """'1.5 GiB', '24 MiB'."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def promise(draft: Draft) -> str:
@@ -29,9 +34,9 @@ def promise(draft: Draft) -> str:
             f"of {draft.assembly.grid.pixel:g} m with '{plan.method.card.name}',",
             f"and publish {len(plan.written)} of the dates.",
             f"tiles    {need.tiles} of {core[1]} × {core[2]} pixels, halo {plan.method.halo(plan.geometry)}",
-            f"memory   {need.memory / 2**30:.2f} GiB a worker",
-            f"reading  {need.read / 2**30:.2f} GiB with halos, before compression",
-            f"disk     {need.disk / 2**30:.2f} GiB at most",
+            f"memory   {size(need.memory)} a worker",
+            f"reading  {size(need.read)} with halos, before compression",
+            f"disk     {size(need.disk)} at most",
         ]
     )
 
