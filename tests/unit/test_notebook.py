@@ -1,0 +1,239 @@
+"""fuse on labelled cubes: what comes back is labelled like what went in, and is what the method gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from xarray import DataArray
+
+import stsfusion
+from stsfusion.cube.georeference import axes_of
+from stsfusion.cube.grid import Grid
+from stsfusion.cube.layout import FLAGS
+from stsfusion.errors import CubeError, MethodError, PlanError, ProblemError, RecipeError, SensorError
+from stsfusion.fusion.answer import Answer, Quality
+from stsfusion.fusion.problem import Problem, Target
+from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.gsa import GSA
+from stsfusion.pipeline import notebook
+from stsfusion.pipeline.assemble import assemble
+from stsfusion.pipeline.notebook import fuse
+from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.testing import tiny_problem
+
+DATES = np.array(["2021-12-13", "2022-01-08", "2022-02-13"], "datetime64[ns]")
+CORNER = (398000.0, 4420000.0)
+
+
+def labelled(seen, role):
+    """An observation of the tiny problem as a user would hold it: gaps are NaN."""
+    rows, cols = seen.data.shape[2:]
+    grid = Grid((rows, cols), 10.0 * seen.ratio, CORNER, "EPSG:32650")
+    centres = np.linspace(450, 950, seen.data.shape[1]) if role != "rich" else np.linspace(420, 980, 20)
+    values = np.where(seen.valid.numpy(), seen.data.numpy(), np.nan)
+    cube = DataArray(
+        values,
+        dims=("time", "band", "y", "x"),
+        coords={
+            **axes_of(grid),
+            "time": DATES[seen.dates],
+            "band": [f"{role[0]}{i}" for i in range(len(centres))],
+            "wavelength": ("band", centres),
+            "fwhm": ("band", np.full(len(centres), 30.0 if role == "rich" else 80.0)),
+        },
+    )
+    return cube.assign_coords(valid=cube.notnull())
+
+
+def cubes_of(gaps=False):
+    problem = tiny_problem(size=48, dates=3, gaps=gaps)
+    return {role: labelled(seen, role) for role, seen in problem.observations.items()}
+
+
+@pytest.fixture(scope="module")
+def cubes():
+    return cubes_of()
+
+
+@pytest.fixture(scope="module")
+def gsa(cubes):
+    return fuse(**cubes, method="gsa", psf="gaussian")
+
+
+def by_tensors(cubes, method, psf="gaussian"):
+    """The same without labels."""
+    roles = Roles(**{role: RoleSpec(psf=psf) for role in cubes})
+    found = assemble(cubes, roles)
+    seen = {}
+    for source in found.sources:
+        cube = cubes[source.role]
+        seen[source.role] = notebook.Observation(
+            torch.from_numpy(cube.fillna(0.0).values.astype(np.float32)),
+            torch.from_numpy(cube["valid"].values),
+            source.view(found.target.shape, source.dates),
+        )
+    problem = Problem(Target(found.target.shape, found.target.wavelengths, found.target.days), **seen)
+    return method.fit([problem]).fuse(problem)
+
+
+def test_the_numbers_are_the_methods(cubes, gsa):
+    expected = by_tensors(cubes, GSA())
+    np.testing.assert_array_equal(gsa["reflectance"].values, expected.full().numpy())
+    np.testing.assert_array_equal(gsa["qa"].values, expected.quality[:, 0].numpy())
+
+
+def test_labels_units_and_place_are_kept(cubes, gsa):
+    reflectance = gsa["reflectance"]
+    assert reflectance.dims == ("time", "band", "y", "x")
+    assert reflectance.dtype == np.float32
+    assert reflectance.attrs["units"] == "1"
+    np.testing.assert_array_equal(gsa["time"].values, DATES)
+    for name in ("y", "x"):
+        np.testing.assert_array_equal(gsa[name].values, cubes["sharp"][name].values)
+    for name in ("band", "wavelength", "fwhm"):
+        np.testing.assert_array_equal(gsa[name].values, cubes["rich"][name].values)
+    assert gsa["wavelength"].attrs["units"] == gsa["fwhm"].attrs["units"] == "nm"
+    assert gsa["x"].attrs["units"] == "m"
+    assert gsa.attrs["method"] == "gsa"
+
+
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # of rioxarray
+def test_gis_programs_know_where_it_is(gsa):
+    import rioxarray  # noqa: F401
+
+    plane = gsa["reflectance"][0]
+    assert plane.rio.crs.to_epsg() == 32650
+    assert plane.rio.transform()[:6] == (10.0, 0.0, CORNER[0], 0.0, -10.0, CORNER[1])
+
+
+def test_flags_are_told_as_cf_does(gsa):
+    assert gsa["qa"].dims == ("time", "y", "x")
+    meanings = gsa["qa"].attrs["flag_meanings"].split()
+    assert dict(zip(gsa["qa"].attrs["flag_values"], meanings, strict=True)) == FLAGS
+    assert [int(np.unique(q).item()) for q in gsa["qa"].values] == [
+        Quality.OBSERVED,
+        Quality.INTERPOLATED,
+        Quality.OBSERVED,
+    ]
+
+
+def test_the_result_can_be_written_and_read_again(gsa, tmp_path):
+    gsa.to_netcdf(tmp_path / "fused.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "fused.nc", engine="h5netcdf") as back:
+        np.testing.assert_array_equal(back["reflectance"].values, gsa["reflectance"].values)
+        np.testing.assert_array_equal(back["time"].values, gsa["time"].values)
+
+
+def test_gaps_are_masked_and_filled():
+    cubes = cubes_of(gaps=True)
+    assert any(cube.isnull().any() for cube in cubes.values())
+    result = fuse(**cubes, method="gsa", psf="gaussian")
+    assert not result["reflectance"].isnull().any()
+    np.testing.assert_array_equal(result["reflectance"].values, by_tensors(cubes, GSA()).full().numpy())
+    assert (result["qa"] == Quality.EXTRAPOLATED).any()
+
+
+def test_where_nothing_is_known_the_result_is_nan():
+    rich = cubes_of()["rich"].copy()
+    known = rich["valid"].values.copy()
+    known[..., 6:] = False
+    rich = rich.where(known).assign_coords(valid=(rich.dims, known))
+    result = fuse(rich=rich, method={"name": "bicubic", "passes": 1})
+    assert result["reflectance"].isel(x=slice(7, None)).isnull().all()
+    assert (result["qa"].isel(x=slice(7, None)) == Quality.NO_DATA).all()
+    assert result["reflectance"].isel(x=slice(0, 7)).notnull().all()
+
+
+def test_lazy_cubes_give_the_same(cubes, gsa):
+    lazy = {role: cube.chunk({"time": 1, "y": 8}) for role, cube in cubes.items()}
+    result = fuse(**lazy, method="gsa", psf="gaussian")
+    xr.testing.assert_identical(result, gsa)
+
+
+def test_the_cubes_are_left_as_they_were(cubes):
+    before = {role: cube.copy(deep=True) for role, cube in cubes.items()}
+    fuse(**cubes, method="bicubic")
+    for role, cube in cubes.items():
+        xr.testing.assert_identical(cube, before[role])
+
+
+def test_dates_are_chosen(cubes, gsa):
+    result = fuse(**cubes, method="gsa", psf="gaussian", dates=["2022-01", "2022-02-13"])
+    xr.testing.assert_identical(result, gsa.isel(time=[1, 2]))
+
+
+def test_a_fitted_method_does_not_learn_again(cubes, monkeypatch):
+    fitted = GSA().with_state(
+        {"days": torch.tensor([0.0, 62.0], dtype=torch.float64), "weights": torch.zeros(2, 4, 20)}
+    )
+    monkeypatch.setattr(GSA, "fit", lambda *_: pytest.fail("learned again"))
+    result = fuse(rich=cubes["rich"], sharp=cubes["sharp"], method=fitted)
+    plain = fuse(rich=cubes["rich"], sharp=cubes["sharp"], method="lineartime")
+    np.testing.assert_allclose(result["reflectance"], plain["reflectance"], atol=1e-6)
+
+
+def test_instruments_are_named(cubes):
+    sharp = cubes["sharp"].isel(band=slice(0, 3)).assign_coords(band=["B02", "B03", "B04"])
+    sharp = sharp.assign_coords(wavelength=("band", [486.5, 564.5, 664.5])).drop_vars("fwhm")
+    result = fuse(rich=cubes["rich"], sharp=sharp, sensors={"sharp": "zy1-02d-vnic"}, method="gsa")
+    assert result["reflectance"].shape == (2, 20, 48, 48)
+    with pytest.raises(RecipeError, match="role 'sharp': expected an instrument"):
+        fuse(rich=cubes["rich"], sharp=sharp)
+    with pytest.raises(SensorError, match="zy1-02d-vnic"):
+        fuse(rich=cubes["rich"], sharp=sharp, sensors={"sharp": "zy1-02d-vinc"})
+
+
+class Unsure(Bicubic):
+    """Says how sure it is."""
+
+    def fuse(self, problem):
+        answer = super().fuse(problem)
+        return Answer(answer.values, answer.quality, torch.full((1, 20, 1, 1), 0.02))
+
+
+def test_a_standard_deviation_is_given_where_it_is_known(cubes):
+    sigma = fuse(rich=cubes["rich"], method=Unsure())["sigma"]
+    assert sigma.dims == ("time", "band", "y", "x")
+    np.testing.assert_allclose(sigma, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("roles", "more", "error", "message"),
+    [
+        (("sharp", "dense"), {}, PlanError, "role 'rich'"),
+        (("rich",), {"method": "gsa"}, ProblemError, r"(?s)method 'gsa'.*'sharp'"),
+        (("rich",), {"method": "bicubik"}, MethodError, "Did you mean 'bicubic'"),
+        (("rich",), {"sensors": {"shrap": "x"}}, PlanError, r"got 'shrap'.*\nDid you mean 'sharp'"),
+        (("rich",), {"method": "bicubic", "dates": ["2031"]}, RecipeError, "none there"),
+        (("rich",), {"method": "bicubic", "psf": "boxx"}, ProblemError, "got 'boxx'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(cubes, roles, more, error, message):
+    with pytest.raises(error, match=message):
+        fuse(**{role: cubes[role] for role in roles}, **more)
+
+
+def test_a_refusal_comes_before_the_work(cubes, monkeypatch):
+    monkeypatch.setattr(Bicubic, "fuse", lambda *_: pytest.fail("worked"))
+    with pytest.raises(RecipeError, match="none there"):
+        fuse(rich=cubes["rich"], method="bicubic", dates=["2031"])
+
+
+def test_all_faults_of_a_cube_are_told(cubes):
+    silent = cubes["rich"].drop_vars("valid").isel(time=[1, 0])
+    silent[0, 0, 0, 0] = np.nan
+    with pytest.raises(CubeError, match=r"(?s)cube 'rich'.*2 faults.*NaN") as caught:
+        fuse(rich=silent, method="bicubic")
+    assert "time" in caught.value.mend
+
+
+def test_too_little_memory_is_refused(cubes, monkeypatch):
+    monkeypatch.setattr(notebook.psutil, "virtual_memory", lambda: type("free", (), {"available": 10**6}))
+    with pytest.raises(PlanError, match=r"fuse: expected at most 0.0 GiB.*\n.*\.isel"):
+        fuse(**cubes, method="bicubic")
+
+
+def test_it_is_the_packages_own_door():
+    assert stsfusion.fuse is fuse
