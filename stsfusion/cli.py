@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stsfusion import __version__
-from stsfusion.errors import LockedError, StsfusionError
+from stsfusion.errors import LockedError, StoreError, StsfusionError
 
 __all__ = ["app"]
 
@@ -125,7 +125,15 @@ def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.
     from stsfusion.cube.store import CubeStore
 
     with _plainly():
-        for name, facts in CubeStore(store).info().items():
+        found = CubeStore(store).info()
+        if not found:
+            raise StoreError(
+                f"store {store}",
+                expected="a published series or cubes",
+                got="nothing published",
+                mend="Name a folder such as demo-out/fused.zarr; a run publishes when all tiles are done.",
+            )
+        for name, facts in found.items():
             _show(name or store.name, ("what", "is"), [(key, _short(value)) for key, value in facts.items()])
 
 

@@ -1,0 +1,64 @@
+"""The command line: what each command prints, and its exit codes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from stsfusion import __version__, methods
+from stsfusion.cli import app
+from stsfusion.sensing.sensor import sensor_names
+
+
+def call(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def test_version():
+    assert call("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts"]
+)
+def test_help_teaches(command):
+    done = call(*command.split(), "--help")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) > 5
+
+
+def test_methods_and_sensors_list_all_of_them():
+    rows = json.loads(call("methods", "--json").stdout)
+    assert [row["name"] for row in rows] == methods.names()
+    assert all(row["source"] and row["needs"] for row in rows)
+    table = call("sensors").stdout
+    assert all(name in table for name in sensor_names())
+
+
+def test_schema_knows_every_method_and_section():
+    schema = json.loads(call("schema").stdout)
+    assert {"cubes", "simulate", "roles", "fit", "fuse", "evaluate", "report", "output"} <= set(
+        schema["properties"]
+    )
+    known = [entry["properties"]["name"]["const"] for entry in schema["$defs"]["Method"]["anyOf"][1:]]
+    assert known == methods.names()
+
+
+def test_doctor_looks_at_everything():
+    said = call("doctor").stdout
+    assert all(word in said for word in ("torch", "zarr", "GPU", "cores", "memory", "disk"))
+
+
+def test_mistakes_end_with_two_and_a_mend(tmp_path):
+    done = call("run", tmp_path / "none.yaml")
+    assert done.exit_code == 2
+    assert "no such file" in done.stderr
+    done = call("info", tmp_path)
+    assert done.exit_code == 2
+    assert "published" in done.stderr
+    done = call("bench", "sts", tmp_path / "none.nc")
+    assert done.exit_code == 2
+    assert "none.nc" in done.stderr
+    done = call("bench", "sts", tmp_path / "none.nc", "--rich-dates", "a,b")
+    assert done.exit_code == 2
+    assert "0,2,4,6" in done.output
