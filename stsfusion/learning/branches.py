@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stsfusion.learning.features import Layout
+from stsfusion.learning.head import Head
 from stsfusion.learning.layers import Branch
 
 __all__ = ["BranchNet", "Outputs"]
@@ -35,11 +36,11 @@ class Outputs:
 
 
 class BranchNet(nn.Module):
-    """scores = base + g(δ_spatial, δ_temporal, δ_spectral), each δ the features of one branch.
+    """scores = head(features as the branches revise them) + g(δ_spatial, δ_temporal, δ_spectral).
 
-    Every branch also learns its own dimension, as a change of what it was given: the spatial one the dense
-    bands at the target's pixels, the temporal one the sharp bands at dates that were not seen, the spectral
-    one the hyperspectral scores.
+    Every branch knows its own dimension better: the spatial one the dense bands at the target's pixels, the
+    temporal one the sharp bands at dates that were not seen, the spectral one the scores. The head, which is
+    not trained here, answers from these; g adds what it cannot say, from the features δ of all branches.
     """
 
     def __init__(self, layout: Layout, width: int, blocks: int, kernels: Sequence[int]) -> None:
@@ -54,16 +55,17 @@ class BranchNet(nn.Module):
 
     @property
     def quiet(self) -> list[nn.Module]:
-        """The exits, which start at zero: the untrained network says what it was given."""
+        """The exits, which start at zero: the untrained network says what the head says."""
         return [self.spatial.exit, self.temporal.exit, self.spectral.exit, self.last]
 
-    def forward(self, x: Tensor, base: Tensor) -> Outputs:
-        """From (time, Layout.channels, y, x) features and (time, K, y, x) closed-form scores."""
+    def forward(self, x: Tensor, head: Head) -> Outputs:
+        """From (time, Layout.channels, y, x) features and the closed-form head."""
         names = ("scores", "now", "between", "low", "sharp", "products", "codes")
-        scores, now, between, low, sharp, products, codes = (x[:, self.layout.part(n)] for n in names)
+        scores, now, between, low, sharp, curved, codes = (x[:, self.layout.part(n)] for n in names)
         d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
         d_temporal, temporal = self.temporal(_together(between, now - between, sharp, codes))
-        d_spectral, spectral = self.spectral(_together(now, now - low, scores, products, codes))
+        d_spectral, spectral = self.spectral(_together(now, now - low, scores, curved, codes))
+        base = head.revised(x, scores + spectral, now + spatial, sharp + temporal)
         joined = torch.relu(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
         return Outputs(base + self.last(joined), now + spatial, sharp + temporal, scores + spectral)
 

@@ -63,14 +63,19 @@ class Curriculum:
     to_sharp: Affine
     """Scores to scaled sharp bands."""
 
+    across: Affine
+    """Scaled dense bands to scaled sharp bands."""
+
+    head: Head
+    """The closed-form answer."""
+
     @classmethod
     def of(
         cls, asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, head: Head, patch: int
     ) -> Curriculum:
         """Lessons of every exercise with its features."""
-        groups = [_lessons(exercise, tensors, units, head) for exercise, tensors in asked]
+        groups = [_lessons(exercise, tensors, units) for exercise, tensors in asked]
         scaling = units.scaling
-        to_dense, to_sharp = _band_maps(asked, units)
         return cls(
             groups,
             _chances([exercise for exercise, _ in asked]),
@@ -79,8 +84,8 @@ class Curriculum:
             _metric(units),
             scaling.dense_sd / scaling.dense_mean.clamp_min(_DARK),
             scaling.sharp_sd / scaling.sharp_mean.clamp_min(_DARK),
-            to_dense,
-            to_sharp,
+            *_band_maps(asked, units),
+            head,
         )
 
     def losses(self, net: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
@@ -89,7 +94,7 @@ class Curriculum:
         tile = group[int(torch.randint(len(group), (), generator=generator))]
         lesson = tile.draw(self.patch, generator)
         turn = Turn(int(torch.randint(8, (), generator=generator)))
-        said = net(turn.forth(lesson.features), turn.forth(lesson.base))
+        said = net(turn.forth(lesson.features), self.head)
         turned = Outputs(*(turn.back(t) for t in (said.scores, said.spatial, said.temporal, said.spectral)))
         return self.judge(turned, lesson.labels)
 
@@ -100,7 +105,8 @@ class Curriculum:
             "rich": self._of_scores(said.scores, rich),
             "sharp": _of_bands(self.to_sharp(said.scores), sharp, self.sharp_units),
             "dense": _of_bands(self.to_dense(said.scores), dense, self.dense_units),
-            "spatial": _of_bands(said.spatial, dense, self.dense_units),
+            "spatial": _of_bands(said.spatial, dense, self.dense_units)
+            + _of_bands(self.across(said.spatial), sharp, self.sharp_units),
             "temporal": _of_bands(said.temporal, sharp, self.sharp_units),
             "spectral": self._of_scores(said.spectral, rich),
         }
@@ -122,11 +128,11 @@ def _of_bands(images: Tensor, label: Label, units: Tensor) -> Tensor:
     return spectral_distance((label.look(images) - label.data) * units[:, None, None], label.weight)
 
 
-def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units, head: Head) -> list[Lesson]:
+def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units) -> list[Lesson]:
     found = []
     for problem, x, labels in zip(exercise.problems, tensors, exercise.labels, strict=True):
         made = {role: _label(role, o, units, exercise.hidden) for role, o in labels.items()}
-        found.append(Lesson(x, head(x, units.layout), made, _multiple(problem, labels)))
+        found.append(Lesson(x, made, _multiple(problem, labels)))
     return found
 
 
@@ -162,27 +168,25 @@ def _metric(units: Units) -> Tensor:
     return torch.linalg.cholesky(gram + 1e-12 * gram.trace() * torch.eye(len(gram)).to(gram)).T.float()
 
 
-def _band_maps(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units) -> tuple[Affine, Affine]:
-    """What the other sensors' bands are of the scores: learned where the sensors saw the same date.
+def _band_maps(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units) -> tuple[Affine, Affine, Affine]:
+    """Scores to dense bands, scores to sharp bands, dense to sharp bands, where two saw the same date.
 
     Learned and not computed from responses, so that a difference in calibration between sensors is absorbed.
     """
     layout = units.layout
-    totals: list[Sums | None] = [None, None]
+    sizes = ((layout.rank, layout.dense), (layout.rank, layout.sharp), (layout.dense, layout.sharp))
+    totals = [Sums.nothing(*size) for size in sizes]
     exercise, tensors = next(pair for pair in asked if not pair[0].shifted and not pair[0].hidden)
     for problem, x in zip(exercise.problems, tensors, strict=True):
         rich, sharp = problem.require("rich", "sharp")
         scores, usable = units.subspace.project(rich.data, rich.valid)
-        for place, part in enumerate(("now", "sharp")):
-            kept = [i for i, date in enumerate(rich.dates) if part == "now" or date in sharp.dates]
-            if not kept:
-                continue
-            bands = x[[rich.dates[i] for i in kept]][:, layout.part(part)]
-            sums = Sums.of(scores[kept], lowpass(bands, rich.view.spatial), usable[kept].float())
-            known = totals[place]
-            totals[place] = sums if known is None else known + sums
-    dense, sharp_map = (
-        total.solve(1e-5) if total is not None else Affine(torch.zeros(layout.rank, n), torch.zeros(n))
-        for total, n in zip(totals, (layout.dense, layout.sharp), strict=True)
-    )
-    return dense, sharp_map
+        weight, low = usable.float(), lowpass(x[rich.dates], rich.view.spatial)
+        dense_bands, sharp_bands = low[:, layout.part("now")], low[:, layout.part("sharp")]
+        both = (
+            weight
+            * torch.tensor([date in sharp.dates for date in rich.dates]).to(weight)[:, None, None, None]
+        )
+        pairs = ((scores, dense_bands, weight), (scores, sharp_bands, both), (dense_bands, sharp_bands, both))
+        totals = [total + Sums.of(*pair) for total, pair in zip(totals, pairs, strict=True)]
+    first, second, third = (total.solve(1e-5) for total in totals)
+    return first, second, third

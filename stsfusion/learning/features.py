@@ -16,7 +16,7 @@ from stsfusion.learning.subspace import Subspace, signed
 from stsfusion.learning.timeline import CODES, Timeline, on_dates
 from stsfusion.operators.resample import blocks, upsample
 
-__all__ = ["Layout", "Scaling", "Scene", "features"]
+__all__ = ["Layout", "Scaling", "Scene", "features", "products"]
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def features(scene: Scene, detail: Detail, axes: Tensor) -> Tensor:
             _between(known, fine_weights),
             _between(low, fine_weights),
             scene.sharp.values,
-            _products(now, axes),
+            products(now, axes),
             blocks(scene.rich.code, ratio),
             scene.sharp.code,
         ],
@@ -209,7 +209,7 @@ def features(scene: Scene, detail: Detail, axes: Tensor) -> Tensor:
     )
 
 
-def _products(now: Tensor, axes: Tensor) -> Tensor:
+def products(now: Tensor, axes: Tensor) -> Tensor:
     """(time, q (q + 1) / 2, y, x) products of the principal components, each with each."""
     components = torch.einsum("dq,tdyx->tqyx", axes, now)
     first, second = torch.triu_indices(axes.shape[1], axes.shape[1], device=now.device)

@@ -1,4 +1,4 @@
-"""Head: the closed-form answer per pixel, linear in the features; what a network is to improve on."""
+"""Head: the closed-form answer per pixel, linear in the features; what a network refines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.features import Layout
+from stsfusion.learning.features import Layout, products
 from stsfusion.learning.ridge import Affine, Sums
 
 __all__ = ["Head", "Sample"]
@@ -28,12 +28,19 @@ class Head:
     unseen: Affine
     """For those between."""
 
+    layout: Layout
+    """Of the features."""
+
+    axes: Tensor
+    """(d, q) from dense bands to the components whose products it may use."""
+
     @classmethod
     def learn(
         cls,
         seen: Iterable[Sample],
         unseen: Iterable[Sample],
         layout: Layout,
+        axes: Tensor,
         *,
         penalty: float,
         curved: bool,
@@ -44,7 +51,7 @@ class Head:
         ----------
         seen, unseen
             Samples of dates that were seen, and of dates that were hidden.
-        layout
+        layout, axes
             Of the features.
         penalty
             Of the ridge, as a share of the standardised variance.
@@ -55,12 +62,17 @@ class Head:
         first = _regress(seen, inputs, penalty)
         second = _regress(unseen, inputs, penalty)
         scores = Affine(torch.eye(inputs, layout.rank), torch.zeros(layout.rank))
-        return cls(first or second or scores, second or first or scores)
+        return cls(first or second or scores, second or first or scores, layout, axes)
 
-    def __call__(self, x: Tensor, layout: Layout) -> Tensor:
-        """(time, K, y, x) scores."""
-        values, seen = x[:, : len(self.seen.slope)], x[:, layout.seen : layout.seen + 1]
+    def __call__(self, x: Tensor) -> Tensor:
+        """(time, K, y, x) scores of (time, Layout.channels, y, x) features."""
+        values, seen = x[:, : len(self.seen.slope)], x[:, self.layout.seen : self.layout.seen + 1]
         return seen * self.seen(values) + (1.0 - seen) * self.unseen(values)
+
+    def revised(self, x: Tensor, scores: Tensor, now: Tensor, sharp: Tensor) -> Tensor:
+        """The answer when these three parts of the features are known better."""
+        between, low, codes = (x[:, self.layout.part(name)] for name in ("between", "low", "codes"))
+        return self(torch.cat([scores, now, between, low, sharp, products(now, self.axes), codes], 1))
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -72,11 +84,13 @@ class Head:
         }
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+    def of(cls, tensors: Mapping[str, Tensor], layout: Layout, axes: Tensor) -> Self:
         """The one that `tensors` came from."""
         return cls(
             Affine(tensors["seen_slope"], tensors["seen_offset"]),
             Affine(tensors["unseen_slope"], tensors["unseen_offset"]),
+            layout,
+            axes,
         )
 
 

@@ -20,6 +20,9 @@ from stsfusion.fusion.wald import coarsen, hide
 
 __all__ = ["Exercise", "exercises"]
 
+Pair = tuple[Problem, dict[Role, Observation]]
+"""A tile, and what is known of its answer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
@@ -43,10 +46,18 @@ class Exercise:
         return len(self.hidden) == 1 and min(dates) < self.hidden[0] < max(dates)
 
 
-def exercises(problems: Sequence[Problem]) -> list[Exercise]:
-    """Every way of asking: nothing hidden, each date hidden in turn, and each two neighbours, at both scales.
+def exercises(problems: Sequence[Problem], most: int) -> list[Exercise]:
+    """Every way of asking: nothing hidden, single dates and neighbouring pairs hidden, at both scales.
 
-    A single date is never hidden, and one date always stays.
+    Nothing hidden is asked of all tiles; where dates are hidden, the tiles take turns. A single date is never
+    hidden, and one always stays.
+
+    Parameters
+    ----------
+    problems
+        The tiles, of the same dates.
+    most
+        Ways of hiding at most; single dates inside the series come first, then its ends, then pairs.
 
     Raises
     ------
@@ -54,17 +65,24 @@ def exercises(problems: Sequence[Problem]) -> list[Exercise]:
         When no tile is large enough to be degraded once more.
     """
     plain = [(problem, dict(problem.observations)) for problem in problems]
+    hidden = _hidable(problems[0], most)
     found = []
     for pairs, coarse in ((plain, False), (_shifted(problems), True)):
-        for dates in ((), *_hidable(problems[0])):
-            asked = tuple(_without(problem, dates) if dates else problem for problem, _ in pairs)
-            found.append(Exercise(asked, tuple(labels for _, labels in pairs), dates, coarse))
+        found.append(_exercise(pairs, (), coarse))
+        for turn, dates in enumerate(hidden):
+            mine = pairs[turn :: len(hidden)] or [pairs[turn % len(pairs)]]
+            found.append(_exercise(mine, dates, coarse))
     return found
 
 
-def _shifted(problems: Sequence[Problem]) -> list[tuple[Problem, dict[Role, Observation]]]:
+def _exercise(pairs: Sequence[Pair], dates: tuple[int, ...], coarse: bool) -> Exercise:
+    asked = tuple(_without(problem, dates) if dates else problem for problem, _ in pairs)
+    return Exercise(asked, tuple(labels for _, labels in pairs), dates, coarse)
+
+
+def _shifted(problems: Sequence[Problem]) -> list[Pair]:
     """The tiles that are large enough, one scale coarser, with what is known of their answers."""
-    pairs: list[tuple[Problem, dict[Role, Observation]]] = []
+    pairs: list[Pair] = []
     refusal: ProblemError | None = None
     for problem in problems:
         try:
@@ -83,11 +101,21 @@ def _scale(problem: Problem) -> int:
     return rich.ratio if rich.ratio > 1 else 2
 
 
-def _hidable(problem: Problem) -> list[tuple[int, ...]]:
+def _hidable(problem: Problem, most: int) -> list[tuple[int, ...]]:
     (rich,) = problem.require("rich")
     dates = sorted(rich.dates)
-    single = [(date,) for date in dates] if len(dates) > 1 else []
-    return [*single, *(pairwise(dates[1:-1]))]
+    if len(dates) < 2:
+        return []
+    inner = _spread(dates[1:-1], most)
+    rest = [(dates[0],), (dates[-1],), *pairwise(dates[1:-1])]
+    return [*((date,) for date in inner), *rest[: max(most - len(inner), 0)]]
+
+
+def _spread(dates: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread."""
+    if len(dates) <= most:
+        return dates
+    return [dates[round(i * (len(dates) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
 def _without(problem: Problem, dates: tuple[int, ...]) -> Problem:

@@ -57,9 +57,6 @@ class Lesson:
     features: Tensor
     """(time, channel, y, x)."""
 
-    base: Tensor
-    """(time, K, y, x) the closed-form answer."""
-
     labels: Mapping[Role, Label]
     """What is known of the answer."""
 
@@ -72,7 +69,7 @@ class Lesson:
         (row, height), (col, width) = (self._side(length, size, generator) for length in (rows, cols))
         window = (slice(None), slice(None), slice(row, row + height), slice(col, col + width))
         labels = {role: label.crop(row, col, height, width) for role, label in self.labels.items()}
-        return Lesson(self.features[window], self.base[window], labels, self.multiple)
+        return Lesson(self.features[window], labels, self.multiple)
 
     def _side(self, length: int, size: int, generator: torch.Generator) -> tuple[int, int]:
         m = self.multiple

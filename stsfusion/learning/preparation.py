@@ -64,7 +64,8 @@ class Preparation:
             return {key.removeprefix(f"{name}."): t for key, t in state.items() if key.startswith(f"{name}.")}
 
         units = Units(Subspace.of(group("subspace")), Scaling.of(group("scaling")), passes, by)
-        return cls(units, Detail.of(group("detail")), state["sharp_days"], Head.of(group("head")))
+        head = Head.of(group("head"), units.layout, units.scaling.axes)
+        return cls(units, Detail.of(group("detail")), state["sharp_days"], head)
 
 
 def learn_head(
@@ -78,9 +79,8 @@ def learn_head(
     seen = [pair for pair in asked if pair[0].shifted and not pair[0].hidden]
     plain = [pair for pair in asked if not pair[0].shifted and pair[0].hidden]
     unseen = [pair for pair in plain if pair[0].lies_between()] or plain
-    return Head.learn(
-        _samples(seen, units, 1.0), _samples(unseen, units, 0.0), units.layout, penalty=penalty, curved=curved
-    )
+    samples = _samples(seen, units, 1.0), _samples(unseen, units, 0.0)
+    return Head.learn(*samples, units.layout, units.scaling.axes, penalty=penalty, curved=curved)
 
 
 def _samples(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, wanted: float) -> Iterator[Sample]:

@@ -51,6 +51,13 @@ class Sums:
         weighted = both * w
         return cls(w.sum(), weighted.sum(1), weighted @ both.T, x.shape[1])
 
+    @classmethod
+    def nothing(cls, inputs: int, outputs: int) -> Self:
+        """Sums over no data."""
+        size = inputs + outputs
+        none = torch.zeros(size, size, dtype=torch.float64)
+        return cls(none[0, 0], none[0], none, inputs)
+
     def __add__(self, other: Sums) -> Sums:
         """The sums over both."""
         return Sums(

@@ -15,6 +15,7 @@ from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import quality_of
 from stsfusion.learning.branches import BranchNet
 from stsfusion.learning.curriculum import TASKS, Curriculum
+from stsfusion.learning.head import Head
 from stsfusion.learning.lessons import exercises
 from stsfusion.learning.network import Losses, NetworkMethod
 from stsfusion.learning.posing import Asked, choose_penalty
@@ -60,7 +61,7 @@ class STSNet(NetworkMethod):
     axes: int = 3
     """Leading principal components of the dense bands whose products the ridge head may use."""
 
-    curved: bool = False
+    curved: bool = True
     """Whether the ridge head uses the products too; else they are the spectral branch's alone."""
 
     patch: int = 48
@@ -71,6 +72,9 @@ class STSNet(NetworkMethod):
 
     details: tuple[float, ...] = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     """Penalties that are tried for the detail of the dense images; hidden dates decide."""
+
+    hidings: int = 5
+    """Ways of hiding dates that are trained on, at most."""
 
     passes: int = 2
     """Pixels of each sensor by which gaps are entered from their edges."""
@@ -118,7 +122,7 @@ class STSNet(NetworkMethod):
         units = learn_units(
             problems, rank=self.rank, share=self.variance, axes=self.axes, passes=self.passes, by=_NAME
         )
-        asked = [Asked.of(exercise, units) for exercise in exercises(problems)]
+        asked = [Asked.of(exercise, units) for exercise in exercises(problems, self.hidings)]
         penalty = choose_penalty(asked, self.details)
         posed = [(each.exercise, each.features(penalty)) for each in asked]
         head = learn_head(posed, units, penalty=self.penalty, curved=self.curved)
@@ -145,9 +149,7 @@ class STSNet(NetworkMethod):
         with torch.no_grad():
             prepared = self._prepared({name: tensor.to(device) for name, tensor in state.items()})
             x = prepared.features(problem)
-            scores = prepared.head(x, prepared.units.layout)
-            if self.branches:
-                scores = self._refine(x, scores)
+            scores = self._refine(x, prepared.head) if self.branches else prepared.head(x)
         subspace = prepared.units.subspace
         return Answer(Factored(scores, subspace.basis, subspace.mean), _quality(problem, rich, dense, sharp))
 
@@ -162,15 +164,15 @@ class STSNet(NetworkMethod):
         cheap = {"steps": 8, "width": 8, "blocks": 1, "rank": 6, "patch": 24}
         return cls(**{**cheap, **settings})
 
-    def _refine(self, x: Tensor, scores: Tensor) -> Tensor:
+    def _refine(self, x: Tensor, head: Head) -> Tensor:
         """The network's scores, made in strips of rows with their context, so that little memory is held."""
         net = self.network(x.device)
         reach, rows = self.blocks * (max(self.kernels) // 2), x.shape[2]
-        refined = torch.empty_like(scores)
+        refined = x.new_empty(len(x), head.layout.rank, *x.shape[2:])
         for start in range(0, rows, _STRIP):
             stop = min(start + _STRIP, rows)
             top, bottom = max(start - reach, 0), min(stop + reach, rows)
-            strip = net(x[:, :, top:bottom], scores[:, :, top:bottom]).scores
+            strip = net(x[:, :, top:bottom], head).scores
             refined[:, :, start:stop] = strip[:, :, start - top : stop - top]
         return refined
 

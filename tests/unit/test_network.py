@@ -1,0 +1,91 @@
+"""NetworkMethod through the smallest method that one can write on it."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from stsfusion.errors import MethodError
+from stsfusion.fusion.answer import Answer
+from stsfusion.fusion.method import Card
+from stsfusion.learning.network import NetworkMethod, part
+from stsfusion.testing import tiny_problem
+
+
+@dataclass
+class Shift(NetworkMethod):
+    """Learns one number a band: what must be added to the last band to give each."""
+
+    steps: int = 200
+    rate: float = 0.05
+
+    @property
+    def card(self):
+        return Card(name="shift", title="A shift", source="none", needs=("rich",), fits="training")
+
+    @property
+    def tasks(self):
+        return ("shift",)
+
+    def prepare(self, problems, tick):
+        bands = problems[0].target.shape[1]
+        targets = [p.rich.data.mean((2, 3)).mean(0) for p in problems]
+        wanted = torch.stack(targets).mean(0) - targets[0][-1]
+
+        def losses(net, generator):
+            noise = 0.01 * torch.randn(bands, generator=generator)
+            return {"shift": (net(torch.ones(1, 1, 1, 1)).flatten() - wanted + noise).square().mean()}
+
+        return {"wanted": wanted}, losses
+
+    def build(self, state):
+        return nn.Conv2d(1, len(state["wanted"]), 1)
+
+    def fuse(self, problem):
+        shift = self.network(problem.rich.data.device)(torch.ones(1, 1, 1, 1))
+        values = shift.expand(problem.target.shape).clone()
+        return Answer(values, torch.ones_like(values[:, :1], dtype=torch.uint8))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return tiny_problem(roles=("rich",), size=24).question()
+
+
+def test_the_network_learns_what_the_losses_ask(problem):
+    method = Shift().fit([problem])
+    fused = method.fuse(problem).full()[0, :, 0, 0]
+    torch.testing.assert_close(fused, method.state["wanted"], atol=5e-3, rtol=0)
+
+
+def test_all_that_was_learned_is_in_the_state(problem):
+    method = Shift(steps=3).fit([problem])
+    assert set(part(method.state, "net.")) == {"weight", "bias"}
+    again = Shift(steps=3).with_state(method.state)
+    assert torch.equal(again.fuse(problem).full(), method.fuse(problem).full())
+
+
+def test_fitting_leaves_the_method_as_it_was(problem):
+    method = Shift(steps=1)
+    method.fit([problem])
+    assert not method.state
+
+
+def test_equal_weights_are_kept_without_multitask(problem):
+    runs = [Shift(steps=20, multitask=m).fit([problem]).state["net.bias"] for m in (True, False)]
+    assert not torch.equal(*runs)
+
+
+def test_the_truth_is_taken_away_before_anything_is_prepared():
+    class Curious(Shift):
+        def prepare(self, problems, tick):
+            assert all(p.truth is None for p in problems)
+            return super().prepare(problems, tick)
+
+    Curious(steps=1).fit([tiny_problem(roles=("rich",), size=24)])
+
+
+def test_an_unfitted_network_is_refused(problem):
+    with pytest.raises(MethodError, match="a fitted method"):
+        Shift().fuse(problem)
