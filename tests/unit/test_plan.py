@@ -157,15 +157,21 @@ def test_the_tile_that_is_named_does_fit(size, tile, shard, budget, method):
     assert refuse_if_too_large(fits, budget=int(budget), workers=2, shard=part or shard).memory <= budget
 
 
-@pytest.mark.parametrize(("tile", "shard", "step"), [(1152, 384, 384), (96, 96, 6)])
-def test_no_larger_one_would(tile, shard, step):
-    budget = int(by_hand(200**2) if shard == 96 else by_hand(900**2))
-    budget = min(budget, need_of(plan_for(tile=tile, shard=shard)).memory - 1)
+@pytest.mark.parametrize(
+    ("size", "tile", "shard", "area", "step"),
+    [
+        ((1200, 1200), 1152, 384, 900**2, 384),
+        ((1200, 1200), 96, 96, 80**2, 6),
+        ((30, 12000), 11520, 384, 30 * 2000, 384),
+    ],
+)
+def test_no_larger_one_would(size, tile, shard, area, step):
+    budget = int(by_hand(area))
     with pytest.raises(PlanError) as caught:
-        refuse_if_too_large(plan_for(tile=tile, shard=shard), budget=budget, workers=1, shard=shard)
+        refuse_if_too_large(plan_for(None, size, tile, shard), budget=budget, workers=1, shard=shard)
     smaller, part = named(str(caught.value))
     larger = smaller + step
-    assert need_of(plan_for(tile=larger, shard=larger if part else shard)).memory > budget
+    assert need_of(plan_for(None, size, larger, larger if part else shard)).memory > budget
 
 
 def test_when_no_tile_fits_the_least_budget_is_named_and_suffices():
