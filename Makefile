@@ -18,7 +18,7 @@ demo: $(READY)  ## a simulated series from a real scene, from catalog to report
 	$(BIN)/stsfusion run pipelines/demo.yaml
 
 test: $(READY)  ## at most ten minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "not gpu" --timeout 3600

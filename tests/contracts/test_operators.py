@@ -85,7 +85,7 @@ def test_adjoint_is_the_transposed_matrix(op):
     torch.testing.assert_close(op.adjoint(y).flatten(), matrix.T @ y.flatten(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", KERNELS.keys() - {"lopsided"})
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != "lopsided"])
 def test_constants_are_kept_to_the_edge(name):
     kernel, ratio = KERNELS[name]
     out = Blur(kernel, ratio, (1, 1, 12, 12))(torch.full((1, 1, 12, 12), 0.37, dtype=torch.float64))
