@@ -80,10 +80,8 @@ def fuse(
     chosen = chosen_dates(assembly, dates)
     maker = method if isinstance(method, FusionMethod) else methods.create(method)
     _refuse_if_too_large(assembly, maker)
-    problem = Problem(assembly.target).with_observations(
-        {source.role: _observe(source, cubes[source.role], assembly) for source in assembly.sources}
-    )
-    problem = problem.to(device)
+    seen = {source.role: _observe(source, cubes[source.role], assembly) for source in assembly.sources}
+    problem = Problem(assembly.target).with_observations(seen).to(device)
     fitted = maker if maker.state or maker.card.fits == "no" else maker.fit([problem])
     with torch.inference_mode(), full_precision():
         answer = fitted.fuse(problem)
