@@ -63,8 +63,14 @@ def _observe(
     return Observation(torch.from_numpy(values), torch.from_numpy(valid), view, noise)
 
 
-def write(plan: Plan, tile: Tile, answer: Answer) -> Written:
-    """Write the tile's own shards, date by date, so that a factored answer is never expanded whole."""
+def write(plan: Plan, tile: Tile, answer: Answer, dead: torch.Tensor | None = None) -> Written:
+    """Write the tile's own shards, date by date, so that a factored answer is never expanded whole.
+
+    Parameters
+    ----------
+    dead
+        (band,) bool: bands of which nothing is known here; they become gaps. None: all are known.
+    """
     store = CubeStore(plan.output)
     _, _, down, across = tile.interior.slices
     shares = []
@@ -73,6 +79,8 @@ def write(plan: Plan, tile: Tile, answer: Answer) -> Written:
         quality = answer.quality[k, 0, down, across].cpu().numpy()
         values = answer.date(k)[:, down, across].float().cpu().numpy()
         valid = np.isfinite(values) & (quality != int(Quality.NO_DATA))
+        if dead is not None:
+            valid &= ~dead.cpu().numpy()[:, None, None]
         sigma = None if answer.sigma is None else _sigma(answer, k)[:, down, across].cpu().numpy()[None]
         place = Window((out, out + 1), tile.core.rows, tile.core.cols)
         store.write("", place, values[None], valid[None], qa=quality[None], sigma=sigma)

@@ -66,7 +66,7 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         after_read = time.perf_counter()
         answer = plan.method.fuse(problem)
         after_fuse = time.perf_counter()
-        written = exchange.write(plan, tile, answer)
+        written = exchange.write(plan, tile, answer, problem.rich.dead_bands if problem.rich else None)
     end = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return TileRecord(

@@ -28,7 +28,7 @@ def tiny_problem(
     Parameters
     ----------
     size
-        Rows and columns of the target; a multiple of both ratios.
+        Rows and columns of the target; a multiple of 24 and of both ratios.
     bands, dates
         Of the target. The hyperspectral and the sharp sensor see every second date, the dense one all.
     ratios

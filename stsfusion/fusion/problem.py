@@ -105,6 +105,11 @@ class Observation:
         """Target pixels along one side of a pixel."""
         return self.view.ratio
 
+    @property
+    def dead_bands(self) -> Tensor:
+        """(band',) bool: bands that are valid nowhere on no date, of which nothing can be known."""
+        return ~self.valid.expand(self.data.shape).any(3).any(2).any(0)
+
     def to(self, device: torch.device | str) -> Observation:
         """The same on another device (the view's small weights follow when they are used)."""
         noise = None if self.noise is None else self.noise.to(device)

@@ -85,7 +85,8 @@ def fuse(
     fitted = maker if maker.state or maker.card.fits == "no" else maker.fit([problem])
     with torch.inference_mode(), full_precision():
         answer = fitted.fuse(problem)
-    return _labelled(answer, assembly, chosen, fitted)
+    (rich_seen,) = problem.require("rich", by="fuse")
+    return _labelled(answer, assembly, chosen, fitted, rich_seen.dead_bands.cpu().numpy())
 
 
 def _known_roles(sensors: Mapping[str, str]) -> Mapping[str, str]:
@@ -114,12 +115,15 @@ def _observe(source: Source, cube: DataArray, assembly: Assembly) -> Observation
     return Observation(values, valid, source.view(assembly.target.shape, source.dates), noise)
 
 
-def _labelled(answer: Answer, assembly: Assembly, chosen: Sequence[int], method: FusionMethod) -> Dataset:
-    """The answer with its coordinates; the same names as in a published store."""
+def _labelled(
+    answer: Answer, assembly: Assembly, chosen: Sequence[int], method: FusionMethod, dead: np.ndarray
+) -> Dataset:
+    """The answer with its coordinates, dead bands (band,) as gaps; the same names as in a published store."""
     keep = list(chosen)
     values = torch.stack([answer.date(i) for i in keep]).cpu().numpy()
     qa = answer.quality[keep, 0].cpu().numpy()
     values = np.where(qa[:, None] > 0, values, np.nan)
+    values[:, dead] = np.nan
     coords: dict[str, Any] = {
         "time": assembly.times[keep],
         "band": list(assembly.names),

@@ -13,6 +13,7 @@ from strategies import windows
 
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine import exchange
+from stsfusion.engine.run import run_tile
 from stsfusion.errors import StoreError
 from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.methods.bicubic import Bicubic
@@ -110,3 +111,19 @@ def test_the_checksum_sees_a_changed_byte(bench, tmp_path):
 def test_a_store_without_the_cube_is_named(bench, plan, tmp_path):
     with pytest.raises(StoreError, match="a dataset 'rich' that is published"):
         exchange.read(replace(plan, inputs=tmp_path / "nothing.zarr"), plan.tiles[0])
+
+
+def test_a_dead_band_is_published_as_a_gap(tmp_path):
+    problem = tiny_problem(size=48, dates=4)
+    valid = problem.rich.valid.expand(problem.rich.data.shape).clone()
+    valid[:, 2] = False
+    assert problem.rich.dead_bands.sum() == 0
+    bench = Bench.of(problem.with_observations({"rich": replace(problem.rich, valid=valid)}), tmp_path, 24)
+    plan = bench.plan(Bicubic(), tmp_path / "fused.zarr", 24)
+    spec = bench.begin(plan, 24)
+    for tile in plan.tiles:
+        run_tile(plan, tile)
+    CubeStore(plan.output).publish()
+    _, known = CubeStore(plan.output).read("", spec.window)
+    assert not known[:, 2].any()
+    assert np.delete(known, 2, axis=1).all()

@@ -237,3 +237,12 @@ def test_too_little_memory_is_refused(cubes, monkeypatch):
 
 def test_it_is_the_packages_own_door():
     assert stsfusion.fuse is fuse
+
+
+def test_a_band_that_was_never_seen_is_a_gap_and_the_others_are_not(cubes):
+    rich = cubes["rich"].copy()
+    rich[:, 4] = np.nan
+    rich = rich.assign_coords(valid=rich.notnull())
+    fused = stsfusion.fuse(**{**cubes, "rich": rich}, method="gsa").reflectance
+    assert fused[:, 4].isnull().all()
+    assert fused.drop_isel(band=4).notnull().all()
