@@ -23,6 +23,7 @@ class Brake:
 
     def __init__(self) -> None:
         self.pulled = False
+        self._loose = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Brake:
@@ -36,8 +37,12 @@ class Brake:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def loosen(self) -> None:
+        """From now on a second signal raises nothing: what is left to do is tidying up."""
+        self._loose = True
+
     def _pull(self, number: int, frame: FrameType | None) -> None:
-        if self.pulled:
+        if self.pulled and not self._loose:
             raise KeyboardInterrupt
         self.pulled = True
 

@@ -6,7 +6,7 @@ import pickle
 import queue
 import time
 import uuid
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -59,7 +59,7 @@ class Drive(Generic[Key, Result]):
     carry: Callable[..., Any]
     """On a worker: `carry(work, key, number, topic)` sends News to `topic` and returns the end."""
 
-    kill: Callable[[Any], None]
+    kill: Callable[[Any], Awaitable[None]]
     """On a nanny, which is handed to it: end the worker's process."""
 
     work: Callable[[Key], Result]

@@ -6,12 +6,15 @@ and stops no other. Ctrl-C or SIGTERM ends the submitting and lets what is runni
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import dask.config
@@ -102,8 +105,13 @@ class Local:
                     scheduler_kwargs={"dashboard": self.dashboard},
                     silence_logs="CRITICAL",
                 )
-            with cluster, _DASK.Client(cluster, set_as_default=False) as client:
-                yield client
+            try:
+                with _DASK.Client(cluster, set_as_default=False) as client:
+                    yield client
+            finally:
+                _come_to_rest(cluster)
+                with suppress(TimeoutError):
+                    cluster.close(timeout=10.0)
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,10 @@ def _run(
         return Outcome(0, 0)
     with Brake() as brake, executor.client(len(keys)) as client:
         rules = (executor.limit, executor.retries, executor.patience, brake)
-        return Drive(client, _carry, _end_process, work, keys, on_done, *rules).run()
+        try:
+            return Drive(client, _carry, _end_process, work, keys, on_done, *rules).run()
+        finally:
+            brake.loosen()
 
 
 def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> Success[Result] | Failure:
@@ -172,6 +183,7 @@ def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> 
         news = {"number": number, "address": worker.address, "worker": here, "end": end}
         _DASK.utils.sync(worker.loop, worker.scheduler.log_event, topic=topic, msg=news)
 
+    _be_noticed()
     tell(b"")
     end = perform(work, key)
     try:
@@ -182,10 +194,31 @@ def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> 
     return end
 
 
-def _end_process(dask_worker: Any) -> None:
-    """On a nanny: end the worker at once; the nanny begins another."""
-    if dask_worker.pid:
-        os.kill(dask_worker.pid, signal.SIGKILL)
+@cache
+def _be_noticed() -> None:
+    # A nanny looks every 50 ms whether its worker is up; one that dies before leaves it waiting.
+    time.sleep(0.25)
+
+
+async def _end_process(dask_worker: Any) -> None:
+    """On a nanny: end the worker at once, and see it gone; the nanny begins another."""
+    pid = dask_worker.pid
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+    while pid and dask_worker.pid == pid:
+        await asyncio.sleep(0.01)
+
+
+def _come_to_rest(cluster: Any, patience: float = 10.0) -> None:
+    """Wait until no nanny is beginning a worker: closed in the midst of that, it would wait for ever."""
+    deadline, looks = time.monotonic() + patience, 0
+    while looks < 3 and time.monotonic() < deadline:
+        at_rest = all(
+            nanny.status.name != "running" or (nanny.pid and nanny.process.status.name == "running")
+            for nanny in cluster.workers.values()
+        )
+        looks = looks + 1 if at_rest else 0
+        time.sleep(0.03)
 
 
 def _check_distinct(keys: Sequence[Hashable]) -> None:
