@@ -65,8 +65,8 @@ class BranchNet(nn.Module):
         d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
         d_temporal, temporal = self.temporal(_together(between, now - between, sharp, codes))
         d_spectral, spectral = self.spectral(_together(now, now - low, scores, curved, codes))
-        base = head.revised(x, scores + spectral, now + spatial, sharp + temporal)
-        joined = torch.relu(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
+        base = head.revised(x, now + spatial)
+        joined = torch.tanh(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
         return Outputs(base + self.last(joined), now + spatial, sharp + temporal, scores + spectral)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,14 @@ from stsfusion.fusion.method import Geometry
 from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.learning.branches import Outputs
 from stsfusion.learning.detail import lowpass
+from stsfusion.learning.features import mixed
 from stsfusion.learning.head import Head
 from stsfusion.learning.lessons import Exercise
 from stsfusion.learning.losses import spectral_distance
 from stsfusion.learning.patches import Label, Lesson, Turn
 from stsfusion.learning.ridge import Affine, Sums
 from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.timeline import CODES
 from stsfusion.learning.units import Units
 
 __all__ = ["TASKS", "Curriculum"]
@@ -27,6 +29,12 @@ TASKS = ("rich", "sharp", "dense", "spatial", "temporal", "spectral")
 
 _SHOWN = 0.3
 """Weight of a date that could be looked at, against one that was hidden."""
+
+_SHORTEST = 0.3
+"""Smallest share of a gap in time that is told."""
+
+_MIXED = 0.0
+"""Largest share of another date in a mixture."""
 
 _DARK = 0.02
 """Reflectance under which errors are no longer counted relative to the band's mean."""
@@ -92,11 +100,30 @@ class Curriculum:
         """Draw a patch, turn it, let the network answer, and compare with every label."""
         group = self.groups[int(torch.multinomial(self.chances, 1, generator=generator))]
         tile = group[int(torch.randint(len(group), (), generator=generator))]
-        lesson = tile.draw(self.patch, generator)
+        lesson = self._varied(tile.draw(self.patch, generator), generator)
         turn = Turn(int(torch.randint(8, (), generator=generator)))
-        said = net(turn.forth(lesson.features), self.head)
+        said = net(turn.forth(self._hurried(lesson.features, generator)), self.head)
         turned = Outputs(*(turn.back(t) for t in (said.scores, said.spatial, said.temporal, said.spectral)))
         return self.judge(turned, lesson.labels)
+
+    def _varied(self, lesson: Lesson, generator: torch.Generator) -> Lesson:
+        """The lesson with another season: a hidden date becomes a mixture of itself and another date."""
+        share = float(torch.rand((), generator=generator)) * _MIXED
+        others = [date for date in lesson.labels["rich"].dates if date not in lesson.hidden]
+        if not lesson.hidden or not others:
+            return lesson
+        date = lesson.hidden[int(torch.randint(len(lesson.hidden), (), generator=generator))]
+        other = others[int(torch.randint(len(others), (), generator=generator))]
+        x = mixed(lesson.features, self.head.layout, self.head.axes, (date, other), share)
+        labels = {role: label.mixed(date, other, share) for role, label in lesson.labels.items()}
+        return replace(lesson, features=x, labels=labels)
+
+    def _hurried(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Features that tell shorter gaps in time: hiding a date makes them longer than they will be."""
+        codes = self.head.layout.part("codes")
+        share = _SHORTEST + (1.0 - _SHORTEST) * float(torch.rand((), generator=generator))
+        told = x[:, codes].unflatten(1, (2, CODES)) * torch.tensor([share, share, 1.0])[:, None, None].to(x)
+        return torch.cat([x[:, : codes.start], told.flatten(1, 2), x[:, codes.stop :]], 1)
 
     def judge(self, said: Outputs, labels: Mapping[Role, Label]) -> dict[str, Tensor]:
         """The loss of every task."""
@@ -132,7 +159,7 @@ def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units) -> list[Le
     found = []
     for problem, x, labels in zip(exercise.problems, tensors, exercise.labels, strict=True):
         made = {role: _label(role, o, units, exercise.hidden) for role, o in labels.items()}
-        found.append(Lesson(x, made, _multiple(problem, labels)))
+        found.append(Lesson(x, made, exercise.hidden, _multiple(problem, labels)))
     return found
 
 

@@ -16,7 +16,7 @@ from stsfusion.learning.subspace import Subspace, signed
 from stsfusion.learning.timeline import CODES, Timeline, on_dates
 from stsfusion.operators.resample import blocks, upsample
 
-__all__ = ["Layout", "Scaling", "Scene", "features", "products"]
+__all__ = ["Layout", "Scaling", "Scene", "features", "mixed", "products"]
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,31 @@ def products(now: Tensor, axes: Tensor) -> Tensor:
     components = torch.einsum("dq,tdyx->tqyx", axes, now)
     first, second = torch.triu_indices(axes.shape[1], axes.shape[1], device=now.device)
     return components[:, first] * components[:, second]
+
+
+def mixed(x: Tensor, layout: Layout, axes: Tensor, dates: tuple[int, int], share: float) -> Tensor:
+    """Features of a series of which one date is a mixture with another.
+
+    All sensors are linear, so that a mixture of two dates is a date that could have been, and its images are
+    the mixtures of theirs; seasons that no image shows are learned from such dates.
+
+    Parameters
+    ----------
+    x
+        (time, Layout.channels, y, x).
+    layout, axes
+        Of the features.
+    dates
+        The date that is changed, which was hidden, and the other one.
+    share
+        Of the other one.
+    """
+    date, other = dates
+    changed = x.clone()
+    now = x[date, layout.part("now")].lerp(x[other, layout.part("now")], share)
+    changed[date, layout.part("now")] = now
+    changed[date, layout.part("products")] = products(now[None], axes)[0]
+    return changed
 
 
 def _between(images: Tensor, weights: Sequence[Tensor]) -> Tensor:

@@ -69,9 +69,10 @@ class Head:
         values, seen = x[:, : len(self.seen.slope)], x[:, self.layout.seen : self.layout.seen + 1]
         return seen * self.seen(values) + (1.0 - seen) * self.unseen(values)
 
-    def revised(self, x: Tensor, scores: Tensor, now: Tensor, sharp: Tensor) -> Tensor:
-        """The answer when these three parts of the features are known better."""
-        between, low, codes = (x[:, self.layout.part(name)] for name in ("between", "low", "codes"))
+    def revised(self, x: Tensor, now: Tensor) -> Tensor:
+        """The answer when the dense bands at the target's pixels are known better."""
+        names = ("scores", "between", "low", "sharp", "codes")
+        scores, between, low, sharp, codes = (x[:, self.layout.part(name)] for name in names)
         return self(torch.cat([scores, now, between, low, sharp, products(now, self.axes), codes], 1))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -75,14 +75,15 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (time, width, y, x) and the task's own output (time, out, y, x)."""
-        features = torch.relu(self.blocks(self.entry(x)))
+        features = self.blocks(self.entry(x))
         return features, self.exit(features)
 
 
 def initialise(module: nn.Module, generator: torch.Generator, silent: Sequence[nn.Module] = ()) -> None:
     """Draw every weight from one generator, so that the process's own random state is never touched.
 
-    Normal with variance 2 / fan-in, biases zero.
+    Normal with variance 1 / fan-in, biases zero; what a residual block adds starts at a fifth of that, so
+    that deep branches start as their entry and no unit is lost to the first large steps.
 
     Parameters
     ----------
@@ -93,11 +94,13 @@ def initialise(module: nn.Module, generator: torch.Generator, silent: Sequence[n
     silent
         Layers that start at zero, so that what they end starts as nothing.
     """
+    added = {layer.mix for layer in module.modules() if isinstance(layer, TimeMix)}
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             fan = layer.in_channels * math.prod(layer.kernel_size)
-            drawn = torch.randn(layer.weight.shape, generator=generator) * math.sqrt(2.0 / fan)
+            drawn = torch.randn(layer.weight.shape, generator=generator) / math.sqrt(fan)
+            share = 0.0 if layer in silent else 0.2 if layer in added else 1.0
             with torch.no_grad():
-                layer.weight.copy_(drawn * (0.0 if layer in silent else 1.0))
+                layer.weight.copy_(drawn * share)
                 if layer.bias is not None:
                     layer.bias.zero_()

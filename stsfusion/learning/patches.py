@@ -44,6 +44,16 @@ class Label:
             weight[..., -margin:] = 0.0
         return replace(self, data=self.data[:, :, window[0], window[1]], weight=weight)
 
+    def mixed(self, date: int, other: int, share: float) -> Label:
+        """The label when `date` becomes a mixture with so much of `other`; unchanged without both of them."""
+        if date not in self.dates or other not in self.dates:
+            return self
+        place, source = self.dates.index(date), self.dates.index(other)
+        data, weight = self.data.clone(), self.weight.clone()
+        data[place] = data[place].lerp(data[source], share)
+        weight[place] = weight[place] * (weight[source] > 0)
+        return replace(self, data=data, weight=weight)
+
     def look(self, images: Tensor) -> Tensor:
         """What the sensor would see of (time, channel, y, x) images at its dates."""
         chosen = images[list(self.dates)]
@@ -60,6 +70,9 @@ class Lesson:
     labels: Mapping[Role, Label]
     """What is known of the answer."""
 
+    hidden: tuple[int, ...]
+    """The target's dates that were hidden."""
+
     multiple: int
     """What the edges of a window must be multiples of."""
 
@@ -69,7 +82,7 @@ class Lesson:
         (row, height), (col, width) = (self._side(length, size, generator) for length in (rows, cols))
         window = (slice(None), slice(None), slice(row, row + height), slice(col, col + width))
         labels = {role: label.crop(row, col, height, width) for role, label in self.labels.items()}
-        return Lesson(self.features[window], labels, self.multiple)
+        return Lesson(self.features[window], labels, self.hidden, self.multiple)
 
     def _side(self, length: int, size: int, generator: torch.Generator) -> tuple[int, int]:
         m = self.multiple

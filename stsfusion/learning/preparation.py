@@ -14,9 +14,9 @@ from typing import Self
 
 from torch import Tensor
 
-from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.detail import Detail, lowpass
-from stsfusion.learning.features import Scaling, features
+from stsfusion.learning.features import Scaling, features, mixed
 from stsfusion.learning.head import Head, Sample
 from stsfusion.learning.lessons import Exercise
 from stsfusion.learning.subspace import Subspace
@@ -85,15 +85,34 @@ def learn_head(
 
 def _samples(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, wanted: float) -> Iterator[Sample]:
     """Features as the label's sensor sees them, where the date was seen (1) or not (0)."""
-    seen_channel = units.layout.seen
     for exercise, tensors in asked:
         for x, labels in zip(tensors, exercise.labels, strict=True):
             rich = labels["rich"]
             scores, usable = units.subspace.project(rich.data, rich.valid)
-            wanted_dates = exercise.hidden or rich.dates
-            places = [i for i, date in enumerate(rich.dates) if date in wanted_dates]
-            low = x[[rich.dates[i] for i in places]]
-            if rich.view.spatial.kernel.numel() > 1:
-                low = lowpass(low, rich.view.spatial)
-            alike = (low[:, seen_channel : seen_channel + 1] - wanted).abs() < 1e-3
-            yield low, scores[places], (usable[places] & alike).float()
+            usable = usable.expand(len(scores), *usable.shape[1:])
+            for place, date in enumerate(rich.dates):
+                if date in (exercise.hidden or rich.dates):
+                    yield _sample(x[[date]], scores[[place]], usable[[place]], rich, units, wanted)
+                if date in exercise.hidden:
+                    yield from _mixtures(x, scores, usable, rich, units, place)
+
+
+def _mixtures(
+    x: Tensor, scores: Tensor, usable: Tensor, rich: Observation, units: Units, place: int
+) -> Iterator[Sample]:
+    """A hidden date halfway to each of the others: seasons between those that were seen."""
+    date = rich.dates[place]
+    for other, its in enumerate(rich.dates):
+        if other != place:
+            halfway = mixed(x, units.layout, units.scaling.axes, (date, its), 0.5)[[date]]
+            both = scores[[place]].lerp(scores[[other]], 0.5)
+            yield _sample(halfway, both, usable[[place]] & usable[[other]], rich, units, 0.0)
+
+
+def _sample(
+    x: Tensor, scores: Tensor, usable: Tensor, rich: Observation, units: Units, wanted: float
+) -> Sample:
+    """One date; only pixels count that were seen (1) or not (0), as wanted."""
+    low = x if rich.view.spatial.kernel.numel() == 1 else lowpass(x, rich.view.spatial)
+    seen = low[:, units.layout.seen : units.layout.seen + 1]
+    return low, scores, (usable & ((seen - wanted).abs() < 1e-3)).float()

@@ -78,7 +78,7 @@ def test_revised_features_are_answered_with_their_products():
     other = x.clone()
     other[:, LAYOUT.part("now")] = better
     other[:, LAYOUT.part("products")] = products(better, AXES)
-    said = head.revised(x, x[:, LAYOUT.part("scores")], better, x[:, LAYOUT.part("sharp")])
+    said = head.revised(x, better)
     assert torch.equal(said, head(other))
     torch.testing.assert_close(said, truth(other, True), atol=1e-3, rtol=0)
 

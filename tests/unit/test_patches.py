@@ -25,7 +25,7 @@ def lesson(size=36, ratio=3):
     position = torch.stack([rows, rows.T])[None]
     blur = Blur(gaussian_kernel(float(ratio), ratio), ratio, (1, 2, size, size))
     label = Label(blur(position), torch.ones(1, 1, size // ratio, size // ratio), (0,), blur)
-    return Lesson(position, {"rich": label}, 6)
+    return Lesson(position, {"rich": label}, (), 6)
 
 
 def test_a_cut_keeps_features_and_labels_on_the_same_ground():
