@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from stsfusion.pipeline.worker import fuse_tile
 from stsfusion.running.executor import Address, Executor, Inline, Local
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Failure, Outcome, Success
+from stsfusion.running.progress import Bar
 
 __all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "publish"]
 
@@ -119,7 +120,7 @@ def fuse_tiles(
     settings: Fuse,
     fingerprint: str,
     ledger: Ledger,
-    told: Callable[[str, Success[dict[str, Any]] | Failure], None],
+    bar: Bar,
 ) -> Outcome[str]:
     """Fuse every tile that is not done, through the recipe's executor.
 
@@ -133,8 +134,8 @@ def fuse_tiles(
         Of all that the series depends on.
     ledger
         Where the ends of tiles are kept.
-    told
-        Called after each tile.
+    bar
+        Of as many steps as there are tiles.
     """
     CubeStore(plan.output).create("", spec, owner=folder.owner)
     save_plan(plan, folder.plan)
@@ -143,10 +144,11 @@ def fuse_tiles(
     ledger.plan(keys)
     done = ledger.still_done(lambda key: checksum(plan, tiles[key]))
     left = [key for key in keys if key not in done]
+    bar.advance(len(done), f"{len(done)} were done before" if done else "")
 
     def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
         ledger.record(key, end)
-        told(key, end)
+        bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
     return executor_of(settings).run(work, left, ended)

@@ -35,7 +35,6 @@ from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
-from stsfusion.running.outcome import Failure, Success
 from stsfusion.running.progress import Bar, progress
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "run_recipe", "status_of"]
@@ -178,12 +177,8 @@ def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
     begun = time.perf_counter()
     already = _is_published(folder, marks)
     with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
-
-        def told(key: str, end: Success[dict[str, Any]] | Failure) -> None:
-            bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
-
         ended = (
-            None if already else fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, told)
+            None if already else fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, bar)
         )
         records = ledger.records()
         failed = ledger.failures()

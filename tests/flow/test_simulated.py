@@ -17,6 +17,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH
 from stsfusion.pipeline.recipe import load_recipe
 from stsfusion.running.ledger import Ledger
+from stsfusion.running.progress import progress
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,8 @@ def fused_bytes(recipe, folder, output):
     )
     plan = draft.plan.with_method(method)
     spec = fusing.frame(draft.assembly, plan, recipe.fuse.shard_size, {}, False)
-    with Ledger.open(folder.work / f"{output.name}.sqlite", "x") as ledger:
-        end = fusing.fuse_tiles(plan, spec, folder, recipe.fuse, output.name, ledger, lambda key, end: None)
+    with Ledger.open(folder.work / f"{output.name}.sqlite", "x") as ledger, progress("", quiet=True) as bar:
+        end = fusing.fuse_tiles(plan, spec, folder, recipe.fuse, output.name, ledger, bar)
     assert not end.failed
     CubeStore(output).publish()
     return bytes_of(output)
