@@ -71,7 +71,7 @@ def make_page(
         title=title,
         simulated=intake.simulated,
         method=cards[0].name,
-        words=intake.words,
+        words=" ".join([intake.words, *_remarks(fused, scores)]),
         made=made,
         recipe_text=recipe_text,
         inputs=[_input(inputs, name, intake) for name in inputs.names()],
@@ -90,6 +90,18 @@ def make_page(
         tiles=tiles,
     )
     return write_report(folder.report, facts)
+
+
+def _remarks(fused: CubeStore, scores: Mapping[str, Any]) -> list[str]:
+    """What was shown or scored of a part only."""
+    _, _, rows, cols = fused.spec("").shape
+    said = []
+    if max(rows, cols) > _SHOWN:
+        said.append(f"Pictures show the middle {_SHOWN} pixels of the scene.")
+    (top, bottom), (left, right) = scores["window"]["rows"], scores["window"]["cols"]
+    if (bottom - top, right - left) != (rows, cols):
+        said.append(f"Scores are of rows {top} to {bottom} and columns {left} to {right}, counted from 0.")
+    return said
 
 
 def _cubes(inputs: CubeStore, fused: CubeStore) -> dict[str, DataArray]:
