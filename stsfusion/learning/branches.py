@@ -12,9 +12,9 @@ from stsfusion.learning.features import Layout
 from stsfusion.learning.head import Head
 from stsfusion.learning.layers import Branch
 
-__all__ = ["BranchNet", "Outputs"]
+__all__ = ["HIDDEN", "BranchNet", "Outputs"]
 
-_HIDDEN = 48
+HIDDEN = 48
 """Channels between the branches and the scores."""
 
 
@@ -36,11 +36,13 @@ class Outputs:
 
 
 class BranchNet(nn.Module):
-    """scores = head(features as the branches revise them) + g(δ_spatial, δ_temporal, δ_spectral).
+    """scores = head(features, dense bands revised) + g(δ_spatial, δ_temporal, δ_spectral).
 
-    Every branch knows its own dimension better: the spatial one the dense bands at the target's pixels, the
+    Every branch learns its own dimension: the spatial one the dense bands at the target's pixels, the
     temporal one the sharp bands at dates that were not seen, the spectral one the scores. The head, which is
-    not trained here, answers from these; g adds what it cannot say, from the features δ of all branches.
+    not trained here, answers with the dense bands of the spatial branch; g adds what it cannot say, from the
+    features δ of all branches. Its units are bounded, so that a season unlike all others is not answered by
+    extrapolation.
     """
 
     def __init__(self, layout: Layout, width: int, blocks: int, kernels: Sequence[int]) -> None:
@@ -50,16 +52,26 @@ class BranchNet(nn.Module):
         self.spatial = Branch(2 * d + s + codes, width, d, blocks, kernels)
         self.temporal = Branch(2 * d + s + codes, width, s, blocks, kernels)
         self.spectral = Branch(2 * d + k + layout.products + codes, width, k, blocks, kernels)
-        self.join = nn.Conv2d(3 * width + k + codes, _HIDDEN, 1)
-        self.last = nn.Conv2d(_HIDDEN, k, 1)
+        self.join = nn.Conv2d(3 * width + k + codes, HIDDEN, 1)
+        self.last = nn.Conv2d(HIDDEN, k, 1)
 
     @property
     def quiet(self) -> list[nn.Module]:
         """The exits, which start at zero: the untrained network says what the head says."""
         return [self.spatial.exit, self.temporal.exit, self.spectral.exit, self.last]
 
-    def forward(self, x: Tensor, head: Head) -> Outputs:
-        """From (time, Layout.channels, y, x) features and the closed-form head."""
+    def forward(self, x: Tensor, head: Head, kept: Tensor | None = None) -> Outputs:
+        """From (time, Layout.channels, y, x) features and the closed-form head.
+
+        Parameters
+        ----------
+        x
+            Features.
+        head
+            The closed-form answer.
+        kept
+            While training, factors of the (time, HIDDEN, y, x) units between the branches and the scores.
+        """
         names = ("scores", "now", "between", "low", "sharp", "products", "codes")
         scores, now, between, low, sharp, curved, codes = (x[:, self.layout.part(n)] for n in names)
         d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
@@ -67,6 +79,7 @@ class BranchNet(nn.Module):
         d_spectral, spectral = self.spectral(_together(now, now - low, scores, curved, codes))
         base = head.revised(x, now + spatial)
         joined = torch.tanh(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
+        joined = joined if kept is None else joined * kept
         return Outputs(base + self.last(joined), now + spatial, sharp + temporal, scores + spectral)
 
 

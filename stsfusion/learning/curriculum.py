@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stsfusion.fusion.method import Geometry
 from stsfusion.fusion.problem import Observation, Problem, Role
-from stsfusion.learning.branches import Outputs
+from stsfusion.learning.branches import HIDDEN, Outputs
 from stsfusion.learning.detail import lowpass
 from stsfusion.learning.features import mixed
 from stsfusion.learning.head import Head
@@ -33,7 +33,7 @@ _SHOWN = 0.3
 _SHORTEST = 0.3
 """Smallest share of a gap in time that is told."""
 
-_MIXED = 0.0
+_MIXED = 0.7
 """Largest share of another date in a mixture."""
 
 _DARK = 0.02
@@ -52,6 +52,9 @@ class Curriculum:
 
     patch: int
     """Target pixels along one side of what a step sees."""
+
+    dropout: float
+    """Share of the units before the scores that a step drops."""
 
     subspace: Subspace
     """Of the scores."""
@@ -79,7 +82,13 @@ class Curriculum:
 
     @classmethod
     def of(
-        cls, asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, head: Head, patch: int
+        cls,
+        asked: Sequence[tuple[Exercise, list[Tensor]]],
+        units: Units,
+        head: Head,
+        *,
+        patch: int,
+        dropout: float,
     ) -> Curriculum:
         """Lessons of every exercise with its features."""
         groups = [_lessons(exercise, tensors, units) for exercise, tensors in asked]
@@ -88,6 +97,7 @@ class Curriculum:
             groups,
             _chances([exercise for exercise, _ in asked]),
             patch,
+            dropout,
             units.subspace,
             _metric(units),
             scaling.dense_sd / scaling.dense_mean.clamp_min(_DARK),
@@ -102,13 +112,14 @@ class Curriculum:
         tile = group[int(torch.randint(len(group), (), generator=generator))]
         lesson = self._varied(tile.draw(self.patch, generator), generator)
         turn = Turn(int(torch.randint(8, (), generator=generator)))
-        said = net(turn.forth(self._hurried(lesson.features, generator)), self.head)
+        x = turn.forth(self._hurried(lesson.features, generator))
+        said = net(x, self.head, self._kept(x, generator))
         turned = Outputs(*(turn.back(t) for t in (said.scores, said.spatial, said.temporal, said.spectral)))
         return self.judge(turned, lesson.labels)
 
     def _varied(self, lesson: Lesson, generator: torch.Generator) -> Lesson:
         """The lesson with another season: a hidden date becomes a mixture of itself and another date."""
-        share = float(torch.rand((), generator=generator)) * _MIXED
+        share = max(2.0 * float(torch.rand((), generator=generator)) - 1.0, 0.0) * _MIXED
         others = [date for date in lesson.labels["rich"].dates if date not in lesson.hidden]
         if not lesson.hidden or not others:
             return lesson
@@ -124,6 +135,11 @@ class Curriculum:
         share = _SHORTEST + (1.0 - _SHORTEST) * float(torch.rand((), generator=generator))
         told = x[:, codes].unflatten(1, (2, CODES)) * torch.tensor([share, share, 1.0])[:, None, None].to(x)
         return torch.cat([x[:, : codes.start], told.flatten(1, 2), x[:, codes.stop :]], 1)
+
+    def _kept(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Which units are not dropped, scaled so that their sum stays what it was on average."""
+        drawn = torch.rand((len(x), HIDDEN, *x.shape[2:]), generator=generator) >= self.dropout
+        return (drawn / (1.0 - self.dropout)).to(x)
 
     def judge(self, said: Outputs, labels: Mapping[Role, Label]) -> dict[str, Tensor]:
         """The loss of every task."""

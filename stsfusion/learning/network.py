@@ -32,7 +32,7 @@ class NetworkMethod(FusionMethod):
     steps: int = 1500
     """Steps of the optimiser."""
 
-    rate: float = 2e-3
+    rate: float = 3e-3
     """Largest learning rate."""
 
     seed: int = 0

@@ -33,14 +33,15 @@ _STRIP = 64
 
 @dataclass
 class STSNet(NetworkMethod):
-    """Z = ridge(features) + g(δ_spatial, δ_temporal, δ_spectral): all dates of a series in one pass.
+    """Z = ridge(features, revised) + g(δ_spatial, δ_temporal, δ_spectral): all dates of a series in one pass.
 
     Hyperspectral bands enter as noise-whitened principal components; every sensor is brought to all dates by
-    time-encoded resampling; three branches of multi-kernel grouped residual blocks learn detail, change and
-    spectra as tasks of learnable weight, on the region itself, by scale shift and date dropout.
+    time-encoded resampling; a ridge regression answers in closed form; three branches of multi-kernel grouped
+    residual blocks learn detail, change and spectra as tasks of learnable weight and refine that answer. All is
+    learned on the region itself, by scale shift and date dropout.
 
-    Source: Peng et al. (2024), the long-time-series spatio-temporal-spectral network; resampling, dropout of
-    dates and the ridge head are ours.
+    Source: the branches, kernel sets and task weights of the long-time-series network of Peng et al. (2024);
+    the resampling, the lessons and the closed-form start are ours.
     """
 
     kernels: tuple[int, ...] = (1, 3)
@@ -67,6 +68,9 @@ class STSNet(NetworkMethod):
     patch: int = 48
     """Target pixels along one side of what a training step sees."""
 
+    dropout: float = 0.25
+    """Share of the units before the scores that a training step drops."""
+
     penalty: float = 1e-4
     """Of the ridge head, as a share of the standardised variance."""
 
@@ -88,7 +92,7 @@ class STSNet(NetworkMethod):
         return Card(
             name=_NAME,
             title="Spatial, temporal and spectral branches, trained on the region",
-            source="10.1016/j.jag.2024.103650",
+            source="stsfusion",
             needs=("rich", "dense", "sharp"),
             fits="training",
             memory=4.0,
@@ -127,8 +131,9 @@ class STSNet(NetworkMethod):
         posed = [(each.exercise, each.features(penalty)) for each in asked]
         head = learn_head(posed, units, penalty=self.penalty, curved=self.curved)
         whole = next(a for a in asked if not a.exercise.shifted and not a.exercise.hidden)
+        curriculum = Curriculum.of(posed, units, head, patch=self.patch, dropout=self.dropout)
         prepared = Preparation(units, whole.detail(penalty), whole.sharp_days, head)
-        return prepared.tensors(), Curriculum.of(posed, units, head, self.patch).losses
+        return prepared.tensors(), curriculum.losses
 
     def build(self, state: Mapping[str, Tensor]) -> nn.Module:
         """Three branches and what joins them."""

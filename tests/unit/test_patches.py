@@ -57,3 +57,14 @@ def test_a_label_looks_at_its_own_dates():
         Blur(torch.ones(1, 1), 1, (2, 1, 4, 4)),
     )
     assert label.look(images)[:, 0, 0, 0].tolist() == [1.0, 4.0]
+
+
+def test_a_mixed_label_is_the_mixture_and_needs_both_dates():
+    data = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 1, 2, 2)
+    weight = torch.ones(3, 1, 2, 2)
+    weight[2, :, 0, 0] = 0.0
+    label = Label(data, weight, (0, 2, 4), Blur(torch.ones(1, 1), 1, (3, 1, 2, 2)))
+    made = label.mixed(2, 4, 0.25)
+    assert made.data[:, 0, 1, 1].tolist() == [0.0, 1.25, 2.0]
+    assert made.weight[1, 0].tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    assert label.mixed(2, 3, 0.5) is label
