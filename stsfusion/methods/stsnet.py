@@ -37,7 +37,7 @@ class STSNet(NetworkMethod):
 
     Hyperspectral bands enter as noise-whitened principal components; every sensor is brought to all dates by
     time-encoded resampling; a ridge regression answers in closed form; three branches of multi-kernel grouped
-    residual blocks learn detail, change and spectra as tasks of learnable weight and refine that answer. All is
+    residual blocks learn detail, change and spectra as tasks of learnable weight and refine it. All is
     learned on the region itself, by scale shift and date dropout.
 
     Source: the branches, kernel sets and task weights of the long-time-series network of Peng et al. (2024);
