@@ -13,9 +13,9 @@ from xarray import DataArray, Dataset
 from stsfusion import methods
 from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.layout import FLAGS
-from stsfusion.cube.schema import check
+from stsfusion.cube.schema import check, validity
 from stsfusion.engine.plan import Source
-from stsfusion.errors import PlanError, nearest
+from stsfusion.errors import MethodError, PlanError, nearest
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
@@ -34,7 +34,7 @@ def fuse(
     method: str | Mapping[str, Any] | FusionMethod = "gsa",
     sensors: Mapping[str, str] | None = None,
     psf: str = "optics",
-    dates: Sequence[str] | None = None,
+    dates: str | Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Dataset:
     """Fuse cubes in memory: the hyperspectral bands, the finest pixels, the densest dates.
@@ -54,8 +54,8 @@ def fuse(
         Point spread function of all sensors: 'optics' (the instrument's own, else a Gaussian of one pixel),
         'gaussian', 'gaussian:FWHM', 'bilinear' or 'box'.
     dates
-        Days to return, as '2022-03-01', '2022-03' or '2022-01/2022-03'; None: those of `dense`, else all
-        that any sensor saw.
+        Days to return, one text or several, as '2022-03-01', '2022-03' or '2022-01/2022-03'; None: those of
+        `dense`, else all that any sensor saw.
     device
         torch device on which to compute.
 
@@ -70,15 +70,18 @@ def fuse(
     CubeError
         When a cube is not what it should be; all its faults at once.
     PlanError
-        When it does not fit into memory, or a role is missing.
+        When it does not fit into memory, a role is missing, or there is no such device.
+    MethodError
+        When there is no such method.
     """
     given: dict[Role, DataArray | None] = {"rich": rich, "sharp": sharp, "dense": dense}
     cubes = {role: check(cube, role, role) for role, cube in given.items() if cube is not None}
     named = _known_roles(sensors or {})
     roles = Roles(**{role: RoleSpec(sensor=named.get(role), psf=psf) for role in cubes})
     assembly = assemble(cubes, roles)
-    chosen = chosen_dates(assembly, dates)
-    maker = method if isinstance(method, FusionMethod) else methods.create(method)
+    chosen = chosen_dates(assembly, [dates] if isinstance(dates, str) else dates)
+    maker = _made(method)
+    _refuse_unknown_device(device)
     _refuse_if_too_large(assembly, maker)
     seen = {source.role: _observe(source, cubes[source.role], assembly) for source in assembly.sources}
     problem = Problem(assembly.target).with_observations(seen).to(device)
@@ -96,6 +99,32 @@ def _known_roles(sensors: Mapping[str, str]) -> Mapping[str, str]:
     return sensors
 
 
+def _made(method: str | Mapping[str, Any] | FusionMethod) -> FusionMethod:
+    if isinstance(method, FusionMethod):
+        return method
+    if not isinstance(method, str | Mapping):
+        raise MethodError(
+            "fuse, 'method'",
+            expected="a method, its name, or its name and settings",
+            got=type(method).__name__,
+            mend=nearest("", methods.names()),
+        )
+    return methods.create(method)
+
+
+def _refuse_unknown_device(device: str) -> None:
+    """A number is put there and read back: that tells names, absent hardware and devices without memory."""
+    try:
+        torch.zeros((), device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise PlanError(
+            "fuse, 'device'",
+            expected="a torch device that this machine has",
+            got=f"{device!r} ({(str(error).splitlines() or [type(error).__name__])[0]})",
+            mend="Use 'cpu', or 'cuda' where there is a GPU.",
+        ) from None
+
+
 def _refuse_if_too_large(assembly: Assembly, method: FusionMethod) -> None:
     need = method.card.memory * 4 * np.prod(assembly.target.shape, dtype=float)
     free = psutil.virtual_memory().available
@@ -110,7 +139,7 @@ def _refuse_if_too_large(assembly: Assembly, method: FusionMethod) -> None:
 
 def _observe(source: Source, cube: DataArray, assembly: Assembly) -> Observation:
     values = torch.from_numpy(np.nan_to_num(np.asarray(cube.values, np.float32)))
-    valid = torch.from_numpy(np.broadcast_to(np.asarray(cube["valid"].values), values.shape).copy())
+    valid = torch.from_numpy(np.array(validity(cube).values))
     noise = None if source.noise is None else torch.from_numpy(source.noise).float()
     return Observation(values, valid, source.view(assembly.target.shape, source.dates), noise)
 

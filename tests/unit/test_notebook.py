@@ -28,7 +28,7 @@ CORNER = (398000.0, 4420000.0)
 
 
 def labelled(seen, role):
-    """An observation of the tiny problem as a user would hold it: gaps are NaN."""
+    """An observation of the tiny problem as a user would hold it: gaps are NaN, and said if there are any."""
     rows, cols = seen.data.shape[2:]
     grid = Grid((rows, cols), 10.0 * seen.ratio, CORNER, "EPSG:32650")
     centres = np.linspace(450, 950, seen.data.shape[1]) if role != "rich" else np.linspace(420, 980, 20)
@@ -44,7 +44,7 @@ def labelled(seen, role):
             "fwhm": ("band", np.full(len(centres), 30.0 if role == "rich" else 80.0)),
         },
     )
-    return cube.assign_coords(valid=cube.notnull())
+    return cube.assign_coords(valid=cube.notnull()) if cube.isnull().any() else cube
 
 
 def cubes_of(gaps=False):
@@ -71,7 +71,7 @@ def by_tensors(cubes, method, psf="gaussian"):
         cube = cubes[source.role]
         seen[source.role] = notebook.Observation(
             torch.from_numpy(cube.fillna(0.0).values.astype(np.float32)),
-            torch.from_numpy(cube["valid"].values),
+            torch.from_numpy(cube.notnull().values),
             source.view(found.target.shape, source.dates),
         )
     problem = Problem(Target(found.target.shape, found.target.wavelengths, found.target.days), **seen)
@@ -137,7 +137,7 @@ def test_gaps_are_masked_and_filled():
 
 def test_where_nothing_is_known_the_result_is_nan():
     rich = cubes_of()["rich"].copy()
-    known = rich["valid"].values.copy()
+    known = rich.notnull().values
     known[..., 6:] = False
     rich = rich.where(known).assign_coords(valid=(rich.dims, known))
     result = fuse(rich=rich, method={"name": "bicubic", "passes": 1})
@@ -162,6 +162,41 @@ def test_the_cubes_are_left_as_they_were(cubes):
 def test_dates_are_chosen(cubes, gsa):
     result = fuse(**cubes, method="gsa", psf="gaussian", dates=["2022-01", "2022-02-13"])
     xr.testing.assert_identical(result, gsa.isel(time=[1, 2]))
+
+
+def test_one_day_may_be_a_text(cubes, gsa):
+    result = fuse(**cubes, method="gsa", psf="gaussian", dates="2022-02-13")
+    xr.testing.assert_identical(result, gsa.isel(time=[2]))
+
+
+def square(bands=2, hole=None):
+    """A hyperspectral series with as many dates as bands; `hole`: the date on which part of it is a gap."""
+    cube = cubes_of()["rich"].isel(band=slice(0, bands))
+    valid = xr.ones_like(cube.isel(band=0, drop=True), dtype=bool)
+    if hole is not None:
+        valid[{"time": hole, "x": slice(4, None)}] = False
+    return cube.where(valid).assign_coords(valid=valid)
+
+
+@pytest.mark.parametrize("bands", [2, 5])
+@pytest.mark.parametrize("hole", [0, 1])
+def test_a_gap_of_one_date_touches_no_other(bands, hole):
+    whole = fuse(rich=square(bands), method={"name": "bicubic", "passes": 0})
+    holed = fuse(rich=square(bands, hole), method={"name": "bicubic", "passes": 0})
+    assert whole.sizes["time"] == 2
+    other = 1 - hole
+    xr.testing.assert_identical(holed.isel(time=other), whole.isel(time=other))
+    assert (holed["qa"][hole, :, 4:] != whole["qa"][hole, :, 4:]).all()
+    assert (holed["qa"][hole, :, :4] == whole["qa"][hole, :, :4]).all()
+
+
+@pytest.mark.parametrize("dims", [("time", "y", "x"), ("x", "y", "time"), ("band",), ("time",)])
+def test_a_mask_may_have_any_of_the_dims(cubes, gsa, dims):
+    said = {}
+    for role, cube in cubes.items():
+        aside = {dim: 0 for dim in cube.dims if dim not in dims}
+        said[role] = cube.assign_coords(valid=cube.notnull().isel(aside, drop=True).transpose(*dims))
+    xr.testing.assert_identical(fuse(**said, method="gsa", psf="gaussian"), gsa)
 
 
 def test_a_fitted_method_does_not_learn_again(cubes, monkeypatch):
@@ -208,6 +243,9 @@ def test_a_standard_deviation_is_given_where_it_is_known(cubes):
         (("rich",), {"sensors": {"shrap": "x"}}, PlanError, r"got 'shrap'.*\nDid you mean 'sharp'"),
         (("rich",), {"method": "bicubic", "dates": ["2031"]}, RecipeError, "none there"),
         (("rich",), {"method": "bicubic", "psf": "boxx"}, ProblemError, "got 'boxx'"),
+        (("rich",), {"method": "bicubic", "device": "banana"}, PlanError, r"'device'.*got 'banana' \("),
+        (("rich",), {"method": "bicubic", "device": "meta"}, PlanError, r"'device'.*got 'meta' \("),
+        (("rich",), {"method": None}, MethodError, r"'method': expected a method.*got NoneType"),
     ],
 )
 def test_what_cannot_be_done_is_refused(cubes, roles, more, error, message):
@@ -222,7 +260,7 @@ def test_a_refusal_comes_before_the_work(cubes, monkeypatch):
 
 
 def test_all_faults_of_a_cube_are_told(cubes):
-    silent = cubes["rich"].drop_vars("valid").isel(time=[1, 0])
+    silent = cubes["rich"].isel(time=[1, 0]).copy()
     silent[0, 0, 0, 0] = np.nan
     with pytest.raises(CubeError, match=r"(?s)cube 'rich'.*2 faults.*NaN") as caught:
         fuse(rich=silent, method="bicubic")
