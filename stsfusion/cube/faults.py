@@ -26,6 +26,9 @@ _UNITS = {
 _LENGTHS = (200.0, 16000.0)
 """Wavelengths an optical sensor can have, nm."""
 
+_NARROWEST = 0.2
+"""Width of the narrowest bands of imaging spectrometers, nm, with some room."""
+
 
 def form_faults(cube: DataArray) -> Iterator[str]:
     """Faults that keep anyone from reading the values: dims, type, the form of `valid`."""
@@ -73,6 +76,12 @@ def _time_faults(cube: DataArray) -> Iterator[str]:
     if "time" not in cube.coords:
         yield "'time' has no coordinate: add the dates with cube.assign_coords(time=pd.to_datetime([...]))"
         return
+    if isinstance(getattr(cube.indexes.get("time"), "dtype", None), pd.DatetimeTZDtype):
+        yield (
+            "'time' has a time zone, but dates are in UTC, without a zone: convert them "
+            "with cube.assign_coords(time=cube.indexes['time'].tz_convert('UTC').tz_localize(None))"
+        )
+        return
     if not np.issubdtype(cube["time"].dtype, np.datetime64):
         yield f"'time' holds {cube['time'].dtype}, not dates: convert them with pd.to_datetime"
         return
@@ -112,12 +121,12 @@ def _band_faults(cube: DataArray) -> Iterator[str]:
 
 
 def _length_faults(cube: DataArray, key: str) -> Iterator[str]:
-    lengths, unit = cube[key], cube[key].attrs.get("units")
+    lengths, unit = cube[key], cube[key].attrs.get("units", "nm")
     if lengths.dims != ("band",):
         yield f"'{key}' must lie along 'band', but has dims {lengths.dims}"
         return
     try:
-        numbers = np.asarray(lengths.values, dtype=np.float64) * (1.0 if unit is None else nanometres(unit))
+        numbers = np.asarray(lengths.values, dtype=np.float64) * nanometres(unit)
     except (CubeError, ValueError, TypeError):
         yield f"'{key}' must be numbers in nm, but has unit {unit!r} and type {lengths.dtype}"
         return
@@ -129,6 +138,17 @@ def _length_faults(cube: DataArray, key: str) -> Iterator[str]:
         )
     if key == "wavelength":
         yield from _wavelength_faults(numbers)
+    else:
+        yield from _width_faults(numbers)
+
+
+def _width_faults(numbers: NDArray[np.float64]) -> Iterator[str]:
+    wrong = numbers[np.isfinite(numbers) & (numbers > 0) & ((numbers < _NARROWEST) | (numbers > _LENGTHS[1]))]
+    if len(wrong):
+        yield (
+            f"'fwhm' has a width of {wrong[0]:g} nm, which no band has: "
+            "convert it to nm, or state its unit in cube.fwhm.attrs['units']"
+        )
 
 
 def _wavelength_faults(numbers: NDArray[np.float64]) -> Iterator[str]:

@@ -88,6 +88,9 @@ def _described(path: Path, file: Any) -> _Header:
     scales = set(zip(file.scales, file.offsets, strict=True))
     own = {**file.tags(), **file.tags(ns="IMAGERY")}
     names = tuple(text or str(i) for i, text in zip(bands, file.descriptions, strict=True))
+    if len(set(names)) < len(names):
+        # Some writers describe every band by the name of the whole cube.
+        names = tuple(str(i) for i in bands)
     date = date_in(path.stem) or next((date_in(own[tag]) for tag in _DATE_TAGS if tag in own), None)
     lengths = {key: _lengths(tags, key) for key in ("wavelength", "fwhm")}
     return _Header(path, date, names, **lengths, scale=scales.pop() if len(scales) == 1 else None, form=form)

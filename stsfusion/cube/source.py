@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from stsfusion.errors import CubeError, nearest
 
@@ -121,9 +122,28 @@ def date_in(text: str) -> np.datetime64 | None:
     return max(found) if found else None
 
 
+def _moment(value: Any) -> np.datetime64:
+    """A date that was told, in UTC; text may name a zone, and must name a year, so that 'today' is none."""
+    text = str(value)
+    try:
+        if not re.match(r"(?:19|20)\d\d", text):
+            raise ValueError("no year in front")
+        moment = pd.Timestamp(text)
+    except ValueError as error:
+        raise CubeError(
+            "cube source, key 'times'",
+            expected="dates",
+            got=f"{text[:40]!r} ({str(error)[:80]})",
+            mend="Write 2021-12-13 or 2021-12-13T03:10:00.",
+        ) from None
+    utc = moment if moment.tzinfo is None else moment.tz_convert("UTC").tz_localize(None)
+    return utc.to_datetime64().astype("datetime64[ns]")
+
+
 def _told(key: str, value: Any) -> Any:
     if key == "times":
-        return tuple(np.asarray(value, dtype="datetime64[ns]").reshape(-1))
+        several = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+        return tuple(_moment(item) for item in several)
     if key in ("wavelength", "fwhm"):
         return tuple(float(number) for number in np.asarray(value, dtype=np.float64).reshape(-1))
     return float(value) if key in ("nodata", "scale", "pixel") else str(value)

@@ -33,6 +33,9 @@ Shift = tuple[float, float]
 PSFS = ("optics", "gaussian", "bilinear", "box")
 """Point spread functions by name; 'gaussian:2.5' sets the full width at half maximum, in fine pixels."""
 
+_WIDEST = 16
+"""Widest Gaussian, coarse pixels; anything wider is no image of anything, and its kernel fills the memory."""
+
 _OVERSAMPLING = 16
 """Samples a fine pixel when optics and resampling are convolved."""
 
@@ -123,8 +126,8 @@ def point_spread(
     ----------
     psf
         'optics': the Gaussian of the sensor's modulation at Nyquist; 'gaussian': of full width `ratio`;
-        'gaussian:WIDTH': of that full width, fine pixels; 'bilinear': the triangle of antialiased
-        downsampling; 'box': plain averaging; or a kernel, odd or even in size as the ratio is.
+        'gaussian:WIDTH': of that full width, fine pixels, at most 16 coarse ones; 'bilinear': the triangle of
+        antialiased downsampling; 'box': plain averaging; or a kernel, odd or even in size as the ratio is.
     ratio
         Target pixels along one side of a coarse pixel.
     shift
@@ -160,10 +163,11 @@ def _width(psf: str, width: str, ratio: int) -> float:
         fwhm = float(width or ratio)
     except ValueError:
         fwhm = math.nan
-    if not 0.0 < fwhm < math.inf:
+    if not 0.0 < fwhm <= _WIDEST * ratio:
         raise ProblemError(
             "point spread function",
-            expected="'gaussian:' and a full width at half maximum in fine pixels",
+            expected="'gaussian:' and a full width at half maximum in fine pixels, "
+            f"at most {_WIDEST * ratio} at the ratio {ratio}",
             got=f"'{psf}'",
             mend="Write 'gaussian:2.5', say.",
         )

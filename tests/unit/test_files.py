@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import numpy as np
 import pytest
 import rasterio
@@ -96,6 +98,44 @@ def test_what_files_do_not_tell_can_be_told(tmp_path):
     assert np.allclose(open_cube({**told, "scale": 1e-4}), 0.2)
     with pytest.raises(CubeError, match="2 numbers in 'wavelength', got 1"):
         open_cube({**told, "scale": 1e-4, "wavelength": [480]})
+
+
+@pytest.mark.parametrize(
+    ("told", "utc"),
+    [
+        ("2021-12-13", "2021-12-13"),
+        ("2021-12-13T03:10:00", "2021-12-13T03:10"),
+        ("2021-12-13T03:10+08:00", "2021-12-12T19:10"),
+        ("2021-12-13T03:10:00Z", "2021-12-13T03:10"),
+        (np.datetime64("2021-12-13T03:10"), "2021-12-13T03:10"),
+        (datetime(2021, 12, 13, 3, tzinfo=timezone(timedelta(hours=8))), "2021-12-12T19:00"),
+    ],
+)
+def test_dates_that_are_told_are_in_utc(tmp_path, told, utc):
+    write_tif(tmp_path / "scene.tif", np.ones((2, 8, 8), np.int16))
+    opened = open_cube({"path": tmp_path / "scene.tif", "times": [told]})
+    assert opened.time.dtype == "datetime64[ns]"
+    assert opened.time.values[0] == np.datetime64(utc)
+
+
+@pytest.mark.parametrize("told", ["yesterday", "today", "2021-13-45", "", "12.3.2021", None, "2021-12-13T99"])
+def test_what_is_no_date_is_refused(tmp_path, told):
+    write_tif(tmp_path / "scene.tif", np.ones((2, 8, 8), np.int16))
+    with pytest.raises(CubeError, match=r"key 'times': expected dates, got '.*\nWrite 2021-12-13"):
+        open_cube({"path": tmp_path / "scene.tif", "times": [told]})
+
+
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # of rioxarray
+def test_bands_that_are_described_alike_are_numbered(make_cube, tmp_path):
+    import rioxarray  # noqa: F401
+
+    make_cube()[0].rio.to_raster(tmp_path / "scene_20211213.tif")
+    with rasterio.open(tmp_path / "scene_20211213.tif") as file:
+        assert len(set(file.descriptions)) == 1
+    told = {"path": tmp_path / "scene_20211213.tif", "wavelength": [450, 510, 570, 630]}
+    opened = open_cube(told)
+    assert list(opened.band.values) == ["1", "2", "3", "4"]
+    np.testing.assert_array_equal(opened[0], make_cube()[0])
 
 
 def test_two_files_of_one_date_are_refused_by_name(tmp_path):

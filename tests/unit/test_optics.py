@@ -142,6 +142,15 @@ def test_an_unknown_point_spread_function_is_refused(psf, match):
         point_spread(psf, 3)
 
 
+@pytest.mark.parametrize(
+    "psf", ["gaussian:48.1", "gaussian:1e9", "gaussian:inf", "gaussian:0", "gaussian:-2"]
+)
+def test_no_gaussian_is_wider_than_sixteen_pixels(psf):
+    with pytest.raises(ProblemError, match=f"at most 48 at the ratio 3, got '{psf}'"):
+        point_spread(psf, 3)
+    assert float(point_spread("gaussian:48", 3).sum()) == pytest.approx(1.0)
+
+
 def test_a_sensor_sees_the_bands_that_the_wavelengths_cover():
     assert seen_bands(Camera(), NM) == ["g", "v"]
     view = instrument(Camera(), (2, 4, 12, 12), NM, dates=[1], ratio=3, psf="box")

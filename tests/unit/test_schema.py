@@ -31,6 +31,22 @@ def test_small_differences_of_form_are_mended(make_cube):
     assert list(checked.band.values) == ["1", "2", "3", "4"]
 
 
+def test_widths_have_a_unit_of_their_own(make_cube):
+    cube = make_cube()
+    lengths = ("band", cube.wavelength.values / 1000, {"units": "µm"})
+    small = cube.assign_coords(wavelength=lengths, fwhm=("band", cube.fwhm.values / 1000, {"units": "µm"}))
+    np.testing.assert_allclose(check(small).fwhm, cube.fwhm)
+    with pytest.raises(CubeError, match="state its unit in"):
+        check(small.assign_coords(fwhm=("band", cube.fwhm.values / 1000)))
+
+
+def test_the_mend_of_zoned_times_mends_them(make_cube):
+    cube = make_cube()
+    local = cube.assign_coords(time=cube.indexes["time"].tz_localize("UTC").tz_convert("Asia/Shanghai"))
+    mended = local.assign_coords(time=local.indexes["time"].tz_convert("UTC").tz_localize(None))
+    np.testing.assert_array_equal(check(mended).time, cube.time)
+
+
 def test_band_order_is_kept(make_cube):
     cube = make_cube().assign_coords(wavelength=("band", [900.0, 500.0, 1000.0, 600.0]))
     assert list(check(cube).wavelength.values) == [900.0, 500.0, 1000.0, 600.0]
@@ -49,6 +65,7 @@ def spoil(cube, **coords):
         (lambda c: c.drop_vars("time"), "'time' has no coordinate"),
         (lambda c: spoil(c, time=[1, 2, 3]), "not dates"),
         (lambda c: spoil(c, time=pd.to_datetime(["2021-01-01", "2021-01-01", "2021-02-01"])), "come twice"),
+        (lambda c: spoil(c, time=c.indexes["time"].tz_localize("Asia/Shanghai")), r"tz_convert\('UTC'\)"),
         (lambda c: c.isel(time=[1, 0, 2]), "must rise"),
         (lambda c: spoil(c, time=pd.to_datetime(["2021-01-01", None, "2021-02-01"])), "NaT"),
         (lambda c: spoil(c, band=["a", "b", "a", "c"]), "band names must be unique, but a"),
@@ -60,6 +77,8 @@ def spoil(cube, **coords):
         (lambda c: spoil(c, wavelength=("band", [450.0, 500, 500, 600])), "bands 1, 2 .* share 500 nm"),
         (lambda c: spoil(c, wavelength=("band", [0.45, 0.5, 0.55, 0.6])), "which is not nm"),
         (lambda c: spoil(c, fwhm=("band", [1.0, 1, 0, 1])), "'fwhm' must be positive"),
+        (lambda c: spoil(c, fwhm=("band", [0.05, 0.05, 0.05, 0.05])), "width of 0.05 nm, which no band has"),
+        (lambda c: spoil(c, fwhm=("band", [20.0, 20.0, 2e4, 20.0])), "width of 20000 nm, which no band has"),
         (lambda c: spoil(c, x=np.r_[c.x.values[:-1], c.x.values[-1] + 3]), "evenly spaced"),
         (lambda c: c.drop_vars("y"), "coordinate 'y'"),
         (lambda c: (c * 10000).astype("int16"), "values are int16"),
