@@ -53,6 +53,11 @@ def _plainly() -> Iterator[None]:
             f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         raise typer.Exit(WRONG) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."
+        Console(stderr=True).print(said, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(WRONG) from None
 
 
 def _version(asked: bool) -> None:

@@ -88,11 +88,11 @@ def write(plan: Plan, tile: Tile, answer: Answer, dead: torch.Tensor | None = No
     return Written(float(np.mean(shares)) if shares else 0.0, checksum(plan, tile))
 
 
-def checksum(plan: Plan, tile: Tile) -> str:
-    """sha256 of the bytes that a tile's shards hold now."""
+def checksum(plan: Plan, tile: Tile, *, staged: bool = True) -> str:
+    """sha256 of the bytes that a tile's shards hold now, in a series being made or in a published one."""
     outs = [plan.written.index(date) for date in _dates(plan, tile)]
     dates = (outs[0], outs[-1] + 1) if outs else (0, 0)
-    return CubeStore(plan.output).checksum("", Window(dates, tile.core.rows, tile.core.cols))
+    return CubeStore(plan.output).checksum("", Window(dates, tile.core.rows, tile.core.cols), staged=staged)
 
 
 def _dates(plan: Plan, tile: Tile) -> list[int]:

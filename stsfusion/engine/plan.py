@@ -263,8 +263,8 @@ def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: 
     if need.disk > free:
         raise PlanError(
             f"output {plan.output}",
-            expected=f"room for {_gb(need.disk)} (before compression)",
-            got=f"{_gb(free)} free",
+            expected=f"room for {_size(need.disk)} (before compression)",
+            got=f"{_size(free)} free",
             mend="Free some disk, ask for fewer dates or a smaller area, or write elsewhere with 'output:'.",
         )
     return need
@@ -299,6 +299,10 @@ def _largest_area(plan: Plan, tile: int) -> int:
 
 def _gb(size: float) -> str:
     return f"{size / 2**30:.2f} GiB"
+
+
+def _size(size: float) -> str:
+    return _gb(size) if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
 def _existing(path: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from stsfusion.errors import MethodError
@@ -49,7 +49,7 @@ def save_state(method: FusionMethod, path: Path) -> None:
     tensors: dict[str, Tensor] = {k: t.detach().cpu().contiguous() for k, t in method.state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"settings": json.dumps(settings_of(method), sort_keys=True)})
+    partial.write_bytes(save(tensors, {"settings": json.dumps(settings_of(method), sort_keys=True)}))
     partial.replace(path)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stsfusion.fusion.method import FusionMethod
 
-__all__ = ["fingerprint", "fingerprint_of_code"]
+__all__ = ["fingerprint", "fingerprint_of_code", "fingerprint_of_parts"]
 
 _PARTS = ("operators", "fusion", "learning", "quality")
 """Packages on which every method's numbers may depend."""
@@ -62,6 +62,12 @@ def fingerprint_of_code(method: FusionMethod) -> str:
     shared = sorted(path for part in _PARTS for path in (root / part).rglob("*.py"))
     own = sorted({Path(inspect.getfile(type(each))) for each in _held(method)})
     return fingerprint([_code(path) for path in (*shared, *own)])
+
+
+def fingerprint_of_parts(*parts: str) -> str:
+    """One sha256 over the code of some parts of the package, such as 'forward'."""
+    root = Path(str(files("stsfusion")))
+    return fingerprint([_code(path) for part in parts for path in sorted((root / part).rglob("*.py"))])
 
 
 def _held(method: FusionMethod) -> Iterator[FusionMethod]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -12,12 +11,10 @@ from typing import Any
 
 from stsfusion.errors import StoreError
 
-__all__ = ["Folder", "digest_of"]
+__all__ = ["STEPS", "Folder", "write_text"]
 
-
-def digest_of(*parts: object) -> str:
-    """A sha256 over plain data, for fingerprints of steps."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+STEPS = ("cubes", "fit", "fuse", "evaluate", "report")
+"""The steps of a run, in their order."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,10 @@ class Folder:
     """The folder."""
 
     owner: str
-    """The recipe it belongs to."""
+    """Name of the recipe it belongs to."""
+
+    file: Path
+    """That recipe's file."""
 
     @property
     def cubes(self) -> Path:
@@ -69,59 +69,107 @@ class Folder:
         """Where a series is made before it takes the place of `fused`."""
         return self.root / f".fused-{fingerprint[:12]}.zarr"
 
-    def claim(self) -> None:
-        """Make the folder this recipe's.
+    def admit(self) -> None:
+        """Let a run of this recipe in, before anything is written.
 
         Raises
         ------
         StoreError
-            When it is another recipe's, or holds files of someone else.
+            When the folder is another recipe's, or holds files of someone else.
         """
-        mark = self.work / "owner.json"
-        if mark.exists():
-            holder = json.loads(mark.read_text())["recipe"]
-            if holder != self.owner:
-                raise StoreError(
-                    f"output {self.root}",
-                    expected=f"a folder of the recipe '{self.owner}'",
-                    got=f"one of the recipe '{holder}'",
-                    mend="Choose another folder with --set output=FOLDER, or remove that one.",
-                )
-            return
-        if self.root.exists() and not self._is_empty():
+        if self._mark.exists():
+            self._admit_holder()
+        elif self.root.exists() and not self._is_empty():
             raise StoreError(
                 f"output {self.root}",
                 expected="an empty or a new folder, or one of this recipe",
                 got="a folder with files that no run left",
                 mend="Choose another folder with --set output=FOLDER.",
             )
+
+    def _admit_holder(self) -> None:
+        try:
+            known = json.loads(self._mark.read_text())
+            holder, file = known["recipe"], known["file"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self._mark}",
+                expected="the name of the recipe that made this folder",
+                got="a damaged file",
+                mend=f"Remove {self.root}, or choose another folder with --set output=FOLDER.",
+            ) from error
+        if (holder, file) != (self.owner, self._place):
+            raise StoreError(
+                f"output {self.root}",
+                expected=f"a folder of the recipe '{self.owner}' ({self._place})",
+                got=f"one of the recipe '{holder}' ({file})",
+                mend="Choose another folder with --set output=FOLDER, or remove that one.",
+            )
+
+    def claim(self) -> bool:
+        """Make an admitted folder this recipe's; whether it was nobody's before."""
+        if self._mark.exists():
+            return False
         self.work.mkdir(parents=True, exist_ok=True)
-        _write(mark, {"recipe": self.owner})
+        _write(self._mark, {"recipe": self.owner, "file": self._place})
+        return True
+
+    @property
+    def _mark(self) -> Path:
+        return self.work / "owner.json"
+
+    @property
+    def _place(self) -> str:
+        """The recipe's file as seen from the folder, so that both may be moved together."""
+        return os.path.relpath(self.file.resolve(), self.root.resolve())
 
     def _is_empty(self) -> bool:
         """Whether nothing is there but what a claim that was cut off leaves."""
         return self.root.is_dir() and all(path == self.work for path in self.root.iterdir())
 
     def is_done(self, step: str, fingerprint: str, made: Sequence[Path]) -> bool:
-        """Whether a step was finished with this fingerprint and what it made is still there."""
-        marked = self.marks().get(step, {}).get("fingerprint") == fingerprint
-        return marked and all(path.exists() for path in made)
+        """Whether a step was finished with this fingerprint and what it made is still there, file by file."""
+        known = self.marks().get(step, {})
+        return known.get("fingerprint") == fingerprint and known.get("made") == _tally(made)
 
-    def mark(self, step: str, fingerprint: str, **facts: Any) -> None:
-        """Say that a step is finished, with facts for the report."""
-        _write(self.work / "steps.json", {**self.marks(), step: {"fingerprint": fingerprint, **facts}})
+    def mark(self, step: str, fingerprint: str, made: Sequence[Path], **facts: Any) -> None:
+        """Say that a step is finished, what it made, and facts for the report."""
+        entry = {"fingerprint": fingerprint, "made": _tally(made), **facts}
+        _write(self.work / "steps.json", {**self.marks(), step: entry})
+
+    def unmark(self, step: str) -> None:
+        """Forget that a step and those after it were finished: what they made is about to be touched."""
+        left = {name: entry for name, entry in self.marks().items() if STEPS.index(name) < STEPS.index(step)}
+        if left != self.marks():
+            _write(self.work / "steps.json", left)
 
     def marks(self) -> dict[str, dict[str, Any]]:
-        """Fingerprint and facts of every finished step."""
-        path = self.work / "steps.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        """Fingerprint and facts of every finished step; none when the file is damaged."""
+        try:
+            found = json.loads((self.work / "steps.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return {step: found[step] for step in STEPS if step in found} if isinstance(found, dict) else {}
 
 
-def _write(path: Path, data: object) -> None:
-    """Whole or not at all."""
+def _tally(made: Sequence[Path]) -> list[list[int]]:
+    """Number of files and bytes of each path: enough to see that something is missing or cut short."""
+    counted = []
+    for path in made:
+        inside = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path] * path.is_file()
+        counted.append([len(inside), sum(p.stat().st_size for p in inside)])
+    return counted
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("w") as file:
-        json.dump(data, file, indent=1, sort_keys=True)
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def _write(path: Path, data: object) -> None:
+    write_text(path, json.dumps(data, indent=1, sort_keys=True))

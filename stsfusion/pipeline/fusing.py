@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import Need, Plan, make_plan, refuse_if_too_large, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
-from stsfusion.errors import PlanError
+from stsfusion.errors import MethodError, PlanError
 from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.fusion.weights import load_state, save_state
@@ -32,7 +34,7 @@ from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Failure, Outcome, Success
 from stsfusion.running.progress import Bar
 
-__all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "publish"]
+__all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "is_whole", "publish"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,10 @@ def _device(name: str) -> str:
 def fit(plan: Plan, recipe: Recipe, weights: Path, tick: Tick) -> FusionMethod:
     """The method after it has learned from sampled tiles; learned before, it is read from its file."""
     if weights.exists():
-        return load_state(plan.method, weights)
+        try:
+            return load_state(plan.method, weights)
+        except MethodError:
+            weights.unlink()  # cut short or damaged: learned anew, which gives the same
     chosen = recipe.fit
     windows = sample_windows(plan, count=chosen.tiles, size=chosen.size, seed=chosen.seed)
     fitted = plan.method.fit(Samples(plan, windows), tick)
@@ -154,6 +159,13 @@ def fuse_tiles(
     return executor_of(settings).run(work, left, ended)
 
 
+def is_whole(plan: Plan, series: Path, ledger: Ledger) -> bool:
+    """Whether a published series holds, tile by tile, the bytes that were noted when they were made."""
+    noted = {record["key"]: record["checksum"] for record in ledger.records()}
+    there = replace(plan, output=series)
+    return all(noted.get(tile.key) == checksum(there, tile, staged=False) for tile in plan.tiles)
+
+
 def executor_of(settings: Fuse) -> Executor:
     """Where tiles run."""
     if settings.executor == "inline":
@@ -194,18 +206,28 @@ def _inner(shard: int) -> int:
 
 
 def publish(made: Path, place: Path) -> None:
-    """Let a finished series take its place: readers see the old one, then the whole new one."""
+    """Let a finished series take its place in one step: who opens it sees the old or the whole new one.
+
+    A series that was opened before must be opened anew.
+    """
     CubeStore(made).publish()
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    made.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    if not place.exists():
+        made.rename(place)
+        return
+    _exchange(made, place)
+    shutil.rmtree(made)
 
 
-def missing_dates(assembly: Assembly) -> tuple[Sequence[int], Sequence[int]]:
-    """Indices of the dates that the rich sensor saw, and of those it missed."""
-    rich = next(source for source in assembly.sources if source.role == "rich")
-    seen = set(rich.dates)
-    return sorted(seen), [i for i in range(len(assembly.times)) if i not in seen]
+_AT_FDCWD, _EXCHANGE = -100, 2
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders, at once where the system can (Linux), else by two renames."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is not None and swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
+        return
+    aside = other.with_name(f".{other.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)

@@ -25,7 +25,7 @@ from stsfusion.forward.seasons import make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
 from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
-from stsfusion.sensing.sensor import Sensor
+from stsfusion.sensing.sensor import Sensor, load_sensor
 from stsfusion.window import Window
 
 __all__ = ["TRUTH", "Intake", "open_own", "take_in"]
@@ -165,7 +165,7 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
     tell(0.0, f"opening the scene '{settings.scene}'")
     path = near / settings.scene
     scene = open_scene(path if path.is_file() else settings.scene)
-    protocol = Protocol(**settings.protocol.model_dump())
+    protocol = _protocol(settings, near)
     tell(0.1, "making seven dates of it")
     season = make_seasons(scene.reflectance, scene.wavelengths, seed=settings.seed)
     truth, grid = _whole(season.values, scene.pixel, protocol)
@@ -190,6 +190,14 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
         "protocol": protocol.settings(),
     }
     return Intake(words, True, dict.fromkeys(problem.observations, settings.scene), facts)
+
+
+def _protocol(settings: Simulate, near: Path) -> Protocol:
+    """The protocol, its sensors taken from the catalogs as the recipe sees them."""
+    said = settings.protocol.model_dump()
+    for role in ("sharp", "dense"):
+        said[role] = None if said[role] is None else load_sensor(said[role], near)
+    return Protocol(**said)
 
 
 def _whole(values: np.ndarray, pixel: float | None, protocol: Protocol) -> tuple[np.ndarray, Grid]:

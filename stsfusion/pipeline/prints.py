@@ -8,18 +8,18 @@ from functools import cached_property
 from pathlib import Path
 
 import stsfusion
-from stsfusion import methods
+from stsfusion import methods, resources
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Source
 from stsfusion.fusion.weights import settings_of
-from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
+from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
 from stsfusion.pipeline.recipe import Recipe
 
 __all__ = ["Prints", "content_of", "input_print"]
 
 
 def input_print(recipe: Recipe, near: Path) -> str:
-    """Of what the recipe says of its input, and of name, size and time of the files it names."""
+    """Of what the recipe says of its input, of name, size and time of the files it names, and of the code."""
     cubes, simulate = recipe.cubes, recipe.simulate
     paths = [files.path for files in cubes.files.values()] if cubes else [simulate.scene if simulate else ()]
     texts = [text for path in paths for text in ([path] if isinstance(path, str) else path)]
@@ -28,7 +28,17 @@ def input_print(recipe: Recipe, near: Path) -> str:
         path = near / text if (near / text).exists() else Path(text)
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         found += [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
-    return fingerprint("input", recipe.digest("cubes", "simulate", "area"), found, stsfusion.__version__)
+    sensors = _sensor_files(recipe, near) if simulate else []
+    code = fingerprint_of_parts("cube", "forward", "operators", "sensing")
+    return fingerprint("input", recipe.digest("cubes", "simulate", "area"), found, sensors, code)
+
+
+def _sensor_files(recipe: Recipe, near: Path) -> list[bytes]:
+    """What the catalogs say now of the sensors that are simulated."""
+    assert recipe.simulate is not None
+    named = recipe.simulate.protocol.model_dump()
+    paths = [resources.find("catalogs", f"sensors/{named[role]}.yaml", near) for role in ("sharp", "dense")]
+    return [path.read_bytes() for path in paths if path is not None]
 
 
 def content_of(store: CubeStore) -> str:
@@ -65,14 +75,18 @@ class Prints:
         """Of the published series."""
         chosen = self.recipe.fuse
         work = {"tile": chosen.tile, "shard": chosen.shard_size, "dates": chosen.dates}
-        return fingerprint("fuse", self.fit, json.dumps(work), stsfusion.__version__)
+        code = fingerprint_of_parts("engine", "cube")
+        return fingerprint("fuse", self.fit, json.dumps(work), code, stsfusion.__version__)
 
     @cached_property
     def evaluate(self) -> str:
         """Of the scores."""
-        return fingerprint("evaluate", self.fuse, self.recipe.digest("evaluate"))
+        rivals = [methods.create(settings) for settings in self.recipe.evaluate.compare]
+        code = [fingerprint_of_parts("forward"), *map(fingerprint_of_code, rivals)]
+        return fingerprint("evaluate", self.fuse, self.recipe.digest("evaluate"), code)
 
     @cached_property
     def report(self) -> str:
         """Of the page."""
-        return fingerprint("report", self.evaluate, self.recipe.digest("report"))
+        code = fingerprint_of_parts("views", "pipeline")
+        return fingerprint("report", self.evaluate, self.recipe.digest("report"), code)

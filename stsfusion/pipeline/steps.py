@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,14 +21,14 @@ from rich.console import Console
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Source
-from stsfusion.errors import StsfusionError
+from stsfusion.errors import StoreError, StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.evaluate import Costs, evaluate
-from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import Intake, open_own, take_in
 from stsfusion.pipeline.page import make_page
@@ -101,23 +103,46 @@ def run_recipe(
         When the recipe cannot be carried out; a folder that this run began is taken away again.
     """
     run = _Run(recipe, file, _folder(recipe, file), said, quiet, Console(stderr=True, quiet=quiet))
-    if dry_run:
-        return _dry(run)
-    fresh = not run.folder.root.exists()
-    if recipe.cubes is not None:
-        _plan_early(run)
-    run.folder.claim()
     try:
-        with Lock(run.folder.work / "lock"):
+        with _termination_as_interrupt():
+            return _dry(run) if dry_run else _locked(run)
+    except KeyboardInterrupt:
+        words = (
+            "Stopped. The same command goes on: finished steps and tiles are kept, a learning begins anew."
+        )
+        return _tell(run, End(LATER, words))
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """A scheduler's SIGTERM ends a run as Ctrl-C does; while tiles run, executors let them finish first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _locked(run: _Run) -> End:
+    """Carry the run out while no other can; a refusal leaves nothing of a folder that was begun for it."""
+    if run.recipe.cubes is not None:
+        _plan_early(run)
+    run.folder.admit()
+    with Lock(run.folder.work / "lock"):
+        fresh = run.folder.claim()
+        try:
             return _carry_out(run)
-    except StsfusionError:
-        if fresh and not run.folder.marks():
-            shutil.rmtree(run.folder.root, ignore_errors=True)
-        raise
+        except StsfusionError:
+            if fresh and not run.folder.marks():
+                shutil.rmtree(run.folder.root, ignore_errors=True)
+            raise
 
 
 def _folder(recipe: Recipe, file: Path) -> Folder:
-    return Folder(Path(recipe.output or f"{file.stem}-out"), file.stem)
+    return Folder(Path(recipe.output or f"{file.stem}-out"), file.stem, file)
 
 
 # ---------------------------------------------------------------- the steps
@@ -128,7 +153,7 @@ def _carry_out(run: _Run) -> End:
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, _sources(run.recipe, folder, run.near))
     made = folder.staging(marks.fuse)
-    if not folder.is_done("fuse", marks.fuse, [folder.fused]):
+    if not _is_fused(folder, marks):
         end = _fuse(run, marks, made, intake)
         if end is not None:
             return end
@@ -144,12 +169,14 @@ def _cubes(run: _Run) -> tuple[Intake, str]:
     folder, wanted = run.folder, input_print(run.recipe, run.near)
     if not folder.is_done("cubes", wanted, [folder.cubes]):
         begun = time.perf_counter()
+        folder.unmark("cubes")
         shutil.rmtree(folder.cubes, ignore_errors=True)
         words = "Simulating the scene" if run.recipe.simulate else "Reading the cubes"
         with run.step(words) as bar:
             intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
         content = content_of(CubeStore(folder.cubes))
-        folder.mark("cubes", wanted, seconds=_since(begun), intake=asdict(intake), content=content)
+        facts = {"seconds": _since(begun), "intake": asdict(intake), "content": content}
+        folder.mark("cubes", wanted, [folder.cubes], **facts)
     known = folder.marks()["cubes"]
     return Intake(**known["intake"]), known["content"]
 
@@ -163,20 +190,21 @@ def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
     """Fit, plan, fuse and publish; an end when the run cannot go on from here."""
     folder, recipe = run.folder, run.recipe
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, made)
-    _sweep(folder, made)
     begun = time.perf_counter()
     weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
     with run.step(f"Learning ({draft.plan.method.card.name})") as bar:
         method = fusing.fit(draft.plan, recipe, weights, bar.at)
     if not folder.is_done("fit", marks.fit, [weights]):
-        folder.mark("fit", marks.fit, seconds=_since(begun), weights=at_rest.fingerprint(method))
+        facts = {"seconds": _since(begun), "weights": at_rest.fingerprint(method)}
+        folder.mark("fit", marks.fit, [weights], **facts)
     plan = draft.plan.with_method(method)
     spec = fusing.frame(
         draft.assembly, plan, recipe.fuse.shard_size, _provenance(run, marks, intake), plan.method.card.sigma
     )
     begun = time.perf_counter()
-    already = _is_published(folder, marks)
     with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
+        already = _is_published(folder, marks) and fusing.is_whole(plan, folder.fused, ledger)
+        _sweep(folder, made, already)
         ended = (
             None if already else fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, bar)
         )
@@ -190,25 +218,37 @@ def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
     if failed:
         return _tell(run, End(FAILED, failures(failed, len(plan.tiles))))
     if not already:
+        folder.unmark("fuse")
         with run.step("Publishing"):
             fusing.publish(made, folder.fused)
-    folder.mark(
-        "fuse", marks.fuse, seconds=_since(begun), tiles=tile_facts(plan, records), need=asdict(draft.need)
-    )
+    facts = {"seconds": _since(begun), "tiles": tile_facts(plan, records), "need": asdict(draft.need)}
+    folder.mark("fuse", marks.fuse, [folder.fused], **facts)
     return None
 
 
-def _sweep(folder: Folder, made: Path) -> None:
-    """Take away what earlier settings left half done."""
+def _is_fused(folder: Folder, marks: Prints) -> bool:
+    """Whether the series and what it was learned with are those that are asked for."""
+    return (
+        "fit" in folder.marks()
+        and folder.is_done("fuse", marks.fuse, [folder.fused])
+        and _is_published(folder, marks)
+    )
+
+
+def _sweep(folder: Folder, made: Path, published: bool) -> None:
+    """Take away what earlier settings left half done, and what a publication put aside."""
     for path in folder.root.glob(".fused-*.zarr"):
-        if path != made:
+        if path != made or published:
             shutil.rmtree(path)
 
 
 def _is_published(folder: Folder, marks: Prints) -> bool:
-    """Whether a run that was killed had published this very series, and only not noted it."""
+    """Whether the published series says that it is this very one."""
     store = CubeStore(folder.fused)
-    return "" in store.names() and store.spec("").attributes.get("series_sha256") == marks.fuse
+    try:
+        return "" in store.names() and store.spec("").attributes.get("series_sha256") == marks.fuse
+    except StoreError:
+        return False
 
 
 def _provenance(run: _Run, marks: Prints, intake: Intake) -> dict[str, Any]:
@@ -233,6 +273,7 @@ def _evaluate(run: _Run, marks: Prints) -> None:
     if folder.is_done("evaluate", marks.evaluate, [folder.scores]):
         return
     begun = time.perf_counter()
+    folder.unmark("evaluate")
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
     done = folder.marks()
     tiles = done["fuse"]["tiles"]
@@ -248,8 +289,8 @@ def _evaluate(run: _Run, marks: Prints) -> None:
             tell=bar.at,
         )
     facts = done["cubes"]["intake"]["facts"]
-    folder.scores.write_text(json.dumps({"protocol": facts.get("protocol"), **scores}, indent=1))
-    folder.mark("evaluate", marks.evaluate, seconds=_since(begun))
+    write_text(folder.scores, json.dumps({"protocol": facts.get("protocol"), **scores}, indent=1))
+    folder.mark("evaluate", marks.evaluate, [folder.scores], seconds=_since(begun))
 
 
 def _report(run: _Run, marks: Prints, intake: Intake) -> None:
@@ -257,6 +298,7 @@ def _report(run: _Run, marks: Prints, intake: Intake) -> None:
     if folder.is_done("report", marks.report, [folder.report]):
         return
     begun = time.perf_counter()
+    folder.unmark("report")
     done = folder.marks()
     with run.step("Writing the report"):
         make_page(
@@ -275,7 +317,7 @@ def _report(run: _Run, marks: Prints, intake: Intake) -> None:
             tiles=done["fuse"]["tiles"],
             made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {socket.gethostname()}",
         )
-    folder.mark("report", marks.report, seconds=_since(begun))
+    folder.mark("report", marks.report, [folder.report], seconds=_since(begun))
 
 
 def _recipe_text(run: _Run) -> str:
@@ -305,7 +347,7 @@ def _dry(run: _Run) -> End:
             ),
         )
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
-        trial = Folder(Path(name), folder.owner)
+        trial = Folder(Path(name), folder.owner, run.file)
         with run.step("Simulating the scene") as bar:
             take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
         drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
@@ -343,9 +385,10 @@ def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
     if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
         return [("output", str(folder.root)), ("cubes", "to do")]
     marks = Prints(recipe, done["cubes"]["content"], _sources(recipe, folder, file.parent))
+    weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
     made = {
         "cubes": (done["cubes"]["fingerprint"], [folder.cubes]),
-        "fit": (marks.fit, []),
+        "fit": (marks.fit, [weights]),
         "fuse": (marks.fuse, [folder.fused]),
         "evaluate": (marks.evaluate, [folder.scores]),
         "report": (marks.report, [folder.report]),

@@ -46,7 +46,7 @@ def cube_of(problem, role, pixel=10.0):
     ).rio.write_crs("EPSG:32650")
 
 
-def project_in(folder):
+def project_in(folder, tile=12):
     """Write three cubes and a recipe into a folder; gives the recipe's path."""
     problem = tiny_problem(size=72, gaps=True)
     for role in problem.observations:
@@ -57,7 +57,7 @@ def project_in(folder):
     recipe = {
         "cubes": {role: f"{role}.nc" for role in problem.observations},
         "roles": {role: {"psf": "gaussian"} for role in problem.observations},
-        "fuse": {"method": "gsa", "tile": 12, "executor": "inline"},
+        "fuse": {"method": "gsa", "tile": tile, "executor": "inline"},
         "evaluate": {"compare": []},
         "report": {"pictures": False},
         "output": str(folder / "out"),

@@ -9,6 +9,7 @@ import xarray as xr
 import yaml
 from small_project import bytes_of, here
 
+from stsfusion import resources
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.forward.sample import open_scene
@@ -76,7 +77,7 @@ def fused_bytes(recipe, folder, output):
 def test_noise_in_place_of_the_truth_changes_no_byte(run, tmp_path):
     shutil.copytree(run.parent / "out" / "cubes.zarr", tmp_path / "out" / "cubes.zarr")
     recipe, _ = load_recipe(run)
-    folder = Folder(tmp_path / "out", "small")
+    folder = Folder(tmp_path / "out", "small", run)
     folder.work.mkdir()
     store = CubeStore(folder.cubes)
     before = fused_bytes(recipe, folder, tmp_path / "a.zarr")
@@ -97,7 +98,7 @@ def test_a_changed_observation_does_change_the_bytes(run, tmp_path):
     """The comparison above can fail: what is observed is looked at."""
     shutil.copytree(run.parent / "out" / "cubes.zarr", tmp_path / "out" / "cubes.zarr")
     recipe, _ = load_recipe(run)
-    folder = Folder(tmp_path / "out", "small")
+    folder = Folder(tmp_path / "out", "small", run)
     folder.work.mkdir()
     store = CubeStore(folder.cubes)
     before = fused_bytes(recipe, folder, tmp_path / "a.zarr")
@@ -137,3 +138,20 @@ def test_a_scene_that_is_not_there_leaves_nothing(tmp_path):
     assert done.exit_code == 2
     assert "indian-pines" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_sensor_is_simulated_anew(run):
+    text = resources.find("catalogs", "sensors/zy1-02d-vnic.yaml").read_text()
+    own = run.parent / "catalogs" / "sensors" / "zy1-02d-vnic.yaml"
+    own.parent.mkdir(parents=True)
+    store = CubeStore(run.parent / "out" / "cubes.zarr")
+    before = store.read("sharp", store.spec("sharp").window)[0]
+    own.write_text(text.replace("452", "480"))
+    assert own.read_text() != text
+    done = here("run", run, "-q")
+    shutil.rmtree(run.parent / "catalogs")
+    assert done.exit_code == 0, done.output
+    after = store.read("sharp", store.spec("sharp").window)[0]
+    assert not np.array_equal(before[:, 0], after[:, 0])
+    assert here("run", run, "-q").exit_code == 0
+    np.testing.assert_array_equal(store.read("sharp", store.spec("sharp").window)[0], before)
