@@ -29,7 +29,7 @@ _NET = "net."
 class NetworkMethod(FusionMethod):
     """A method whose `fit` is closed-form preparation, then training on the region itself."""
 
-    steps: int = 1500
+    steps: int = 2000
     """Steps of the optimiser."""
 
     rate: float = 3e-3
