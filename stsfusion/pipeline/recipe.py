@@ -24,6 +24,7 @@ MethodSpec = str | dict[str, Any]
 """A method's name, or a mapping of `name` and settings."""
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -32,6 +33,28 @@ def _is_size(text: str) -> str:
         raise ValueError("a size such as '4 GB' or '512 MiB'")
     return text
 
+
+def _is_some(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a text that is not empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_is_some)]
+"""Anything but blanks."""
+
+
+def _is_device(text: str) -> str:
+    if not _DEVICE.fullmatch(text):
+        raise ValueError("'auto', 'cpu', 'cuda' or 'cuda:0'")
+    return text
+
+
+Device = Annotated[str, AfterValidator(_is_device)]
+"""Where numbers are computed; a torch device without memory of its own is none."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What dice are thrown from."""
 
 ByteSize = Annotated[str, AfterValidator(_is_size)]
 """A number with kB, MB, GB, TB, KiB, MiB, GiB or TiB."""
@@ -47,10 +70,10 @@ class Area(Record):
 class RoleSpec(Record):
     """Which instrument plays a role, and how it blurs."""
 
-    sensor: str | None = None
+    sensor: Text | None = None
     """A file of catalogs/sensors, by name; none: an instrument with the cube's own bands."""
 
-    psf: str = "optics"
+    psf: Text = "optics"
     """Point spread function: optics (the sensor's own), gaussian, gaussian:FWHM, bilinear or box."""
 
     known: bool = True
@@ -60,13 +83,13 @@ class RoleSpec(Record):
 class Roles(Record):
     """Who plays which role; an instrument's name is short for its mapping."""
 
-    rich: str | RoleSpec | None = None
+    rich: Text | RoleSpec | None = None
     """The hyperspectral instrument: all bands."""
 
-    sharp: str | RoleSpec | None = None
+    sharp: Text | RoleSpec | None = None
     """The instrument with the finest pixels."""
 
-    dense: str | RoleSpec | None = None
+    dense: Text | RoleSpec | None = None
     """The instrument with every date."""
 
     def spec(self, role: str) -> RoleSpec:
@@ -78,7 +101,7 @@ class Roles(Record):
 class CubeFiles(Record):
     """A cube in files, and what the files do not tell themselves."""
 
-    path: str | tuple[str, ...]
+    path: Text | tuple[Text, ...]
     """A NetCDF file, a Zarr folder, a folder of GeoTIFF files or a list of them, one a date."""
 
     variable: str | None = None
@@ -109,13 +132,13 @@ class CubeFiles(Record):
 class Cubes(Record):
     """A user's own cubes, one a role; a path is short for its mapping. Paths are seen from the recipe."""
 
-    rich: str | CubeFiles | None = None
+    rich: Text | CubeFiles | None = None
     """The hyperspectral series."""
 
-    sharp: str | CubeFiles | None = None
+    sharp: Text | CubeFiles | None = None
     """The series with the finest pixels."""
 
-    dense: str | CubeFiles | None = None
+    dense: Text | CubeFiles | None = None
     """The series with every date."""
 
     @property
@@ -135,7 +158,7 @@ class Simulate(Record):
     scene: str = "indian-pines"
     """'indian-pines' (from the package tensorly) or a NetCDF file with `reflectance` and `wavelength`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of the seasons; the protocol has its own."""
 
     protocol: record_of(Protocol) = Field(default_factory=lambda: record_of(Protocol)())  # type: ignore[valid-type]
@@ -145,13 +168,13 @@ class Simulate(Record):
 class Fit(Record):
     """The sampled tiles from which a method learns what is global."""
 
-    tiles: int = Field(default=16, ge=1)
+    tiles: int = Field(default=16, ge=1, le=4096)
     """Number of windows at most, spread evenly over the area."""
 
-    size: int = Field(default=96, ge=6)
+    size: int = Field(default=96, ge=6, le=4096)
     """Side of a window, target pixels."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of their places."""
 
 
@@ -182,7 +205,7 @@ class Fuse(Record):
     dates: tuple[str, ...] | None = None
     """Dates to publish (YYYY-MM-DD); none: those of the dense sensor, or all that were observed."""
 
-    device: str = "auto"
+    device: Device = "auto"
     """torch device; auto: cuda when there is one, else cpu."""
 
     wall: float = Field(default=3600.0, gt=0)
@@ -246,7 +269,7 @@ class Recipe(Record):
     report: Report = Report()
     """The page."""
 
-    output: str | None = None
+    output: Text | None = None
     """Folder of the results, seen from the working folder; none: the recipe's name with '-out'."""
 
     @property

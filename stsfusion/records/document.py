@@ -24,12 +24,16 @@ Key = tuple[str | int, ...]
 
 _LARGEST = 2**20
 _DEEPEST = 32
+_LONGEST = 100
+"""Bytes of a file, levels of its data, digits of a whole number."""
+
+_WHOLE = re.compile(r"[-+]?[0-9]+")
 
 _SCALARS = (
     (re.compile(r"~|null|Null|NULL|"), lambda text: None),
     (re.compile(r"true|True|TRUE"), lambda text: True),
     (re.compile(r"false|False|FALSE"), lambda text: False),
-    (re.compile(r"[-+]?[0-9]+"), int),
+    (_WHOLE, int),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
 )
@@ -59,11 +63,13 @@ class Document:
         assignments = list(assignments)
         if not assignments:
             return self
+        if self.data is not None and not isinstance(self.data, Mapping):
+            raise RecipeError(self.where(), expected="keys and values", got=shown(self.data))
         places = dict(self.places)
         for text in assignments:
             key = _split(text)[0]
             places = {k: v for k, v in places.items() if k[: len(key)] != key} | {key: f"--set {text}"}
-        return replace(self, data=override(self.data, assignments), places=places)
+        return replace(self, data=override(self.data or {}, assignments), places=places)
 
 
 def dotted(key: Key) -> str:
@@ -143,7 +149,12 @@ class _Reader:
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(key)
         assert isinstance(event, yaml.ScalarEvent)
-        return _scalar(event.value) if event.implicit[0] else event.value
+        if not event.implicit[0]:
+            return event.value
+        if len(event.value) > _LONGEST and _WHOLE.fullmatch(event.value):
+            digits = f"{len(event.value)}"
+            raise self.refuse(event, f"at most {_LONGEST} digits", digits, "Quote it if it is a text.")
+        return _scalar(event.value)
 
     def sequence(self, key: Key) -> list[Any]:
         items: list[Any] = []

@@ -11,13 +11,14 @@ import numpy as np
 
 from stsfusion import resources
 from stsfusion.errors import SensorError, nearest
-from stsfusion.records import load
+from stsfusion.records import load, shown
 from stsfusion.sensing.sensor_file import Group, Optics, Package, SensorFile, Sources
 from stsfusion.sensing.spectra import Array, Curve, SpectralResponse, box, gaussian, table
 
 __all__ = ["Band", "Optics", "Package", "Sensor", "Sources", "load_sensor", "sensor_names"]
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_NAME = re.compile(r"(?=.{1,64}\Z)[a-z0-9]+(-[a-z0-9]+)*")
+"""At most 64 letters, so that every name is one that a file can have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +161,6 @@ def load_sensor(name_or_path: str | Path, near: Path | None = None) -> Sensor:
         For an unknown name, with the nearest known one; for a file that is wrong, with file and line.
     """
     path = _locate(str(name_or_path), near)
-    if not _named(path.stem):
-        raise SensorError(
-            str(path),
-            expected="a file named in small letters, digits and single hyphens",
-            got=f"'{path.stem}'",
-        )
     file = load(path, SensorFile, error=SensorError)
     bands = tuple(band for group in file.groups for band in _bands(group, file.pixel, str(path)))
     _check_names(path, bands, file.dropped)
@@ -181,11 +176,17 @@ def _named(name: str) -> bool:
 def _locate(text: str, near: Path | None) -> Path:
     if text.endswith(".yaml"):
         path = Path(text)
+        if not _named(path.stem):
+            raise SensorError(
+                f"sensor {shown(text)}",
+                expected="a file named in small letters, digits and single hyphens, 64 at most",
+                got=shown(path.stem),
+            )
         return near / path if near is not None and (near / path).is_file() else path
     path_or_none = resources.find("catalogs", f"sensors/{text}.yaml", near) if _named(text) else None
     if path_or_none is None:
         raise SensorError(
-            f"sensor '{text}'", expected="a sensor of the catalogs, or a path that ends in .yaml",
+            f"sensor {shown(text)}", expected="a sensor of the catalogs, or a path that ends in .yaml",
             mend=nearest(text, sensor_names(near)),
         )  # fmt: skip
     return path_or_none

@@ -117,6 +117,14 @@ def test_a_misspelt_key_names_the_nearest_its_file_and_line(write, text, line, w
         (changed("      passes: 1", "      passes: 1.5"), 18, "integer", "1.5"),
         (changed("  tile: 96", "  executor: cloud"), 12, "'inline', 'local' or 'address'", "'cloud'"),
         ("area: {bounds: [1, 2, 3]}\n" + GOOD, 1, "", "[1, 2, 3]"),
+        (changed("tiles: 4", "seed: -1"), 7, "greater than or equal to 0", "-1"),
+        (changed("tiles: 4", "seed: 9223372036854775808"), 7, "less than 9223372036854775808", "9"),
+        (changed("size: 60", "size: 100000"), 7, "less than or equal to 4096", "100000"),
+        (changed("  tile: 96", "  device: meta"), 12, "'auto', 'cpu', 'cuda'", "'meta'"),
+        (changed("  tile: 96", "  device: ''"), 12, "'auto', 'cpu', 'cuda'", "''"),
+        ("output: ''\n" + GOOD, 1, "a text that is not empty", "''"),
+        ("roles: {sharp: ''}\ncubes: {rich: a.zarr}\nfuse: {method: gsa}\n", 1, "a text that is not", "''"),
+        ("cubes: {rich: ' '}\nfuse: {method: gsa}\n", 1, "a text that is not", "' '"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_line(write, text, line, expected, got):
@@ -210,6 +218,16 @@ def test_values_are_set_anew(write):
 def test_a_wrong_assignment_is_named_itself(write, assignment, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe(write(), [assignment])
+
+
+def test_a_list_cannot_be_set_anew(write):
+    with pytest.raises(RecipeError, match=r"mine\.yaml, line 1: expected keys and values"):
+        load_recipe(write("- a list\n"), ["fuse.tile=48"])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices_are_known(write, device):
+    assert load_recipe(write(), [f"fuse.device={device}"])[0].fuse.device == device
 
 
 # ---------------------------------------------------------------- sizes, schema, digest

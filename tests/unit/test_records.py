@@ -116,6 +116,8 @@ def test_the_callers_own_error_is_raised(tmp_path):
         ("a: [1, 2\n", 2, "YAML"),
         ("a: " + "[" * 5000, 1, "at most 32 levels"),
         ("a:\n\t- 1\n", 2, "YAML"),
+        ("a: 1\nb: " + "9" * 5000, 2, "at most 100 digits, got 5000"),
+        ("a: [-" + "9" * 100 + "]", 1, "at most 100 digits, got 101"),
     ],
 )
 def test_only_plain_data_is_read(text, line, said):
@@ -165,6 +167,20 @@ def test_overrides_win_and_are_named_in_faults(tmp_path):
         load(path, Recipe, assignments=["fuse.tile=few"])
 
 
+@pytest.mark.parametrize("text", ["- a: 1\n", "some words\n", "5\n", "[]\n", "''\n"])
+def test_only_a_mapping_is_overridden(tmp_path, text):
+    with pytest.raises(RecipeError, match=r"recipe\.yaml, line 1: expected keys and values, got "):
+        load(file(tmp_path, text), Recipe, assignments=["fuse.tile=96"])
+
+
+def test_nothing_can_be_overridden_too():
+    assert read_text("").override(["a.b=1"]).data == {"a": {"b": 1}}
+
+
+def test_long_numbers_may_be_texts():
+    assert read_text(f"'{'9' * 5000}'").data == "9" * 5000
+
+
 def test_override_leaves_its_input_alone():
     data = {"a": {"b": 1}}
     assert override(data, ["a.b=2", "c.d=[1, x]"]) == {"a": {"b": 2}, "c": {"d": [1, "x"]}}
@@ -181,6 +197,7 @@ def test_override_leaves_its_input_alone():
         ("a..b=1", "a.b=c"),
         ("a.b=[1", "YAML"),
         ("a.b=!!int 3", "tag"),
+        ("a.b=" + "9" * 5000, "at most 100 digits"),
     ],
 )
 def test_bad_overrides_are_refused(assignment, said):

@@ -57,11 +57,18 @@ def test_a_catalog_beside_the_recipe_is_searched_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "/etc/passwd", "gf6_wfv", "GF6-WFV", "", "gf6-wfv/", "a--b"]
+    "name", ["../../etc/passwd", "/etc/passwd", "gf6_wfv", "GF6-WFV", "", "gf6-wfv/", "a--b", "a" * 5000]
 )
 def test_names_cannot_leave_the_catalogs(name):
     with pytest.raises(SensorError, match="a sensor of the catalogs"):
         load_sensor(name)
+
+
+@pytest.mark.parametrize("near", [None, Path("beside")])
+def test_a_path_too_long_for_any_file_is_refused(near):
+    with pytest.raises(SensorError, match="64 at most") as caught:
+        load_sensor("a" * 5000 + ".yaml", near=near)
+    assert len(str(caught.value)) < 300
 
 
 def test_the_nearest_name_is_offered():
