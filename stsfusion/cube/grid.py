@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from affine import Affine
@@ -24,6 +25,10 @@ __all__ = ["Grid", "canonical_crs"]
 
 _SLACK = 1e-2
 """How far two edges may lie apart and still be the same, in pixels of the finer grid."""
+
+
+_PARTS = 4
+"""Into how many parts a pixel is cut at most to find a grid in which two others nest."""
 
 
 def canonical_crs(crs: object) -> str | None:
@@ -168,7 +173,8 @@ class Grid:
                 f"grids {self} and {fine}",
                 expected="the first to be an integer coarsening of the second",
                 got="; ".join(faults),
-                mend="Resample or cut one of them, so that both cover the same ground edge to edge.",
+                mend="Resample or cut one of them, so that both cover the same ground edge to edge."
+                + self._common(fine),
             )
         return ratio
 
@@ -198,6 +204,16 @@ class Grid:
     @property
     def _down(self) -> float:
         return self.pixel if self.rising else -self.pixel
+
+    def _common(self, fine: Grid) -> str:
+        """The pixel in which both would nest, as 10 m for 30 m and 20 m, in words; '' where none is near."""
+        ratio = Fraction(self.pixel / fine.pixel).limit_denominator(_PARTS)
+        parts = ratio.denominator
+        if parts == 1 or not math.isclose(ratio, self.pixel / fine.pixel, rel_tol=1e-6):
+            return ""
+        return (
+            f" Pixels of {fine.pixel / parts:g} divide both: give a finest cube, as 'sharp', on such a grid."
+        )
 
     def _misfits(self, fine: Grid, ratio: int) -> list[str]:
         faults = []

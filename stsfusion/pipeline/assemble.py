@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ from stsfusion.sensing.spectra import SpectralResponse, gaussian
 __all__ = ["Assembly", "assemble", "chosen_dates"]
 
 _DAY = np.timedelta64(1, "D")
+
+_CLOSE = np.timedelta64(12, "h")
+"""Images nearer to each other than this were hardly meant as two dates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,11 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
         When a band is not the sensor's, or its response lies outside the target's wavelengths.
     RecipeError
         When it cannot be known how a cube's bands see the target's.
+
+    Warns
+    -----
+    UserWarning
+        When two cubes share no day, though less than twelve hours part them.
     """
     if "rich" not in cubes:
         raise PlanError(
@@ -114,6 +123,7 @@ def _dates(cubes: Mapping[Role, DataArray]) -> tuple[np.ndarray, dict[Role, tupl
                 got=f"two on {twice}",
                 mend="Keep one of them, or mosaic them first.",
             )
+    _warn_of_midnight(own)
     by_day = {
         day: time
         for role in ("sharp", "rich", "dense")
@@ -124,6 +134,23 @@ def _dates(cubes: Mapping[Role, DataArray]) -> tuple[np.ndarray, dict[Role, tupl
     place = {day: i for i, day in enumerate(union)}
     seen = {role: tuple(place[day] for day in times.astype("datetime64[D]")) for role, times in own.items()}
     return np.array([by_day[day] for day in union]), seen
+
+
+def _warn_of_midnight(own: Mapping[Role, np.ndarray]) -> None:
+    """Tell of roles that share no day, though midnight alone parts their images."""
+    for one, other in combinations(own, 2):
+        if np.isin(own[one].astype("datetime64[D]"), own[other].astype("datetime64[D]")).any():
+            continue
+        apart = np.abs(own[one][:, None] - own[other][None, :])
+        if apart.min() < _CLOSE:
+            i, j = np.unravel_index(apart.argmin(), apart.shape)
+            seen = [str(times.astype("datetime64[m]")) for times in (own[one][i], own[other][j])]
+            warnings.warn(
+                f"cubes '{one}' and '{other}' share no day in UTC, yet saw {' and '.join(seen)}: "
+                "give both the same day if these belong together",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def _source(

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,9 @@ _TILES, _SIZE = 16, 256
 
 _PAUSE = 0.005
 """Seconds between two readings of the memory."""
+
+_PREFIX = "stsfusion-trial-"
+"""Of the folders through which question and answer go; the asking process's number follows."""
 
 _TASK, _RESULT, _FAULT, _NOTES = "task.pickle", "result.pickle", "fault.txt", "notes.txt"
 
@@ -80,7 +84,8 @@ def attempt(question: Problem, settings: Mapping[str, Any], tick: Tick = silent)
     MethodError
         When the method fails, or its process dies.
     """
-    with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
         folder = Path(name)
         (folder / _TASK).write_bytes(pickle.dumps((question.question(), dict(settings))))
         code = _watch(folder, tick)
@@ -88,6 +93,14 @@ def attempt(question: Problem, settings: Mapping[str, Any], tick: Tick = silent)
             trial: Trial = pickle.loads((folder / _RESULT).read_bytes())
             return trial
         raise MethodError(f"method '{settings['name']}'", got=_reason(folder, code))
+
+
+def _sweep() -> None:
+    """Remove what was left by processes that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _watch(folder: Path, tick: Tick) -> int:

@@ -93,6 +93,19 @@ def test_a_date_that_only_one_sensor_saw_is_the_targets_too():
     assert found.published == (0, 1, 3)
 
 
+def test_roles_that_midnight_alone_parts_are_told():
+    late = sharp(times=("2021-12-12T23:30", "2022-01-05T02:50"))
+    with pytest.warns(UserWarning, match=r"'rich' and 'sharp' .*2021-12-13T03:10 and 2021-12-12T23:30"):
+        assemble({"rich": rich(), "sharp": late}, ROLES)
+
+
+@pytest.mark.parametrize(
+    "times", [("2021-12-12T23:30", "2022-02-13T03:00"), ("2021-12-12T15:10",), ("2022-01-05",)]
+)
+def test_shared_days_and_days_apart_are_no_reason_to_warn(times):
+    assert len(assemble({"rich": rich(), "sharp": sharp(times=times)}, ROLES).times) == 3
+
+
 def test_without_a_dense_sensor_every_date_is_published():
     found = assemble({"rich": rich(), "sharp": sharp(("2021-12-14",))}, ROLES)
     assert found.published == (0, 1, 2)

@@ -76,6 +76,20 @@ def test_a_misfit_is_refused_with_its_reason(other, reason):
         other.ratio_to(BASE)
 
 
+@pytest.mark.parametrize(("fine", "common"), [(20.0, 10.0), (12.0, 6.0), (45.0, 15.0)])
+def test_pixels_that_do_not_nest_are_told_a_common_one(fine, common):
+    coarse, fine = Grid((60, 60), 30.0, (0.0, 0.0)), Grid((90, 90), fine, (0.0, 0.0))
+    with pytest.raises(CubeError, match=rf"Pixels of {common:g} divide both: give a finest cube"):
+        coarse.ratio_to(fine)
+
+
+@pytest.mark.parametrize("pixel", [30.0, 16.0, 31.0])
+def test_no_pixel_is_told_where_they_nest_or_none_is_near(pixel):
+    with pytest.raises(CubeError) as caught:
+        Grid((127, 256), pixel, (398000.0, 4420000.0), "EPSG:32650").ratio_to(BASE)
+    assert "divide both" not in str(caught.value)
+
+
 def test_every_misfit_is_told_at_once():
     with pytest.raises(CubeError, match=r"other CRS .*not aligned"):
         Grid((128, 256), 30.0, (398004.0, 4420000.0)).ratio_to(BASE)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+
 import numpy as np
+import pytest
 import torch
 
 from stsfusion.fusion.problem import Observation, Problem, Target
 from stsfusion.operators.blur import box_kernel
 from stsfusion.operators.degradation import Degradation
+from stsfusion.pipeline import trial
 from stsfusion.pipeline.trial import Peak, samples
 
 
@@ -40,3 +47,32 @@ def test_large_scenes_are_fitted_on_seeded_tiles():
     tiles = samples(_problem(600, 900))
     assert {tile.target.shape for tile in tiles} == {(2, 1, 255, 255)}
     assert len(tiles) == 16
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path, monkeypatch):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stay = [f"stsfusion-trial-{os.getpid()}-abc", "stsfusion-abc", "stsfusion-trial-mine-abc", "other"]
+    for name in (f"stsfusion-trial-{gone.pid}-abc", *stay):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "task.pickle").write_bytes(b"question")
+    trial._sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+
+
+def test_an_attempt_sweeps_and_names_its_folder_after_its_process(tmp_path, monkeypatch):
+    seen = []
+
+    def watch(folder, tick):
+        seen.append(folder)
+        return 0
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(trial, "_sweep", lambda: seen.append("swept"))
+    monkeypatch.setattr(trial, "_watch", watch)
+    with pytest.raises(FileNotFoundError):
+        trial.attempt(_problem(30, 30), {"name": "bicubic"})
+    assert seen[0] == "swept"
+    assert seen[1].name.startswith(f"stsfusion-trial-{os.getpid()}-")
+    assert not seen[1].exists()
