@@ -6,8 +6,10 @@ Methods kept elsewhere join through the entry point group `stsfusion.methods`.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -56,18 +58,28 @@ def create(settings: str | Mapping[str, Any]) -> FusionMethod:
     Raises
     ------
     MethodError
-        When a setting is not known to the method.
+        When a setting is not known to the method, or lies outside the bounds that its field's metadata
+        state as 'ge' and 'le'.
     """
     given = {"name": settings} if isinstance(settings, str) else dict(settings)
     name = str(given.pop("name", ""))
     cls = kind(name)
-    known = {field for field, info in cls.__dataclass_fields__.items() if info.init}  # type: ignore[attr-defined]
+    known = {field.name: field for field in fields(cls) if field.init}  # type: ignore[arg-type]
     for key in given:
         if key not in known:
             raise MethodError(
                 f"method '{name}', setting '{key}'", expected="a known key", mend=nearest(key, known)
             )
+        _refuse_out_of_bounds(name, known[key], given[key])
     return cls(**{key: _made(value) for key, value in given.items()})
+
+
+def _refuse_out_of_bounds(name: str, field: Field[Any], value: Any) -> None:
+    low, high = field.metadata.get("ge", -math.inf), field.metadata.get("le", math.inf)
+    if field.metadata and isinstance(value, int | float) and not low <= value <= high:
+        raise MethodError(
+            f"method '{name}', setting '{field.name}'", expected=f"{low:g} to {high:g}", got=f"{value:g}"
+        )
 
 
 def _made(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card, FusionMethod, Geometry
@@ -23,7 +23,7 @@ class Bicubic(FusionMethod):
     Source: Keys (1981), eq. 15, a = −1/2.
     """
 
-    passes: int = 2
+    passes: int = field(default=2, metadata={"ge": 0, "le": 64})
     """Hyperspectral pixels by which gaps are entered from their edges."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -33,10 +33,10 @@ class GSA(FusionMethod):
     Source: Aiazzi, Baronti and Selva (2007), eqs. 10 to 14; one intensity a band as in Selva et al. (2015).
     """
 
-    ridge: float = 1e-6
+    ridge: float = field(default=1e-6, metadata={"ge": 0.0, "le": 1e6})
     """Share of the mean variance of the sharp bands that is added to their covariance, so that it inverts."""
 
-    passes: int = 2
+    passes: int = field(default=2, metadata={"ge": 0, "le": 64})
     """Hyperspectral pixels by which gaps are entered from their edges."""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card, FusionMethod, Geometry
@@ -22,7 +22,7 @@ class LinearTime(FusionMethod):
     Source: linear interpolation in time; Keys (1981), eq. 15, in space.
     """
 
-    passes: int = 2
+    passes: int = field(default=2, metadata={"ge": 0, "le": 64})
     """Hyperspectral pixels by which gaps are entered from their edges."""
 
     @property

@@ -92,10 +92,10 @@ class STSNet(NetworkMethod):
         return Card(
             name=_NAME,
             title="Spatial, temporal and spectral branches, trained on the region",
-            source="stsfusion",
+            source="Peng, Li, Zhou and Li (2024)",
             needs=("rich", "dense", "sharp"),
             fits="training",
-            memory=4.0,
+            memory=8.0,
         )
 
     @property

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from stsfusion import methods
 from stsfusion.errors import RecipeError, nearest
@@ -19,7 +19,7 @@ __all__ = ["check_method_settings", "method_from", "method_schema", "record_of"]
 
 
 def record_of(cls: type[Any], **fixed: Any) -> type[Record]:
-    """A strict record with the fields, types and defaults of a dataclass.
+    """A strict record with the fields, types, defaults and bounds (metadata 'ge', 'le') of a dataclass.
 
     Parameters
     ----------
@@ -29,7 +29,11 @@ def record_of(cls: type[Any], **fixed: Any) -> type[Record]:
         More fields, as pydantic field definitions.
     """
     hints = get_type_hints(cls)
-    fields = {f.name: (_open(hints[f.name]), _default(f)) for f in dataclasses.fields(cls) if f.init}
+    fields = {
+        f.name: (Annotated[_open(hints[f.name]), _bounds(f)], _default(f))
+        for f in dataclasses.fields(cls)
+        if f.init
+    }
     config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     base = type("Settings", (Record,), {"model_config": config, "__module__": __name__})
     return create_model(cls.__name__, __base__=base, **fixed, **fields)  # type: ignore[call-overload]
@@ -47,6 +51,10 @@ def _open(hint: Any) -> Any:
         written = [part for part in get_args(hint) if not is_dataclass(part)]
         return Union[tuple(written)]  # noqa: UP007
     return hint
+
+
+def _bounds(field: dataclasses.Field[Any]) -> Any:
+    return Field(ge=field.metadata.get("ge"), le=field.metadata.get("le"))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

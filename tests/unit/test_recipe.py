@@ -117,6 +117,13 @@ def test_a_misspelt_key_names_the_nearest_its_file_and_line(write, text, line, w
         (changed("      passes: 1", "      passes: 1.5"), 18, "integer", "1.5"),
         (changed("  tile: 96", "  executor: cloud"), 12, "'inline', 'local' or 'address'", "'cloud'"),
         ("area: {bounds: [1, 2, 3]}\n" + GOOD, 1, "", "[1, 2, 3]"),
+        (changed("ridge: 1e-5", "ridge: -1"), 11, "greater than or equal to 0", "-1"),
+        (
+            changed("      passes: 1", "      passes: 1000000000"),
+            18,
+            "less than or equal to 64",
+            "1000000000",
+        ),
         (changed("tiles: 4", "seed: -1"), 7, "greater than or equal to 0", "-1"),
         (changed("tiles: 4", "seed: 9223372036854775808"), 7, "less than 9223372036854775808", "9"),
         (changed("size: 60", "size: 100000"), 7, "less than or equal to 4096", "100000"),

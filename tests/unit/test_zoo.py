@@ -36,6 +36,21 @@ class Guest(Bicubic):
         return Card(name="guest", title="Guest", source="stsfusion", needs=("rich",), fits="no")
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "bounds"),
+    [
+        ("ridge", -1, "0 to 1e\\+06"),
+        ("ridge", float("nan"), "0 to"),
+        ("passes", 10**9, "0 to 64"),
+        ("passes", -1, "0 to"),
+    ],
+)
+def test_settings_have_bounds(setting, value, bounds):
+    with pytest.raises(MethodError, match=f"method 'gsa', setting '{setting}': expected {bounds}.*, got "):
+        methods.create({"name": "gsa", setting: value})
+    assert methods.create({"name": "gsa", "ridge": 0, "passes": 64}) == GSA(ridge=0, passes=64)
+
+
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Says which methods other packages bring."""
