@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -80,7 +80,7 @@ class STSNet(NetworkMethod):
     hidings: int = 5
     """Ways of hiding dates that are trained on, at most."""
 
-    passes: int = 2
+    passes: int = field(default=2, metadata={"ge": 0, "le": 64})
     """Pixels of each sensor by which gaps are entered from their edges."""
 
     branches: bool = True

@@ -226,11 +226,14 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
                     got=shown(inner),
                     mend="Set the whole value, as in a={b: c}.",
                 )
-        inner[parts[-1]] = read_text(value, f"--set {text}").data
+        inner[parts[-1]] = read_text(value, f"--set {_cut(text)}").data
     return result
 
 
 def shown(value: Any) -> str:
     """A value for a message, cut short."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
