@@ -36,7 +36,7 @@ class Card:
     """One line for tables."""
 
     source: str
-    """DOI of the paper, or 'stsfusion' for our own."""
+    """DOI of the paper; authors and year where none is known to us; 'stsfusion' for our own."""
 
     needs: tuple[Role, ...]
     """Roles without which it cannot work."""
