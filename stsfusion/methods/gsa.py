@@ -141,7 +141,8 @@ class Moments:
 
 def _image(sharp: Observation, position: int, passes: int) -> tuple[Tensor, Tensor]:
     """One (1, l, y, x) sharp image with its gaps filled, and where it was known before."""
-    mask = sharp.valid if sharp.valid.shape[0] == 1 else sharp.valid[position : position + 1]
+    valid = sharp.valid.expand(*sharp.valid.shape[:2], *sharp.data.shape[2:])
+    mask = valid if valid.shape[0] == 1 else valid[position : position + 1]
     filled, _ = fill(sharp.data[position : position + 1], mask, passes)
     return filled, mask
 

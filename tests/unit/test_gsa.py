@@ -142,3 +142,15 @@ def test_the_halo_grows_with_its_parts():
     small = GSA(passes=0).halo(Geometry({"rich": 3}, {"rich": 4}))
     assert small == 4 + 6 + 3
     assert GSA(passes=2).halo(Geometry({"rich": 3}, {"rich": 4})) == small + 8
+
+
+def test_a_mask_of_one_value_is_a_mask():
+    """Masks broadcast: one truth value for a whole observation is allowed."""
+    problem = tiny_problem(size=48, dates=3)
+    brief = {
+        role: replace(seen, valid=torch.ones(1, 1, 1, 1, dtype=torch.bool))
+        for role, seen in problem.observations.items()
+    }
+    other = problem.with_observations(brief).question()
+    expected = GSA().fit([problem.question()]).fuse(problem.question()).full()
+    torch.testing.assert_close(GSA().fit([other]).fuse(other).full(), expected)
