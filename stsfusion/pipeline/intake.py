@@ -21,7 +21,7 @@ from stsfusion.cube.spec import INNER, SHARD, CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.forward.optics import seen_bands
 from stsfusion.forward.sample import open_scene
-from stsfusion.forward.seasons import make_seasons
+from stsfusion.forward.seasons import Season, make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
 from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
@@ -179,7 +179,7 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
         for window in spec.shards():
             store.write(name, window, values[window.slices], valid[window.slices])
     store.publish()
-    words = f"One real scene, {scene.title}; {season.description}."
+    words = f"One real scene, {scene.title}; {season.description}.{_hardness(season)}"
     facts = {
         "events": [
             {"kind": event.kind, "date": str(season.dates[event.date])[:10], "pixels": int(event.area.sum())}
@@ -190,6 +190,15 @@ def _simulated(settings: Simulate, store: CubeStore, owner: str, near: Path, tel
         "protocol": protocol.settings(),
     }
     return Intake(words, True, dict.fromkeys(problem.observations, settings.scene), facts)
+
+
+def _hardness(season: Season) -> str:
+    """How far the truth is from a straight line in time, in words; nothing for a series too short to tell."""
+    angles = list(season.hardness.values())
+    if not angles:
+        return ""
+    mean = sum(angles) / len(angles)
+    return f" Its every second date lies {mean:.1f}° (SAM) off the line through its true neighbours in time."
 
 
 def _protocol(settings: Simulate, near: Path) -> Protocol:
