@@ -104,9 +104,14 @@ def test_stopped_while_learning_it_says_how_to_go_on(write_project, tmp_path, mo
         os.kill(os.getpid(), sign)
         time.sleep(30)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fusing, "fit", long)
-        done = here("run", recipe)
+    # A test runner's worker may ignore Ctrl-C; a shell's does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(fusing, "fit", long)
+            done = here("run", recipe)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.exit_code == 75, done.output
     assert "The same command goes on" in done.stdout
     assert here("run", recipe, "-q").exit_code == 0
