@@ -117,7 +117,7 @@ def run(
 def status(recipe: Recipe, assignments: Set = None) -> None:
     """Say how far a recipe's run is: steps, tiles, failures, time."""
     from stsfusion.pipeline.recipe import load_recipe
-    from stsfusion.pipeline.steps import status_of
+    from stsfusion.pipeline.status import status_of
 
     with _plainly():
         loaded, file = load_recipe(recipe, assignments or ())

@@ -14,32 +14,29 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from stsfusion import methods
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Source
 from stsfusion.errors import StoreError, StsfusionError
 from stsfusion.fusion import weights as at_rest
-from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
-from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import Intake, open_own, take_in
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
+from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
 from stsfusion.running.progress import Bar, progress
 
-__all__ = ["DONE", "FAILED", "LATER", "End", "run_recipe", "status_of"]
+__all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
 
 DONE, FAILED, LATER = 0, 3, 75
 """Exit codes: done or nothing to do, some tiles failed, try again later."""
@@ -102,7 +99,7 @@ def run_recipe(
     StsfusionError
         When the recipe cannot be carried out; a folder that this run began is taken away again.
     """
-    run = _Run(recipe, file, _folder(recipe, file), said, quiet, Console(stderr=True, quiet=quiet))
+    run = _Run(recipe, file, folder_of(recipe, file), said, quiet, Console(stderr=True, quiet=quiet))
     try:
         with _termination_as_interrupt():
             return _dry(run) if dry_run else _locked(run)
@@ -141,7 +138,8 @@ def _locked(run: _Run) -> End:
             raise
 
 
-def _folder(recipe: Recipe, file: Path) -> Folder:
+def folder_of(recipe: Recipe, file: Path) -> Folder:
+    """Where a recipe's results are."""
     return Folder(Path(recipe.output or f"{file.stem}-out"), file.stem, file)
 
 
@@ -151,7 +149,7 @@ def _folder(recipe: Recipe, file: Path) -> Folder:
 def _carry_out(run: _Run) -> End:
     folder, start = run.folder, time.perf_counter()
     intake, content = _cubes(run)
-    marks = Prints(run.recipe, content, _sources(run.recipe, folder, run.near))
+    marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
     made = folder.staging(marks.fuse)
     if not _is_fused(folder, marks):
         end = _fuse(run, marks, made, intake)
@@ -181,7 +179,7 @@ def _cubes(run: _Run) -> tuple[Intake, str]:
     return Intake(**known["intake"]), known["content"]
 
 
-def _sources(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:
+def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:
     """How the sensors saw the target, by the input cubes and the catalogs as they are now."""
     return assemble(fusing.cubes_of(folder), recipe.roles, near).sources
 
@@ -198,9 +196,9 @@ def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
         facts = {"seconds": _since(begun), "weights": at_rest.fingerprint(method)}
         folder.mark("fit", marks.fit, [weights], **facts)
     plan = draft.plan.with_method(method)
-    spec = fusing.frame(
-        draft.assembly, plan, recipe.fuse.shard_size, _provenance(run, marks, intake), plan.method.card.sigma
-    )
+    learned = folder.marks()["fit"]["weights"]
+    said = provenance(recipe, run.file, marks, intake, learned)
+    spec = fusing.frame(draft.assembly, plan, recipe.fuse.shard_size, said, plan.method.card.sigma)
     begun = time.perf_counter()
     with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
         already = _is_published(folder, marks) and fusing.is_whole(plan, folder.fused, ledger)
@@ -249,23 +247,6 @@ def _is_published(folder: Folder, marks: Prints) -> bool:
         return "" in store.names() and store.spec("").attributes.get("series_sha256") == marks.fuse
     except StoreError:
         return False
-
-
-def _provenance(run: _Run, marks: Prints, intake: Intake) -> dict[str, Any]:
-    """What the published series says of itself; nothing that changes from run to run."""
-    weights = run.folder.marks()["fit"]["weights"]
-    return {
-        "title": run.recipe.report.title or run.file.stem,
-        "simulated": intake.simulated,
-        "source": intake.words,
-        "recipe": run.file.name,
-        "recipe_sha256": run.recipe.result_digest,
-        "inputs_sha256": marks.content,
-        "series_sha256": marks.fuse,
-        "method": settings_of(methods.create(run.recipe.fuse.method)),
-        "weights_sha256": weights,
-        "versions": versions(),
-    }
 
 
 def _evaluate(run: _Run, marks: Prints) -> None:
@@ -374,33 +355,3 @@ def _tell(run: _Run, end: End) -> End:
 
 def _since(begun: float) -> float:
     return round(time.perf_counter() - begun, 3)
-
-
-def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
-    """How far a recipe's run is, as lines of two words."""
-    folder = _folder(recipe, file)
-    if not folder.root.exists():
-        return [("output", f"{folder.root} (not begun)")]
-    done = folder.marks()
-    if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
-        return [("output", str(folder.root)), ("cubes", "to do")]
-    marks = Prints(recipe, done["cubes"]["content"], _sources(recipe, folder, file.parent))
-    weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
-    made = {
-        "cubes": (done["cubes"]["fingerprint"], [folder.cubes]),
-        "fit": (marks.fit, [weights]),
-        "fuse": (marks.fuse, [folder.fused]),
-        "evaluate": (marks.evaluate, [folder.scores]),
-        "report": (marks.report, [folder.report]),
-    }
-    lines = [("output", str(folder.root))]
-    for step, (wanted, paths) in made.items():
-        if folder.is_done(step, wanted, paths):
-            lines.append((step, f"done in {duration(done[step]['seconds'])}"))
-        else:
-            lines.append((step, "to do anew: recipe, input or code changed" if step in done else "to do"))
-    if folder.ledger.exists():
-        with Ledger.open(folder.ledger, marks.fuse, readonly=True) as ledger:
-            lines += [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]
-            lines += [(f"  {key}", why) for key, why in ledger.failures().items()]
-    return lines
