@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from stsfusion.errors import MethodError
 from stsfusion.fusion.method import FusionMethod, Tick, silent
 from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.weights import settings_of
+from stsfusion.learning.checkpoint import name_of
 from stsfusion.learning.layers import initialise
 from stsfusion.learning.losses import TaskWeights
 from stsfusion.learning.training import Schedule, train
@@ -78,14 +80,14 @@ class NetworkMethod(FusionMethod):
         asked = [problem.question() for problem in problems]
         with torch.no_grad():
             state, losses = self.prepare(asked, tick)
-        net = self._trained(state, losses, asked[0], tick)
+        net = self._trained(state, losses, asked, tick)
         learned = {_NET + name: tensor for name, tensor in net.state_dict().items()}
         return self.with_state({**state, **{k: t.contiguous() for k, t in learned.items()}})
 
     def _trained(
-        self, state: Mapping[str, Tensor], losses: Losses, problem: Problem, tick: Tick
+        self, state: Mapping[str, Tensor], losses: Losses, problems: Sequence[Problem], tick: Tick
     ) -> nn.Module:
-        device = next(iter(problem.observations.values())).data.device
+        device = next(iter(problems[0].observations.values())).data.device
         generator = torch.Generator().manual_seed(self.seed)
         with torch.device("meta"):
             net = self.build(state)
@@ -99,8 +101,20 @@ class NetworkMethod(FusionMethod):
             lambda: weights(losses(net, generator)),
             Schedule(self.walked, self.rate),
             tick,
+            name=self._name(problems),
+            drawing=generator,
         )
         return net.eval().requires_grad_(False)
+
+    def _name(self, problems: Sequence[Problem]) -> str:
+        """What this training is called where checkpoints are open: by its settings and all that it sees."""
+        seen = {
+            f"{place} {role} {what}": tensor
+            for place, problem in enumerate(problems)
+            for role, observation in problem.observations.items()
+            for what, tensor in (("data", observation.data), ("valid", observation.valid))
+        }
+        return name_of(settings_of(self), seen)
 
     def network(self, device: torch.device) -> nn.Module:
         """The trained network, on a device."""

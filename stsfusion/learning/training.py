@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stsfusion.errors import MethodError
 from stsfusion.fusion.method import Tick, silent
+from stsfusion.learning.checkpoint import Walk
 
 __all__ = ["Schedule", "train"]
 
@@ -48,6 +49,9 @@ def train(
     loss_of: Callable[[], Tensor],
     schedule: Schedule,
     tick: Tick = silent,
+    *,
+    name: str = "",
+    drawing: torch.Generator | None = None,
 ) -> list[float]:
     """Adam with decoupled decay on whatever `loss_of` draws next.
 
@@ -56,11 +60,15 @@ def train(
     parameters
         What may change; changed in place.
     loss_of
-        Draws the next example and gives its scalar loss; owns its own generator.
+        Draws the next example and gives its scalar loss; nothing but `drawing` decides what is drawn.
     schedule
         Steps and rates.
     tick
         Told the share done, the step and the running mean of the loss.
+    name
+        Fingerprint under which progress is kept where checkpoints are open; empty: it is not.
+    drawing
+        The generator that `loss_of` draws from, kept with the progress.
 
     Returns
     -------
@@ -74,9 +82,10 @@ def train(
     """
     trained = list(parameters)
     optimiser = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=schedule.decay)
-    history: list[float] = []
-    running = math.nan
-    for step in range(schedule.steps):
+    walk = Walk(name, trained, optimiser, drawing)
+    done, history = walk.resume(), walk.history
+    running = _running(history)
+    for step in range(done, schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate_at(step)
         optimiser.zero_grad(set_to_none=True)
@@ -87,7 +96,16 @@ def train(
         history.append(_finite(float(loss.detach()), step, schedule))
         running = history[-1] if step == 0 else 0.98 * running + 0.02 * history[-1]
         tick((step + 1) / schedule.steps, f"step {step + 1} of {schedule.steps}, loss {running:.4f}")
+        walk.keep(step + 1, last=step + 1 == schedule.steps)
     return history
+
+
+def _running(history: list[float]) -> float:
+    """The running mean of what was lost so far."""
+    running = history[0] if history else math.nan
+    for loss in history[1:]:
+        running = 0.98 * running + 0.02 * loss
+    return running
 
 
 def _finite(loss: float, step: int, schedule: Schedule) -> float:
