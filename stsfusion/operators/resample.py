@@ -6,6 +6,7 @@ corner, so that a tile and the whole scene are interpolated with the very same n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -38,6 +39,9 @@ class Upsample(Linear):
     kind: Kind = "bicubic"
     """Kernel of the interpolation."""
 
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Fine pixels (down, right) by which the coarse pixels' centres of mass lie off their blocks' centres."""
+
     @property
     def in_shape(self) -> Shape:
         """Shape on the coarse grid."""
@@ -52,14 +56,16 @@ class Upsample(Linear):
     @property
     def reach(self) -> int:
         """Fine pixels of context that an interpolated pixel needs."""
-        return 0 if self.ratio == 1 else _TAPS[self.kind] // 2 * self.ratio
+        off = math.ceil(max(map(abs, self.shift)))
+        return 0 if self.ratio == 1 else _TAPS[self.kind] // 2 * self.ratio + off
 
     def _plan(self, axis: int, like: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For every tap the coarse index of each fine pixel, and its weight."""
         size = self.shape[2 + axis]
         fine = torch.arange(size * self.ratio)
         block, place = fine // self.ratio, fine % self.ratio
-        bases, weights = zip(*(_phase(self.ratio, p, self.kind) for p in range(self.ratio)), strict=True)
+        phases = [_phase(self.ratio, p, self.kind, self.shift[axis]) for p in range(self.ratio)]
+        bases, weights = zip(*phases, strict=True)
         base = block + torch.tensor(bases)[place]
         table = torch.tensor(weights, dtype=torch.float64)[place].to(like)
         return [
@@ -95,12 +101,12 @@ def _gather(x: Tensor, axis: int, taps: list[tuple[Tensor, Tensor]]) -> Tensor:
     return out
 
 
-def _phase(ratio: int, place: int, kind: Kind) -> tuple[int, list[float]]:
+def _phase(ratio: int, place: int, kind: Kind, shift: float) -> tuple[int, list[float]]:
     """First tap relative to the own coarse pixel, and the weights, for the `place`-th fine pixel."""
     if kind == "nearest":
         return 0, [1.0]
-    centre = Fraction(2 * place + 1, 2 * ratio) - Fraction(1, 2)
-    left = -1 if centre < 0 else 0
+    centre = Fraction(2 * place + 1, 2 * ratio) - Fraction(1, 2) - Fraction(shift) / ratio
+    left = math.floor(centre)
     t = float(centre - left)
     if kind == "bilinear":
         return left, [1.0 - t, t]

@@ -1,0 +1,100 @@
+"""Pairing: which point spread function and response a pair method works with, and where they come from.
+
+::
+
+    estimated   blind, from the pair; a sharp image whose place is unknown is first moved onto the coarse one
+    box         plain averaging of the ratio's block, response by HySure's estimator (a common practice)
+    gaussian    a Gaussian cut to the ratio's block, its full width the ratio; response by HySure's estimator
+    hysure      kernel and response by HySure's estimator
+    given       the problem's own kernel; its response where it is known, else estimated with that kernel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from stsfusion.fusion.problem import Observation
+from stsfusion.learning.pair import Pair
+from stsfusion.operators.blur import box_kernel
+from stsfusion.operators.estimate import Overlap, estimate, response_for
+from stsfusion.operators.hysure_estimate import estimate_hysure, hysure_response, rms_misfit
+from stsfusion.operators.pairmodel import PairModel, support
+from stsfusion.operators.translate import translate
+
+__all__ = ["Psf", "block_gaussian", "model_for"]
+
+Psf = Literal["estimated", "box", "gaussian", "hysure", "given"]
+
+_STILL = 0.02
+"""Fine pixels under which a displacement is not worth an interpolation."""
+
+
+def model_for(
+    psf: Psf, pairs: Sequence[Pair], rich: Observation, sharp: Observation, live: Tensor, used: Tensor
+) -> PairModel:
+    """The model of one date.
+
+    Parameters
+    ----------
+    psf
+        Where it comes from.
+    pairs
+        Sampled tiles of the date.
+    rich, sharp
+        The observations, for what they state of their views.
+    live, used
+        (L,) and (l,) bool, the bands that the pairs hold.
+    """
+    ratio, coverage = pairs[0].ratio, pairs[0].coverage
+    overlaps = [_overlap(pair) for pair in pairs]
+    if psf == "estimated":
+        model = estimate(overlaps, coverage, ratio)
+        return model if sharp.view.spatial.known else _registered(pairs, model)
+    if psf == "given":
+        kernel = rich.view.spatial.kernel.double()
+        if not sharp.view.spectral.known:
+            return response_for(overlaps, coverage, kernel, ratio)
+        response = sharp.view.spectral.matrix.double().cpu()[used.cpu()][:, live.cpu()]
+        model = PairModel(kernel, response, torch.zeros(len(response)), torch.zeros(2), ratio)
+        return replace(model, misfit=rms_misfit(overlaps, model))
+    if psf == "hysure":
+        return estimate_hysure(overlaps, coverage, ratio)
+    kernel = box_kernel(ratio) if psf == "box" else block_gaussian(ratio, ratio / 2.3548)
+    model = PairModel(
+        kernel, hysure_response(overlaps, coverage, ratio), torch.zeros(len(coverage)), torch.zeros(2), ratio
+    )
+    return replace(model, misfit=rms_misfit(overlaps, model))
+
+
+def block_gaussian(ratio: int, sigma: float) -> Tensor:
+    """(r, r) Gaussian sampled at the fine pixels of one block, of unit sum."""
+    places = torch.arange(ratio, dtype=torch.float64) - (ratio - 1) / 2
+    line = torch.exp(-0.5 * (places / sigma) ** 2)
+    kernel = torch.outer(line, line)
+    return kernel / kernel.sum()
+
+
+def _overlap(pair: Pair) -> Overlap:
+    """Coarse pixels of which the whole support is valid."""
+    margin = support(pair.ratio)
+    gaps = (~pair.known)[None, None].float()
+    near = max_pool2d(gaps, pair.ratio + 2 * margin, pair.ratio, margin)
+    return Overlap(pair.coarse, pair.fine, pair.clear & (near[0, 0] == 0))
+
+
+def _registered(pairs: Sequence[Pair], model: PairModel) -> PairModel:
+    """Move the fine images to where the coarse one lies, and estimate again."""
+    centre = model.centre
+    if max(map(abs, centre)) < _STILL:
+        return model
+    moved = [
+        Overlap(o.coarse, translate(o.fine, centre), o.usable) for o in (_overlap(pair) for pair in pairs)
+    ]
+    again = estimate(moved, pairs[0].coverage, model.ratio)
+    return replace(again, moved=torch.tensor(centre))

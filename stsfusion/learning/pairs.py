@@ -1,0 +1,244 @@
+"""Pairs: hyperspectral–multispectral fusion as its literature knows it, two images of a date, inside a series.
+
+::
+
+    fit    tiles ─► pairs of every date ─► PairModel (estimated, assumed, given) ─► learn ─► state by date
+    fuse   a pair ─► sharpen ─► the image of its date ─► other dates linearly in days between the images
+
+A date that the rich sensor saw without the sharp one is interpolated in space alone. A method says what it
+learns of a scene (`learn`), how it fuses one pair (`sharpen`) and how much context that needs (`context`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from stsfusion.errors import ProblemError
+from stsfusion.fusion.answer import Answer
+from stsfusion.fusion.method import FusionMethod, Geometry, Tick, silent
+from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.fusion.timeline import at_dates, date_weights
+from stsfusion.learning.pair import Pair
+from stsfusion.learning.pairing import Psf, model_for
+from stsfusion.operators.fill import fill
+from stsfusion.operators.pairmodel import PairModel, support
+from stsfusion.operators.resample import Upsample, blocks, upsample
+from stsfusion.operators.translate import TAPS, translate
+
+__all__ = ["PairMethod"]
+
+
+@dataclass
+class PairMethod(FusionMethod):
+    """Fuses one hyperspectral with one multispectral image of the same date, date by date."""
+
+    psf: Psf = "estimated"
+    """Where the point spread function comes from: estimated blindly (with the spectral response and the
+    displacement), assumed to be a box or a Gaussian of the ratio's size, or given by the problem."""
+
+    passes: int = field(default=2, metadata={"ge": 0, "le": 64})
+    """Hyperspectral pixels by which gaps are entered from their edges."""
+
+    uncovered: ClassVar[bool] = False
+    """Whether multispectral bands that look at no hyperspectral band are of use."""
+
+    # ------------------------------------------------------------ what a method says
+
+    @abstractmethod
+    def learn(self, pairs: Sequence[Pair], model: PairModel, tick: Tick) -> Mapping[str, Tensor]:
+        """What is global of one date's scene, from sampled tiles; float32 or integer tensors."""
+
+    @abstractmethod
+    def sharpen(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
+        """(L, H, W) reflectance of a pair, from what `learn` gave; local within `context` fine pixels."""
+
+    def context(self, ratio: int, reach: int) -> int:
+        """Fine pixels that `sharpen` looks at on every side; `reach` is the point spread function's."""
+        return 0
+
+    # ------------------------------------------------------------ the contract
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the problem's own point spread function is left alone: for the card."""
+        return self.psf != "given"
+
+    def halo(self, geometry: Geometry) -> int:
+        """What `sharpen` needs, the filling, the interpolation back, and the registration."""
+        ratio = geometry.ratio("rich")
+        reach = {"estimated": support(ratio), "given": geometry.reach("rich")}.get(self.psf, 0)
+        moved = max(
+            [float(t.abs().max()) for n, t in self.state.items() if n.endswith(".moved")], default=0.0
+        )
+        slide = math.ceil(moved) + TAPS if moved else 0
+        up = Upsample(ratio, (1, 1, 1, 1)).reach + (reach if self.psf in ("estimated", "given") else 0)
+        filling = self.passes * (ratio + 1) + ratio
+        return max(self.context(ratio, reach), up) + slide + filling
+
+    def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
+        """Settle the model of every date that both saw, and learn its scene.
+
+        Raises
+        ------
+        ProblemError
+            When no date has valid pixels of both, or no multispectral band looks at a hyperspectral one.
+        """
+        sites = [self._site(problem) for problem in problems]
+        live = torch.stack([~rich.dead_bands for rich, _ in sites]).any(0)
+        used = torch.stack([~sharp.dead_bands for _, sharp in sites]).any(0)
+        used &= self.uncovered | (sites[0][1].view.spectral.matrix.to(live.device)[:, live] > 0).any(1)
+        if not bool(used.any()):
+            raise ProblemError(
+                f"method '{self.card.name}'",
+                expected="multispectral bands inside the hyperspectral range",
+                got="none",
+                mend="Choose 'mixreg' or 'gsa', which need no common wavelengths, or other bands.",
+            )
+        state = {"live": live, "used": used}
+        found = self._by_day(problems, state)
+        for i, pairs in enumerate(found.values()):
+            tick(i / len(found), "point spread function and response")
+            first = problems[0].observations
+            model = model_for(self.psf, pairs, first["rich"], first["sharp"], live, used)
+            ready = [_registered(pair, model) for pair in pairs]
+            learned = self.learn(
+                ready,
+                model,
+                lambda done, what, i=i: tick((i + done) / len(found), what),  # type: ignore[misc]
+            )
+            state |= {f"{i}.model.{name}": t for name, t in model.tensors().items()}
+            state |= {f"{i}.{name}": t for name, t in learned.items()}
+            tick((i + 1) / len(found), "learned")
+        state["days"] = torch.tensor(list(found), dtype=torch.float64)
+        return self.with_state(state)
+
+    def fuse(self, problem: Problem) -> Answer:
+        """Sharpen the pair of every date that both saw; linear in days between."""
+        rich, _ = self._site(problem)
+        series, quality = at_dates(rich, problem.target.days, "linear", self.passes)
+        seen = problem.target.days[rich.dates]
+        whole = torch.ones(len(seen), 1, 1, 1, dtype=torch.bool, device=series.device)
+        shares = date_weights(whole, seen, problem.target.days)[..., 0, 0, 0]
+        values = series.new_zeros(problem.target.shape)
+        for i, date in enumerate(rich.dates):
+            frame = self.frame(problem, series[date], date)
+            for k in shares[:, i].nonzero()[:, 0].tolist():
+                values[k].add_(frame, alpha=float(shares[k, i]))
+        return Answer(values, blocks(quality, rich.ratio))
+
+    # ------------------------------------------------------------ one date
+
+    def frame(self, problem: Problem, coarse: Tensor, date: int) -> Tensor:
+        """(L, H, W) of one date that the rich sensor saw, from its (L, h, w) image with the gaps filled."""
+        state, plain = self.fitted(), upsample(coarse[None], problem.require("rich")[0].ratio)[0]
+        pair = self.pair(problem, coarse, date)
+        if pair is None:
+            return plain
+        model, own = self.learned(pair)
+        pair = _registered(pair, model)
+        image = self.sharpen(pair, model, own)
+        live = state["live"].to(image.device)
+        out = torch.zeros_like(plain)
+        out[live] = torch.where(pair.known, image.to(plain), plain[live])
+        return out
+
+    def learned(self, pair: Pair) -> tuple[PairModel, Mapping[str, Tensor]]:
+        """The model and the state of the learned date nearest to a pair's."""
+        state = self.fitted()
+        nearest = int((state["days"].cpu() - pair.day).abs().argmin())
+        own = {n.removeprefix(f"{nearest}."): t for n, t in state.items() if n.startswith(f"{nearest}.")}
+        own = {name: t.to(pair.fine.device) for name, t in own.items()}
+        model = {n.removeprefix("model."): t for n, t in own.items() if n.startswith("model.")}
+        return PairModel.of(model).to(pair.fine), own
+
+    def pair(self, problem: Problem, coarse: Tensor, date: int) -> Pair | None:
+        """The pair of one date of the target; None when the sharp sensor did not see it."""
+        state = self.fitted()
+        return self._pair(problem, coarse, date, state["live"], state["used"])
+
+    def _pair(self, problem: Problem, coarse: Tensor, date: int, live: Tensor, used: Tensor) -> Pair | None:
+        rich, sharp = self._site(problem)
+        if date not in sharp.dates:
+            return None
+        live, used = live.to(coarse.device), used.to(coarse.device)
+        place, own = sharp.dates.index(date), rich.dates.index(date)
+        mask = _of_date(sharp, place)[:, used]
+        fine, _ = fill(sharp.data[place : place + 1][:, used], mask, self.passes * rich.ratio)
+        seen = _of_date(rich, own)[:, live if rich.valid.shape[1] > 1 else slice(None)].all(1)[0]
+        return Pair(
+            coarse=coarse[live],
+            fine=fine[0],
+            clear=seen,
+            known=mask.all(1)[0],
+            coverage=(sharp.view.spectral.matrix.to(coarse.device) > 0)[used][:, live],
+            nm=problem.target.wavelengths.to(coarse.device)[live],
+            ratio=rich.ratio,
+            day=float(problem.target.days[date]),
+            coarse_noise=None if rich.noise is None else rich.noise[live],
+            fine_noise=None if sharp.noise is None else sharp.noise[used],
+        )
+
+    def _by_day(self, problems: Sequence[Problem], state: Mapping[str, Tensor]) -> dict[float, list[Pair]]:
+        """Pairs of all tiles, by day, those without a single clear pixel left out."""
+        found: dict[float, list[Pair]] = {}
+        for problem in problems:
+            rich, sharp = self._site(problem)
+            for i, date in enumerate(rich.dates):
+                if date not in sharp.dates:
+                    continue
+                filled, _ = fill(rich.data[i : i + 1], _of_date(rich, i), self.passes)
+                pair = self._pair(problem, filled[0], date, state["live"], state["used"])
+                if pair is not None and bool(pair.clear.any()) and bool(pair.known.any()):
+                    found.setdefault(pair.day, []).append(pair)
+        if not found:
+            raise ProblemError(
+                f"method '{self.card.name}'",
+                expected="a date that 'rich' and 'sharp' both saw",
+                got="none",
+                mend="Give a sharp image of a hyperspectral date, or choose 'lineartime' or 'stsnet'.",
+            )
+        return dict(sorted(found.items()))
+
+    def _site(self, problem: Problem) -> tuple[Observation, Observation]:
+        rich, sharp = problem.require("rich", "sharp", by=self.card.name)
+        return rich, sharp
+
+
+def _of_date(observation: Observation, place: int) -> Tensor:
+    """(1, b or 1, y, x) mask of one of an observation's own dates."""
+    valid = observation.valid.expand(*observation.valid.shape[:2], *observation.data.shape[2:])
+    mask = valid if valid.shape[0] == 1 else valid[place : place + 1]
+    return mask.expand(1, observation.data.shape[1], *mask.shape[2:])
+
+
+def _registered(pair: Pair, model: PairModel) -> Pair:
+    """The fine image fetched from where the model says, and the coarse pixels that see no gap and no edge."""
+    fine, known = pair.fine, pair.known
+    offset = (float(model.moved[0]), float(model.moved[1]))
+    if any(offset):
+        fine = translate(fine, offset)
+        known = translate(known[None].to(fine), offset, "bilinear")[0] > 0.999
+    inside = replace(model, kernel=model.kernel.to(fine)).lowpass(known[None].to(fine))[0] > 0.99
+    return replace(pair, fine=fine, known=known, clear=pair.clear & inside & _within(model, pair))
+
+
+def _within(model: PairModel, pair: Pair) -> Tensor:
+    """(h, w) bool: coarse pixels with less than a hundredth of the kernel's weight outside the image."""
+    rows, cols = pair.coarse.shape[1:]
+    margin = model.reach
+    frame = torch.zeros(1, 1, rows * model.ratio + 2 * margin, cols * model.ratio + 2 * margin)
+    frame[..., margin : frame.shape[2] - margin, margin : frame.shape[3] - margin] = 1.0
+    kernel = model.kernel.to(frame)[None, None]
+    size = (kernel.shape[2] - model.ratio) // 2
+    trim = margin - max(size, 0)
+    frame = frame[..., trim : frame.shape[2] - trim, trim : frame.shape[3] - trim]
+    inside = conv2d(frame, kernel, stride=model.ratio)
+    return (inside[0, 0] > 0.99).to(pair.clear.device)
