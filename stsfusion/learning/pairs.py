@@ -1,4 +1,4 @@
-"""Pairs: hyperspectral–multispectral fusion as its literature knows it, two images of a date, inside a series.
+"""Pairs: hyperspectral–multispectral fusion as its literature knows it, two images of one date.
 
 ::
 
@@ -114,7 +114,7 @@ class PairMethod(FusionMethod):
                 model,
                 lambda done, what, i=i: tick((i + done) / len(found), what),  # type: ignore[misc]
             )
-            state |= {f"{i}.model.{name}": t for name, t in model.tensors().items()}
+            state |= {f"{i}.model.{name}": t.clone() for name, t in model.tensors().items()}
             state |= {f"{i}.{name}": t for name, t in learned.items()}
             tick((i + 1) / len(found), "learned")
         state["days"] = torch.tensor(list(found), dtype=torch.float64)
