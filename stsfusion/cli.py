@@ -243,7 +243,7 @@ def bench_sts(
     that was cut off goes on where it was.
     """
     from stsfusion.forward.simulate import Protocol
-    from stsfusion.pipeline import benchmark, benchtable, shorthand
+    from stsfusion.pipeline import benchmark, benchtable, contest, shorthand
 
     console = Console(stderr=json_file is None and not sys.stdout.isatty())
     with _plainly():
@@ -261,8 +261,115 @@ def bench_sts(
         )
         with benchtable.watching(console) as watch:
             result = benchmark.bench_sts(truth, shorthand.split(methods), protocol, json_file, cache, watch)
-    Console(width=None if sys.stdout.isatty() else 160).print(benchtable.table(result))
-    raise typer.Exit(FAILED if benchmark.failures(result) else 0)
+    _wide().print(benchtable.table(result))
+    raise typer.Exit(FAILED if contest.failures(result["rows"]) else 0)
+
+
+@bench.command("hsi-msi")
+def bench_hsi_msi(
+    scenes: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SCENE...", help="NetCDF with `reflectance` (band, y, x), `wavelength` in nm."
+        ),
+    ],
+    ratio: Annotated[int, typer.Option(help="Pixel of the hyperspectral image, scene pixels.")] = 4,
+    psf: Annotated[
+        str,
+        typer.Option(
+            help="What a coarse pixel sees: gaussian:SIGMA of its own block, fwhm:WIDTH (overlapping "
+            "Gaussian), box; a list with commas tries them in turn."
+        ),
+    ] = "gaussian:0.5",
+    msi: Annotated[
+        str, typer.Option(help="The multispectral sensor, see `stsfusion sensors`.")
+    ] = "landsat8-oli",
+    bands: Annotated[
+        str | None, typer.Option(help="Its bands, as B2,B3 (one band: pansharpening); none: all covered.")
+    ] = None,
+    methods: Annotated[
+        str, typer.Option(help="Methods, with settings as in gsa:psf=box; all: every one that can.")
+    ] = "all",
+    blind: Annotated[
+        bool,
+        typer.Option("--blind/--known", help="Tell methods ratio and band coverage only, or everything."),
+    ] = True,
+    snr_db: Annotated[float | None, typer.Option(help="Signal-to-noise ratio of both images, dB.")] = None,
+    shift: Annotated[
+        float, typer.Option(metavar="PX", help="Misregistration, scene pixels down and right.")
+    ] = 0.0,
+    crop: Annotated[
+        str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Use these rows and columns only.")
+    ] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VARIABLE", help="The scene's own real multispectral image; nothing is simulated of it."
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorten iterative methods and mark their rows.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write protocol and rows here.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of rows that are done; none: the user's cache.")
+    ] = None,
+) -> None:
+    """Hyperspectral–multispectral fusion: scenes are coarsened, fused with a sharp image, and compared.
+
+    Each method runs in a process of its own and is given the question alone; scores are on the scene's own
+    pixels. Rows are kept, so that a run that was cut off goes on where it was. With several scenes a table of
+    medians and wins ends the run.
+
+    [bold]Examples[/bold]
+
+      stsfusion bench hsi-msi jasper_ridge.nc --methods gsa,bicubic
+      stsfusion bench hsi-msi scenes/*.nc --psf gaussian:0.5,gaussian:1,gaussian:2 --quick --json rows.json
+      stsfusion bench hsi-msi samson.nc --bands B8 --known --snr-db 40
+      stsfusion bench hsi-msi paris_hyperion.nc --pair ali --ratio 3 --psf fwhm:3
+    """
+    from stsfusion.pipeline import benchtable, contest, pairtable, shorthand
+    from stsfusion.pipeline.hsimsi import bench_hsi_msi as compare
+    from stsfusion.pipeline.pairprotocol import PairProtocol
+    from stsfusion.pipeline.scene import parse_crop
+
+    console = Console(stderr=json_file is None and not sys.stdout.isatty())
+    with _plainly():
+        protocol = PairProtocol(
+            ratio=ratio,
+            msi=msi,
+            bands=None if bands is None else tuple(_listed(bands)),
+            blind=blind,
+            snr_db=snr_db,
+            shift=shift,
+            pair=pair,
+            seed=seed,
+        )
+        with benchtable.watching(console) as watch:
+            result = compare(
+                scenes,
+                shorthand.split(methods),
+                protocol,
+                _listed(psf),
+                crop=None if crop is None else parse_crop(crop),
+                quick=quick,
+                json_path=json_file,
+                cache_dir=cache,
+                progress=watch,
+            )
+    for board in pairtable.boards(result):
+        _wide().print(board)
+    raise typer.Exit(FAILED if contest.failures(result["rows"]) else 0)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _wide() -> Console:
+    """As wide as the terminal, or wide enough for a table where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _indices(text: str | None) -> tuple[int, ...] | None:
@@ -280,9 +387,7 @@ def _show(title: str, columns: tuple[str, ...], rows: Any) -> None:
     )
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console().print(table, highlight=False, markup=False) if sys.stdout.isatty() else Console(
-        width=160
-    ).print(table)
+    _wide().print(table, highlight=False, markup=False)
 
 
 def _short(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
@@ -12,29 +12,25 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from stsfusion.pipeline.benchmark import COST, Watch
+from stsfusion.pipeline.contest import COST, Watch
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.quality.metrics import metrics
 
-__all__ = ["table", "watching"]
+__all__ = ["add_columns", "number", "scores", "table", "watching"]
 
-_DIGITS = {"sam": 3, "psnr": 2, "ergas": 3, "rmse": 5}
+_DIGITS = {"sam": 3, "psnr": 2, "ergas": 3, "rmse": 5, "fit_s": 1, "fuse_s": 1, "peak_mb": 1}
 _TITLES = {"fit_s": "fit [s]", "fuse_s": "fuse [s]", "peak_mb": "peak [MiB]"}
+_BARS = 16
+"""Progress bars that are shown at a time."""
 
 
 def table(result: Mapping[str, Any]) -> Table:
-    """All subsets of all methods; what failed says why."""
+    """All subsets of all methods of `bench sts`; what failed says why."""
     protocol = result["protocol"]
     board = Table(title=f"{protocol['truth']}, simulated sensors, seed {protocol['seed']}")
     board.add_column("method", overflow="fold")
     board.add_column("dates")
-    for name in METRICS:
-        metric = metrics()[name]
-        arrow = "↑" if metric.direction == "higher" else "↓"
-        unit = "" if metric.unit in ("1", "reflectance") else f" [{metric.unit}]"
-        board.add_column(Text(f"{name.upper()}{unit} {arrow}"), justify="right")
-    for name in COST:
-        board.add_column(Text(_TITLES[name]), justify="right")
+    add_columns(board, (*METRICS, *COST))
     for method, rows in groupby(result["rows"], key=lambda row: row["method"]):
         for i, row in enumerate(rows):
             board.add_row(Text(method if i == 0 else ""), *_cells(row, i == 0))
@@ -44,18 +40,42 @@ def table(result: Mapping[str, Any]) -> Table:
 
 def _cells(row: Mapping[str, Any], first: bool) -> list[Text]:
     if "error" in row:
-        return [Text(row["error"].splitlines()[0], style="red")]
-    scores = [_number(row[name], _DIGITS.get(name, 4)) for name in METRICS]
-    return [Text(row["subset"]), *scores, *(_number(row[name] if first else None, 1, "") for name in COST)]
+        return [fault(row)]
+    cost = scores(row, COST) if first else []
+    return [Text(row["subset"]), *scores(row, METRICS), *cost]
 
 
-def _number(value: float | None, digits: int, absent: str = "–") -> Text:
-    return Text(absent if value is None else f"{value:.{digits}f}")
+def add_columns(board: Table, names: Sequence[str]) -> None:
+    """A column for each metric, with its unit and which way is better, or cost."""
+    for name in names:
+        board.add_column(Text(_TITLES.get(name) or _headed(name)), justify="right")
+
+
+def _headed(name: str) -> str:
+    metric = metrics()[name]
+    arrow = "↑" if metric.direction == "higher" else "↓"
+    unit = "" if metric.unit in ("1", "reflectance") else f" [{metric.unit}]"
+    return f"{name.upper()}{unit} {arrow}"
+
+
+def scores(row: Mapping[str, Any], names: Sequence[str]) -> list[Text]:
+    """The row's numbers of these names, each with the digits that it deserves."""
+    return [number(row[name], _DIGITS.get(name, 4)) for name in names]
+
+
+def number(value: float | None, digits: int) -> Text:
+    """Rounded, or a dash."""
+    return Text("–" if value is None else f"{value:.{digits}f}")
+
+
+def fault(row: Mapping[str, Any]) -> Text:
+    """Why a method failed, in one line."""
+    return Text(row["error"].splitlines()[0], style="red")
 
 
 @contextmanager
 def watching(console: Console | None = None) -> Iterator[Watch]:
-    """A Watch that draws one progress bar a method."""
+    """A Watch that draws one progress bar a method; of very many only the latest."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -68,6 +88,8 @@ def watching(console: Console | None = None) -> Iterator[Watch]:
         def watch(method: str, done: float, what: str) -> None:
             if method not in tasks:
                 tasks[method] = bars.add_task(method, total=1.0, what=what)
+                for old in list(tasks.values())[:-_BARS]:
+                    bars.update(old, visible=False)
             bars.update(tasks[method], completed=done, what=what)
 
         yield watch

@@ -1,4 +1,4 @@
-"""Stage: a truth under a protocol, what is asked of a method, and how its answer is judged."""
+"""Stage: a true series under a protocol, what is asked of a method, and how its answer is judged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
 from stsfusion.pipeline.truth import Truth
 from stsfusion.quality.scores import Scores, score
 
-__all__ = ["METRICS", "Extent", "Stage"]
+__all__ = ["METRICS", "Extent", "SeriesStage"]
 
 METRICS = ("cc", "sam", "psnr", "ssim", "rmse", "ergas")
 """Columns of the table, in this order."""
@@ -56,8 +56,8 @@ class Extent:
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """A truth under a protocol."""
+class SeriesStage:
+    """A true series under a protocol, see `contest.Stage`."""
 
     truth: Truth
     """The series, on its own extent."""
@@ -110,11 +110,25 @@ class Stage:
         """Fingerprint of all that a method's scores depend on: truth, question, settings and code."""
         return fingerprint(self._scene, settings_of(method), fingerprint_of_code(method), METRICS)
 
+    @property
+    def blank(self) -> dict[str, Any]:
+        """No scores over all dates."""
+        return {"subset": "all", **dict.fromkeys(METRICS)}
+
+    def judge(self, answer: Answer) -> dict[str, list[dict[str, Any]]]:
+        """`rows` (all, observed, missing dates) and `per_date`, see `scores`."""
+        scores = self.scores(answer)
+        dates = zip(self.truth.times, scores.to_dates(), strict=True)
+        return {
+            "rows": [{"subset": row.subset, **row.values} for row in scores.averages],
+            "per_date": [{"time": time, **row} for time, row in dates],
+        }
+
     @cached_property
     def _scene(self) -> str:
         return fingerprint(self.problem, self.truth.values.shape, self.truth.valid)
 
-    def judge(self, answer: Answer) -> Scores:
+    def scores(self, answer: Answer) -> Scores:
         """Scores on the truth's own extent, gaps left out.
 
         Raises

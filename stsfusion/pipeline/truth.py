@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from stsfusion.errors import CubeError
+from stsfusion.pipeline.netcdf import band_numbers, decoded, opened, variable
 
 __all__ = ["Truth", "read_truth"]
 
 _DIMS = ("time", "band", "y", "x")
-_GAPS = ("nodata", "_FillValue", "missing_value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,25 +55,12 @@ def read_truth(path: str | Path) -> Truth:
         When the file is missing or is not such a series; every message names what is lacking.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CubeError(f"truth {path}", expected="a NetCDF file", got="no such file")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False) as file:
-            return _truth(path.name, file)
-    except (OSError, ValueError) as error:
-        raise CubeError(
-            f"truth {path}",
-            expected="a NetCDF 4 file",
-            got=str(error),
-            mend="Write it with xarray's to_netcdf.",
-        ) from error
+    with opened(path, "truth") as file:
+        return _truth(path.name, file)
 
 
 def _truth(name: str, file: xr.Dataset) -> Truth:
-    if "reflectance" not in file.data_vars:
-        found = ", ".join(map(str, file.data_vars)) or "none"
-        raise CubeError(f"truth {name}", expected="a variable 'reflectance'", got=f"variables {found}")
-    cube = file["reflectance"]
+    cube = variable(file, "reflectance", f"truth {name}")
     if set(cube.dims) != set(_DIMS):
         raise CubeError(
             f"truth {name}, reflectance",
@@ -86,25 +72,14 @@ def _truth(name: str, file: xr.Dataset) -> Truth:
         )
     cube = cube.transpose(*_DIMS)
     stamps = _stamps(name, file)
-    values, valid = _values(cube)
+    values, valid = decoded(cube, file)
     if not valid.any():
         raise CubeError(f"truth {name}, reflectance", expected="numbers", got="gaps everywhere")
     days = (stamps - stamps[0]) / np.timedelta64(1, "D")
     times = tuple(str(np.datetime_as_string(stamp, unit="s")).removesuffix("T00:00:00") for stamp in stamps)
-    return Truth(name, values, valid, _nm(name, file, "wavelength"), _fwhm(name, file), times, days)
-
-
-def _values(cube: xr.DataArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Reflectance with zeros in gaps, and the mask; date by date, so that float64 is never held whole."""
-    marks = [np.asarray(cube.attrs[key]).item() for key in _GAPS if key in cube.attrs]
-    scale, offset = float(cube.attrs.get("scale_factor", 1.0)), float(cube.attrs.get("add_offset", 0.0))
-    values = np.empty(cube.shape, np.float32)
-    valid = np.empty(cube.shape, bool)
-    for i in range(cube.shape[0]):
-        counts = cube[i].values
-        valid[i] = np.isfinite(counts) & ~np.isin(counts, marks)
-        values[i] = np.where(valid[i], counts.astype(np.float64) * scale + offset, 0.0)
-    return values, valid
+    nm = band_numbers(file, "wavelength", f"truth {name}")
+    fwhm = band_numbers(file, "fwhm", f"truth {name}") if "fwhm" in file.variables else None
+    return Truth(name, values, valid, nm, fwhm, times, days)
 
 
 def _stamps(name: str, file: xr.Dataset) -> NDArray[np.datetime64]:
@@ -131,26 +106,3 @@ def _stamps(name: str, file: xr.Dataset) -> NDArray[np.datetime64]:
             got=f"{stamps.astype('M8[D]').tolist()}",
         )
     return np.asarray(stamps)
-
-
-def _nm(name: str, file: xr.Dataset, key: Hashable) -> NDArray[np.float64]:
-    """(band,) positive numbers in nm."""
-    if key not in file.variables or file[key].dims != ("band",):
-        raise CubeError(
-            f"truth {name}", expected=f"a coordinate '{key}' (nm) on the dimension band", got="none"
-        )
-    nm = file[key].values.astype(np.float64)
-    if not (np.isfinite(nm) & (nm > 0)).all():
-        raise CubeError(f"truth {name}, {key}", expected="positive numbers in nm", got=f"{nm.tolist()[:8]} …")
-    if key == "wavelength" and nm.max() < 100:
-        raise CubeError(
-            f"truth {name}, {key}",
-            expected="nm",
-            got=f"values up to {nm.max():g}",
-            mend="Multiply micrometres by 1000.",
-        )
-    return nm
-
-
-def _fwhm(name: str, file: xr.Dataset) -> NDArray[np.float64] | None:
-    return _nm(name, file, "fwhm") if "fwhm" in file.variables else None

@@ -21,10 +21,12 @@ from stsfusion.errors import CubeError, MethodError
 from stsfusion.forward.padding import pad_to_multiple
 from stsfusion.forward.simulate import Protocol
 from stsfusion.fusion.answer import Answer
-from stsfusion.pipeline import benchmark, trial
-from stsfusion.pipeline.benchmark import bench_sts, default_cache, failures
+from stsfusion.methods import create
+from stsfusion.pipeline import contest, trial
+from stsfusion.pipeline.benchmark import bench_sts
 from stsfusion.pipeline.benchtable import table, watching
-from stsfusion.pipeline.stage import Stage
+from stsfusion.pipeline.contest import default_cache, failures
+from stsfusion.pipeline.stage import SeriesStage
 from stsfusion.pipeline.truth import read_truth
 
 ROW = ["method", "subset", "cc", "sam", "psnr", "ssim", "rmse", "ergas", "fit_s", "fuse_s", "peak_mb"]
@@ -117,11 +119,11 @@ def test_rows_dates_file_table_and_resuming(truth, tmp_path, monkeypatch):
     assert first["protocol"]["rich_dates"] == [0, 2, 4]
     assert first["protocol"]["truth_shape"] == {"dates": 5, "bands": 12, "rows": ROWS, "cols": COLS}
     assert json.loads((tmp_path / "out" / "b.json").read_text()) == first
-    assert failures(first) == []
+    assert failures(first["rows"]) == []
     assert all(row["fuse_s"] > 0 and row["peak_mb"] >= 0 for row in first["rows"])
     assert ("gsa:ridge=1e-3", 0.9, "fusing") in said
 
-    monkeypatch.setattr(benchmark, "attempt", lambda *_: pytest.fail("done again"))
+    monkeypatch.setattr(contest, "attempt", lambda *_: pytest.fail("done again"))
     assert bench_sts(truth, ["bicubic", "gsa:ridge=1e-3"], Protocol(), **options) == first
     with pytest.raises(pytest.fail.Exception, match="done again"):
         bench_sts(truth, ["bicubic"], Protocol(seed=1), **options)
@@ -138,7 +140,7 @@ def test_a_failing_method_gets_a_row_and_the_run_goes_on(truth, tmp_path, guest)
     acts = ["raise", "die", "nan", "short", "grey"]
     result = bench_sts(truth, [f"guest:act={act}" for act in acts], Protocol(), cache_dir=tmp_path / "cache")
     errors = {row["method"]: row["error"] for row in result["rows"] if "error" in row}
-    assert failures(result) == [f"guest:act={act}" for act in acts[:-1]]
+    assert failures(result["rows"]) == [f"guest:act={act}" for act in acts[:-1]]
     assert "a bad day" in errors["guest:act=raise"]
     assert "killed by signal 9 (out of memory?)" in errors["guest:act=die"]
     assert "got NaN or infinity" in errors["guest:act=nan"]
@@ -151,7 +153,7 @@ def test_a_failing_method_gets_a_row_and_the_run_goes_on(truth, tmp_path, guest)
 
 
 def test_the_truth_is_not_in_what_a_process_is_given(truth, monkeypatch):
-    stage = Stage(read_truth(truth), Protocol())
+    stage = SeriesStage(read_truth(truth), Protocol())
     given = []
 
     def peek(folder: Path, tick):
@@ -175,19 +177,19 @@ def test_an_interrupted_caller_leaves_no_process(truth):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trial.attempt(Stage(read_truth(truth), Protocol()).problem, {"name": "bicubic"}, interrupt)
+        trial.attempt(SeriesStage(read_truth(truth), Protocol()).problem, {"name": "bicubic"}, interrupt)
     mine = psutil.Process().children(recursive=True)
     assert not [child for child in mine if "stsfusion.pipeline.trial" in child.cmdline()]
 
 
 def test_scores_are_those_of_the_original_extent(truth):
-    stage = Stage(read_truth(truth), Protocol())
+    stage = SeriesStage(read_truth(truth), Protocol())
     assert stage.problem.target.shape == (5, 12, 30, 24)
     perfect = pad_to_multiple(torch.from_numpy(stage.truth.values), 6)
     assert torch.equal(perfect, stage.problem.truth)
     spoilt = perfect.clone()
     spoilt[:, :, ROWS:], spoilt[:, :, :, COLS:] = 9.0, 9.0
-    scores = stage.judge(Answer(spoilt, torch.ones(5, 1, 30, 24, dtype=torch.uint8)))
+    scores = stage.scores(Answer(spoilt, torch.ones(5, 1, 30, 24, dtype=torch.uint8)))
     assert scores.average("all").values["rmse"] == 0.0
     assert scores.average("missing").dates == 2
 
@@ -197,7 +199,7 @@ def test_gaps_of_the_truth_are_not_scored_and_not_believed(truth):
     valid = whole.valid.copy()
     valid[2, :, 9:12, 6:9] = False
     holed = replace(whole, valid=valid, values=np.where(valid, whole.values, 0).astype(np.float32))
-    stage = Stage(holed, Protocol())
+    stage = SeriesStage(holed, Protocol())
     rich, dense = stage.problem.rich, stage.problem.dense
     assert not rich.valid[1, :, 3, 2].any()
     assert not dense.valid[2, :, 5, 3].any()
@@ -207,22 +209,22 @@ def test_gaps_of_the_truth_are_not_scored_and_not_believed(truth):
     assert stage.problem.truth[2, 4, 10, 7] == pytest.approx(level, rel=1e-5)
     answer = pad_to_multiple(torch.from_numpy(whole.values), 6)
     answer[2, :, 9:12, 6:9] = torch.nan
-    scores = stage.judge(Answer(answer, torch.ones(5, 1, 30, 24, dtype=torch.uint8)))
+    scores = stage.scores(Answer(answer, torch.ones(5, 1, 30, 24, dtype=torch.uint8)))
     assert scores.average("all").values["rmse"] == 0.0
 
 
 def test_another_truth_file_of_the_same_content_is_the_same_scene(truth):
-    stage, series = Stage(read_truth(truth), Protocol()), read_truth(truth)
-    renamed = Stage(replace(series, name="other.nc"), Protocol())
-    changed = Stage(replace(series, values=series.values + np.float32(1e-4)), Protocol())
-    method = benchmark.create("bicubic")
+    stage, series = SeriesStage(read_truth(truth), Protocol()), read_truth(truth)
+    renamed = SeriesStage(replace(series, name="other.nc"), Protocol())
+    changed = SeriesStage(replace(series, values=series.values + np.float32(1e-4)), Protocol())
+    method = create("bicubic")
     assert stage.key(method) == renamed.key(method)
     assert stage.key(method) != changed.key(method)
     assert stage.said["truth_sha256"] == renamed.said["truth_sha256"] != changed.said["truth_sha256"]
 
 
 def test_what_cannot_work_is_refused_before_any_work(truth, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "attempt", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(contest, "attempt", lambda *_: pytest.fail("started"))
     with pytest.raises(MethodError, match="Did you mean 'bicubic'"):
         bench_sts(truth, ["gsa", "bicubik"], Protocol(), cache_dir=tmp_path)
     with pytest.raises(MethodError, match=r"setting 'rigde'.*\nDid you mean 'ridge'"):
@@ -235,7 +237,7 @@ def test_the_cache_is_the_users_and_a_damaged_row_is_done_again(truth, tmp_path,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     assert default_cache() == tmp_path / "home" / "stsfusion" / "bench"
     done = []
-    monkeypatch.setattr(benchmark, "_compete", lambda *_: done.append(1) or {"rows": [{}], "per_date": []})
+    monkeypatch.setattr(contest, "_compete", lambda *_: done.append(1) or {"rows": [{}], "per_date": []})
     for _ in range(2):
         bench_sts(truth, ["bicubic"], Protocol())
     assert len(done) == 1

@@ -19,7 +19,7 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts"]
+    "command", ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts", "bench hsi-msi"]
 )
 def test_help_teaches(command):
     done = call(*command.split(), "--help")
