@@ -17,6 +17,8 @@ from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.problem import Problem, Target
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.methods.gsa import GSA
+from stsfusion.operators.blur import box_kernel
+from stsfusion.operators.pairmodel import PairModel
 from stsfusion.pipeline import notebook
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.notebook import fuse
@@ -200,9 +202,10 @@ def test_a_mask_may_have_any_of_the_dims(cubes, gsa, dims):
 
 
 def test_a_fitted_method_does_not_learn_again(cubes, monkeypatch):
-    fitted = GSA().with_state(
-        {"days": torch.tensor([0.0, 62.0], dtype=torch.float64), "weights": torch.zeros(2, 4, 20)}
-    )
+    model = PairModel(box_kernel(3), torch.zeros(4, 20), torch.zeros(4), torch.zeros(2), 3)
+    state = {"live": torch.ones(20, dtype=torch.bool), "used": torch.ones(4, dtype=torch.bool)}
+    state |= {"0.weights": torch.zeros(4, 20), "days": torch.zeros(1, dtype=torch.float64)}
+    fitted = GSA().with_state(state | {f"0.model.{name}": part for name, part in model.tensors().items()})
     monkeypatch.setattr(GSA, "fit", lambda *_: pytest.fail("learned again"))
     result = fuse(rich=cubes["rich"], sharp=cubes["sharp"], method=fitted)
     plain = fuse(rich=cubes["rich"], sharp=cubes["sharp"], method="lineartime")

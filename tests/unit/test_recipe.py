@@ -278,7 +278,7 @@ def test_the_schema_knows_every_section_and_every_method():
     assert schema["$defs"]["Evaluate"]["properties"]["compare"]["items"] == {"$ref": "#/$defs/Method"}
     described = {branch["properties"]["name"]["const"]: branch for branch in branches}
     assert sorted(described) == methods.names()
-    assert {"ridge", "passes", "name"} == described["gsa"]["properties"].keys()
+    assert {"ridge", "passes", "psf", "name"} == described["gsa"]["properties"].keys()
     assert not described["gsa"]["additionalProperties"]
     assert all("name" in branch["required"] for branch in branches)
 

@@ -53,7 +53,12 @@ def test_what_was_saved_comes_back(saved):
 
 def test_the_settings_are_in_the_header(saved):
     with safe_open(saved, framework="pt") as file:
-        assert json.loads(file.metadata()["settings"]) == {"name": "gsa", "passes": 2, "ridge": 1e-6}
+        assert json.loads(file.metadata()["settings"]) == {
+            "name": "gsa",
+            "passes": 2,
+            "psf": "estimated",
+            "ridge": 1e-6,
+        }
 
 
 def test_equal_weights_are_equal_bytes(saved, tmp_path):
@@ -134,5 +139,5 @@ def test_settings_nest():
         "name": "pair",
         "passes": 2,
         "first": {"name": "bicubic", "passes": 1},
-        "others": [{"name": "gsa", "ridge": 1e-6, "passes": 2}],
+        "others": [{"name": "gsa", "psf": "estimated", "ridge": 1e-6, "passes": 2}],
     }
