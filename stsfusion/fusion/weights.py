@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ __all__ = ["fingerprint", "load_state", "save_state", "settings_of"]
 
 def settings_of(method: FusionMethod) -> dict[str, Any]:
     """The method's name and fields as plain data; methods that hold methods nest."""
-    fields = method.__dataclass_fields__  # type: ignore[attr-defined]
-    plain = {name: _plain(getattr(method, name)) for name, info in fields.items() if info.init}
+    own = fields(method)  # type: ignore[arg-type]
+    plain = {field.name: _plain(getattr(method, field.name)) for field in own if field.init}
     return {"name": method.card.name, **plain}
 
 

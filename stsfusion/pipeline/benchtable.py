@@ -40,7 +40,7 @@ def table(result: Mapping[str, Any]) -> Table:
 
 def _cells(row: Mapping[str, Any], first: bool) -> list[Text]:
     if "error" in row:
-        return [fault(row)]
+        return [Text(row["error"].splitlines()[0], style="red")]
     cost = scores(row, COST) if first else []
     return [Text(row["subset"]), *scores(row, METRICS), *cost]
 
@@ -66,11 +66,6 @@ def scores(row: Mapping[str, Any], names: Sequence[str]) -> list[Text]:
 def number(value: float | None, digits: int) -> Text:
     """Rounded, or a dash."""
     return Text("–" if value is None else f"{value:.{digits}f}")
-
-
-def fault(row: Mapping[str, Any]) -> Text:
-    """Why a method failed, in one line."""
-    return Text(row["error"].splitlines()[0], style="red")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,7 @@ def contest(
     """Each method as it was written, with its table.
 
     A method that fails gets a row with `error` and the others go on. Tables of the cache are taken from
-    there, so that a run that was cut off is resumed; failures are not kept.
+    there, so that a run that was cut off is resumed, and so is a training that was; failures are not kept.
     """
     for text, method in entrants.items():
         table = _table(stage, method, cache, partial(watch, text))
@@ -95,22 +96,24 @@ def failures(rows: Sequence[Row]) -> list[str]:
 
 def _table(stage: Stage, method: FusionMethod, cache: Path, tick: Tick) -> Table:
     """From the cache, or from a trial that is then kept; failures are not."""
-    kept = cache / f"{stage.key(method)}.json"
+    key = stage.key(method)
+    kept, learning = cache / f"{key}.json", cache / f"{key}.partial"
     known = _recall(kept)
     if known is not None:
         return known
     try:
-        table = _compete(stage, method, tick)
+        table = _compete(stage, method, tick, learning)
     except StsfusionError as error:
         return {"rows": [{**stage.blank, **dict.fromkeys(COST), "error": str(error)}]}
     keep(kept, table)
+    shutil.rmtree(learning, ignore_errors=True)
     return table
 
 
-def _compete(stage: Stage, method: FusionMethod, tick: Tick) -> Table:
+def _compete(stage: Stage, method: FusionMethod, tick: Tick, learning: Path) -> Table:
     """Try the method in a process of its own and judge what it gives back."""
     tick(0.0, "starting")
-    trial = attempt(stage.problem.question(), settings_of(method), tick)
+    trial = attempt(stage.problem.question(), settings_of(method), tick, learning)
     tick(0.95, "scoring")
     table = stage.judge(trial.answer)
     cost = {name: round(getattr(trial, name), 3) for name in COST}

@@ -64,30 +64,29 @@ def seen_by(sensor_name: str, scene: Scene, bands: Sequence[str] | None = None) 
         When there is no such sensor or band, or the scene does not cover a band that was named, or any.
     """
     sensor = load_sensor(sensor_name)
-    chosen, notes = (tuple(bands), ()) if bands is not None else _default(sensor, scene)
-    rows = sensor.response(chosen).matrix(scene.wavelengths, scene.fwhm)
-    weights = torch.from_numpy(rows)
+    asked = tuple(sensor.usable if bands is None else bands)
+    covered = sensor.response(asked).covered(scene.wavelengths, scene.fwhm)
+    kept = tuple(name for name, seen in zip(asked, covered, strict=True) if seen)
+    lost = [name for name in asked if name not in kept]
+    if not kept or (lost and bands is not None):
+        raise _uncovered(sensor, scene, lost)
+    weights = torch.from_numpy(sensor.response(kept).matrix(scene.wavelengths, scene.fwhm))
     coverage = weights > _TRACE * weights.amax(1, keepdim=True)
-    return Multispectral(chosen, coverage, weights, notes)
+    note = f"{scene.name}: bands {', '.join(lost)} of {sensor.name} are left out: {_span(scene)}"
+    return Multispectral(kept, coverage, weights, (note,) if lost else ())
 
 
-def _default(sensor: Sensor, scene: Scene) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Usable bands that the scene covers, and a line on the others."""
-    nm = scene.wavelengths
-    usable = sensor.usable
-    covered = sensor.response(usable).covered(nm, scene.fwhm)
-    kept = tuple(name for name, seen in zip(usable, covered, strict=True) if seen)
-    lost = [name for name in usable if name not in kept]
-    span = f"{nm.min():.0f} to {nm.max():.0f} nm"
-    if not kept:
-        raise SensorError(
-            f"sensor '{sensor.name}'",
-            expected=f"wavelengths that cover at least one of its bands {', '.join(usable)}",
-            got=f"{span} in scene {scene.name}",
-            mend="Choose another with --msi, see `stsfusion sensors`.",
-        )
-    notes = [f"{scene.name}: bands {', '.join(lost)} of {sensor.name} are left out: {span}"] if lost else []
-    return kept, tuple(notes)
+def _span(scene: Scene) -> str:
+    return f"the scene has {scene.wavelengths.min():.0f} to {scene.wavelengths.max():.0f} nm"
+
+
+def _uncovered(sensor: Sensor, scene: Scene, lost: Sequence[str]) -> SensorError:
+    return SensorError(
+        f"bands {', '.join(lost)} of {sensor.name}",
+        expected=f"wavelengths of {scene.name} that cover them",
+        got=_span(scene).removeprefix("the scene has "),
+        mend="Leave these bands out with --bands, or choose another sensor with --msi.",
+    )
 
 
 def covered_by(partner: Partner, scene: Scene) -> Multispectral:

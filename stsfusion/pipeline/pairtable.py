@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from stsfusion.pipeline.benchtable import add_columns, fault, number, scores
+from stsfusion.pipeline.benchtable import add_columns, number, scores
 from stsfusion.pipeline.contest import COST
 from stsfusion.pipeline.intervals import INTERVALS
 from stsfusion.pipeline.pairstage import SCORES
@@ -27,7 +27,11 @@ def boards(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield from map(Text, dict.fromkeys(note for said in result["scenes"] for note in said["notes"]))
     for said in result["scenes"]:
         place = said["scene"], said["psf"]
-        yield _scene_table(said, [row for row in result["rows"] if (row["scene"], row["psf"]) == place])
+        rows = [row for row in result["rows"] if (row["scene"], row["psf"]) == place]
+        yield _scene_table(said, rows)
+        yield from (
+            Text(f"{row['method']} failed: {row['error']}", style="red") for row in rows if "error" in row
+        )
     if result["summary"]:
         yield _summary_table(result["summary"])
 
@@ -40,8 +44,8 @@ def _scene_table(said: Row, rows: Sequence[Row]) -> Table:
     add_columns(board, COST)
     for row in rows:
         name = Text(row["method"] + ("*" if row["quick"] else ""))
-        cells = [fault(row)] if "error" in row else [*scores(row, SCORES), _inside(row), *scores(row, COST)]
-        board.add_row(name, *cells)
+        cells = [*scores(row, SCORES), _inside(row), *scores(row, COST)]
+        board.add_row(name, *cells, style="red" if "error" in row else None)
     return board
 
 

@@ -27,8 +27,9 @@ import torch
 
 from stsfusion.errors import MethodError, ProblemError, StsfusionError
 from stsfusion.fusion.answer import Answer
-from stsfusion.fusion.method import Geometry, Tick, silent
+from stsfusion.fusion.method import FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Problem
+from stsfusion.learning.checkpoint import checkpoints
 from stsfusion.methods import create
 from stsfusion.window import Window
 
@@ -57,7 +58,7 @@ class Trial:
     """What the method gave back."""
 
     fit_s: float
-    """Seconds in `fit`."""
+    """Seconds in `fit`, with those of earlier runs from whose checkpoints it went on."""
 
     fuse_s: float
     """Seconds in `fuse`."""
@@ -67,7 +68,9 @@ class Trial:
     loaded, MiB; read every 5 ms."""
 
 
-def attempt(question: Problem, settings: Mapping[str, Any], tick: Tick = silent) -> Trial:
+def attempt(
+    question: Problem, settings: Mapping[str, Any], tick: Tick = silent, learning: Path | None = None
+) -> Trial:
     """Fit and fuse in a fresh process.
 
     Parameters
@@ -78,6 +81,9 @@ def attempt(question: Problem, settings: Mapping[str, Any], tick: Tick = silent)
         Name and settings of the method, as for `methods.create`.
     tick
         Told what the process is doing.
+    learning
+        Folder in which a long training writes down how far it is, and from which it goes on after a death;
+        the caller's to remove. None: nowhere.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def attempt(question: Problem, settings: Mapping[str, Any], tick: Tick = silent)
     _sweep()
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
         folder = Path(name)
-        (folder / _TASK).write_bytes(pickle.dumps((question.question(), dict(settings))))
+        (folder / _TASK).write_bytes(pickle.dumps((question.question(), dict(settings), learning)))
         code = _watch(folder, tick)
         if code == 0:
             trial: Trial = pickle.loads((folder / _RESULT).read_bytes())
@@ -180,18 +186,28 @@ class Peak:
         self._most = max(self._most, self._process.memory_info().rss)
 
 
-def _measure(question: Problem, settings: Mapping[str, Any], tick: Tick) -> Trial:
+def _measure(question: Problem, settings: Mapping[str, Any], tick: Tick, learning: Path | None) -> Trial:
     method = create(settings)
     with Peak() as peak:
         start = perf_counter()
-        method = method.fit(samples(question), lambda done, what: tick(0.9 * done, what))
+        method, before = _fitted(method, question, lambda done, what: tick(0.9 * done, what), learning)
         fitted = perf_counter()
         tick(0.9, "fusing")
         answer = method.fuse(question)
         fused = perf_counter()
     if not isinstance(answer, Answer) or answer.shape != question.target.shape:
         raise ProblemError("answer", expected=f"an Answer of {question.target.shape}", got=_shape(answer))
-    return Trial(answer, fitted - start, fused - fitted, peak.mb)
+    return Trial(answer, before + fitted - start, fused - fitted, peak.mb)
+
+
+def _fitted(
+    method: FusionMethod, question: Problem, tick: Tick, learning: Path | None
+) -> tuple[FusionMethod, float]:
+    """The method with what it learned, and the seconds that earlier runs had spent on it."""
+    if learning is None:
+        return method.fit(samples(question), tick), 0.0
+    with checkpoints(learning) as watched:
+        return method.fit(samples(question), tick), watched.before
 
 
 def _shape(answer: object) -> str:
@@ -207,9 +223,9 @@ def main(folder: Path) -> int:
     def tell(done: float, what: str) -> None:
         news.write(json.dumps([done, what]) + "\n")
 
-    question, settings = pickle.loads((folder / _TASK).read_bytes())
+    question, settings, learning = pickle.loads((folder / _TASK).read_bytes())
     try:
-        trial = _measure(question, settings, tell)
+        trial = _measure(question, settings, tell, learning)
     except Exception as error:
         kind = "" if isinstance(error, StsfusionError) else f"{type(error).__name__}: "
         (folder / _FAULT).write_text(f"{kind}{error}", encoding="utf-8")

@@ -164,7 +164,7 @@ def test_the_truth_is_not_in_what_a_process_is_given(truth, monkeypatch):
     monkeypatch.setattr(trial, "_watch", peek)
     with pytest.raises(MethodError, match="seen enough"):
         trial.attempt(stage.problem, {"name": "bicubic"})
-    question, settings = pickle.loads(given[0])
+    question, settings, _ = pickle.loads(given[0])
     assert settings == {"name": "bicubic"}
     assert question.truth is None
     rows = stage.problem.truth.numpy()[:, :, 5]

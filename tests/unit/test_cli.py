@@ -19,7 +19,8 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts", "bench hsi-msi"]
+    "command",
+    ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts", "bench hsi-msi"],
 )
 def test_help_teaches(command):
     done = call(*command.split(), "--help")
