@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ class GLPHS(PairMethod):
 
     ridge: float = field(default=1e-6, metadata={"ge": 0.0, "le": 1e6})
     """Share of a sharp band's variance that is added to it in the regression."""
+
+    uncovered: ClassVar[bool] = True
 
     @property
     def card(self) -> Card:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ class SFIMHS(PairMethod):
 
     ridge: float = field(default=1e-6, metadata={"ge": 0.0, "le": 1e6})
     """Share of a sharp band's variance that is added to it in the regression."""
+
+    uncovered: ClassVar[bool] = True
 
     @property
     def card(self) -> Card:
