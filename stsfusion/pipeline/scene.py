@@ -139,7 +139,7 @@ def _image(cube: xr.DataArray, where: str, dims: Sequence[str] = _DIMS) -> xr.Da
             got=f"{cube.dims}",
             mend="Cut one date out of the series with isel(time=[0]), or ask `bench sts`." if series else "",
         )
-    return cube.transpose(*dims)
+    return cube.transpose(*dims).load()
 
 
 def _partner(
