@@ -18,8 +18,8 @@ from stsfusion.fusion.method import FusionMethod
 
 __all__ = ["fingerprint", "fingerprint_of_code", "fingerprint_of_parts"]
 
-_PARTS = ("operators", "fusion", "learning", "quality")
-"""Packages on which every method's numbers may depend."""
+_NUMBERS = ("operators", "fusion", "learning", "methods", "window")
+"""Parts of the package on which a method's answer may depend, where it imports them."""
 
 
 def fingerprint(*things: Any) -> str:
@@ -57,11 +57,13 @@ def _pieces(thing: Any) -> Iterator[bytes]:
 
 
 def fingerprint_of_code(method: FusionMethod) -> str:
-    """One sha256 over the code a method's answer depends on; comments, layout and docstrings do not count."""
+    """One sha256 over a method's code, all that it imports to make numbers, and the metrics.
+
+    Comments, layout and docstrings do not count.
+    """
     root = Path(str(files("stsfusion")))
-    shared = sorted(path for part in _PARTS for path in (root / part).rglob("*.py"))
-    own = sorted({Path(inspect.getfile(type(each))) for each in _held(method)})
-    return fingerprint([_code(path) for path in (*shared, *own)])
+    own = _reached({Path(inspect.getfile(type(each))) for each in _held(method)}, root)
+    return fingerprint([_code(path) for path in (*sorted((root / "quality").rglob("*.py")), *sorted(own))])
 
 
 def fingerprint_of_parts(*parts: str) -> str:
@@ -77,6 +79,30 @@ def _held(method: FusionMethod) -> Iterator[FusionMethod]:
         for item in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(item, FusionMethod):
                 yield from _held(item)
+
+
+def _reached(start: set[Path], root: Path) -> set[Path]:
+    """These files and all that they import of the parts that make numbers, however long the way."""
+    found, fresh = set(start), set(start)
+    while fresh:
+        fresh = {path for source in fresh for path in _imported(source, root)} - found
+        found |= fresh
+    return found
+
+
+def _imported(source: Path, root: Path) -> Iterator[Path]:
+    """Files of the package that one file names in its imports."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{name}" for name in names)]
+        for name in names:
+            package, *parts = name.split(".")
+            if package == root.name and parts and parts[0] in _NUMBERS:
+                place = root.joinpath(*parts)
+                yield from (
+                    path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()
+                )
 
 
 def _code(path: Path) -> str:
