@@ -30,7 +30,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from stsfusion.errors import ProblemError
 
-__all__ = ["Sylvester", "decimate", "folded_spectrum", "spread", "trimmed"]
+__all__ = ["Sylvester", "decimate", "folded_spectrum", "power_spectrum", "spread", "trimmed"]
 
 _GRID = 128
 """Coarse pixels along one side of the torus on which influence is measured."""
@@ -213,13 +213,16 @@ def folded_spectrum(kernel: Tensor, ratio: int, size: tuple[int, int]) -> Tensor
     size
         (h, w) of the coarse grid.
     """
-    rows, cols = size[0] * ratio, size[1] * ratio
-    y = torch.arange(kernel.shape[0], device=kernel.device) % rows
-    x = torch.arange(kernel.shape[1], device=kernel.device) % cols
-    placed = torch.zeros(rows, cols, dtype=torch.float64, device=kernel.device)
-    placed.index_put_((y[:, None], x[None, :]), kernel.double(), accumulate=True)
-    power = torch.fft.fft2(placed).abs().square()
+    power = power_spectrum(kernel, (size[0] * ratio, size[1] * ratio))
     return power.reshape(ratio, size[0], ratio, size[1]).mean((0, 2))
+
+
+def power_spectrum(kernel: Tensor, size: tuple[int, int]) -> Tensor:
+    """(H, W) |k̂|² of a kernel on a periodic grid of that size, double precision."""
+    y, x = (torch.arange(n, device=kernel.device) for n in kernel.shape)
+    placed = torch.zeros(size, dtype=torch.float64, device=kernel.device)
+    placed.index_put_((y[:, None] % size[0], x[None, :] % size[1]), kernel.double(), accumulate=True)
+    return torch.fft.fft2(placed).abs().square()
 
 
 def trimmed(kernel: Tensor, ratio: int, share: float = 1e-6) -> Tensor:
