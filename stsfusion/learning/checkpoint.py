@@ -144,8 +144,8 @@ class Walk:
     trained: Sequence[Tensor]
     """What changes, in a fixed order; restored in place."""
 
-    optimiser: torch.optim.Optimizer
-    """An Adam over them."""
+    optimisers: Sequence[torch.optim.Optimizer]
+    """Adams over them, one for every loss that has moments of its own."""
 
     drawing: torch.Generator | None = None
     """Whatever examples are drawn from."""
@@ -178,15 +178,20 @@ class Walk:
         whole["history"] = torch.tensor(self.history, dtype=torch.float64)
         if self.drawing is not None:
             whole["drawing"] = self.drawing.get_state()
-        for place, own in self.optimiser.state_dict()["state"].items():
-            whole |= {f"adam_{place}_{key}": torch.as_tensor(value) for key, value in own.items()}
+        for prefix, optimiser in self._named():
+            for place, own in optimiser.state_dict()["state"].items():
+                whole |= {f"{prefix}{place}_{key}": torch.as_tensor(value) for key, value in own.items()}
         return whole
 
+    def _named(self) -> Iterator[tuple[str, torch.optim.Optimizer]]:
+        return ((f"adam{i or ''}_", optimiser) for i, optimiser in enumerate(self.optimisers))
+
     def _restore_moments(self, tensors: Mapping[str, Tensor]) -> None:
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam_"):
-                place, key = name.removeprefix("adam_").split("_", 1)
-                state.setdefault(int(place), {})[key] = tensor
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        for prefix, optimiser in self._named():
+            state: dict[int, dict[str, Tensor]] = {}
+            for name in (name for name in tensors if name.startswith(prefix)):
+                place, key = name.removeprefix(prefix).split("_", 1)
+                state.setdefault(int(place), {})[key] = tensors[name]
+            optimiser.load_state_dict(
+                {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+            )

@@ -82,7 +82,7 @@ def train(
     """
     trained = list(parameters)
     optimiser = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=schedule.decay)
-    walk = Walk(name, trained, optimiser, drawing)
+    walk = Walk(name, trained, [optimiser], drawing)
     done, history = walk.resume(), walk.history
     running = _running(history)
     for step in range(done, schedule.steps):

@@ -166,7 +166,7 @@ class HyCoNet(PairMethod):
         weights = LossWeights(self.own, self.alpha, self.beta, self.gamma, self.mu, self.nu, self.target)
         optimiser = torch.optim.Adam(self._groups(net), fused=True)
         trained = [tensor for group in optimiser.param_groups for tensor in group["params"]]
-        walk = Walk(name_of(settings_of(self), vars(seen)), trained, optimiser, generator)
+        walk = Walk(name_of(settings_of(self), vars(seen)), trained, [optimiser], generator)
         draw = self._draw(seen, generator)
         for step in range(walk.resume(), self.iterations):
             for group in optimiser.param_groups:

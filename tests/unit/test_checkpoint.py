@@ -17,7 +17,7 @@ def train(steps, die_at=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weight = torch.nn.Parameter(torch.zeros(7))
     optimiser = torch.optim.Adam([weight], lr=0.1)
-    walk = Walk(name_of({"seed": seed}, {"aim": torch.arange(7.0)}), [weight], optimiser, generator)
+    walk = Walk(name_of({"seed": seed}, {"aim": torch.arange(7.0)}), [weight], [optimiser], generator)
     done = walk.resume()
     for step in range(done, steps):
         if step == die_at:
