@@ -53,6 +53,9 @@ def _plainly() -> Iterator[None]:
             f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         raise typer.Exit(WRONG) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on from here", style="yellow")
+        raise typer.Exit(LATER) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stsfusion.errors import CubeError
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.methods import create
 from stsfusion.pipeline.contest import Watch, contest, default_cache, keep, unwatched
@@ -71,10 +73,12 @@ def bench_hsi_msi(
     CubeError, MethodError, SensorError, ProblemError
         Before any work, when scenes, methods or protocol cannot be used.
     """
+    psfs = list(dict.fromkeys(psfs or (protocol.psf,)))
     entrants, hasty = _entrants(methods, quick)
-    stages = _stages(scene_paths, protocol, psfs or (protocol.psf,), crop)
+    stages = _stages(scene_paths, protocol, psfs, crop)
     cache = default_cache() if cache_dir is None else Path(cache_dir)
-    result: dict[str, Any] = {"protocol": protocol.settings(), "scenes": [], "rows": [], "summary": []}
+    said_of_all = {**protocol.settings(), "psf": psfs, "quick": quick}
+    result: dict[str, Any] = {"protocol": said_of_all, "scenes": [], "rows": [], "summary": []}
     for stage in _one_by_one(stages):
         result["scenes"].append(stage.said)
         place = {"scene": stage.scene.name, "psf": stage.protocol.psf}
@@ -103,11 +107,25 @@ def _stages(
     paths: Sequence[str | Path], protocol: PairProtocol, psfs: Sequence[str], crop: Crop | None
 ) -> list[PairStage]:
     """All stages, looked at once so that what cannot work is refused before any work."""
-    scenes = [read_scene(path, crop, protocol.pair) for path in dict.fromkeys(map(Path, paths))]
-    stages = [PairStage(scene, replace(protocol, psf=psf)) for scene in scenes for psf in dict.fromkeys(psfs)]
+    files = list(dict.fromkeys(map(Path, paths)))
+    _distinct([file.stem for file in files])
+    scenes = [read_scene(file, crop, protocol.pair) for file in files]
+    stages = [PairStage(scene, replace(protocol, psf=psf)) for scene in scenes for psf in psfs]
     for stage in stages:
         _ = stage.bands, stage.kernel
     return stages
+
+
+def _distinct(names: Sequence[str]) -> None:
+    """Rows are told apart by the scene's name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise CubeError(
+            f"scene {twice[0]}",
+            expected="files of different names",
+            got="two of this name",
+            mend="Rename one.",
+        )
 
 
 def _one_by_one(stages: Sequence[PairStage]) -> Iterator[PairStage]:

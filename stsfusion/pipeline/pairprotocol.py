@@ -66,4 +66,5 @@ class PairProtocol:
     def settings(self) -> dict[str, Any]:
         """All options as plain JSON."""
         plain = {option.name: getattr(self, option.name) for option in fields(self)}
-        return {**plain, "bands": None if self.bands is None else list(self.bands)}
+        bands = None if self.bands is None else list(self.bands)
+        return {**plain, "msi": None if self.pair else self.msi, "bands": bands}

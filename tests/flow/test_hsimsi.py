@@ -165,13 +165,16 @@ def test_what_cannot_work_is_refused_before_any_work(scene, tmp_path, monkeypatc
         bench_hsi_msi([scene], ["bicubik"])
     with pytest.raises(CubeError, match="no such file"):
         bench_hsi_msi([scene, tmp_path / "none.nc"], ["bicubic"])
+    (tmp_path / "else").mkdir()
+    with pytest.raises(CubeError, match="scene field: expected files of different names"):
+        bench_hsi_msi([scene, _write(tmp_path / "else" / "field.nc", 1)], ["bicubic"])
     with pytest.raises(SensorError, match="B7"):
         bench_hsi_msi([scene], ["bicubic"], PairProtocol(bands=("B7",)))
 
 
 def test_every_scene_meets_every_point_spread_function_once(scene, tmp_path):
     other = _write(tmp_path / "hill.nc", 1)
-    stages = hsimsi._stages([scene, other, scene], PairProtocol(), ["box", "fwhm:4", "box"], None)
+    stages = hsimsi._stages([scene, other, scene], PairProtocol(), ["box", "fwhm:4"], None)
     assert [(stage.scene.name, stage.protocol.psf) for stage in stages] == [
         ("field", "box"), ("field", "fwhm:4"), ("hill", "box"), ("hill", "fwhm:4"),
     ]  # fmt: skip
@@ -199,10 +202,20 @@ def test_the_command(scene, tmp_path):
     result = json.loads(file.read_text())
     assert [row["method"] for row in result["rows"]] == ["gsa:psf=box", "bicubic"]
     assert result["scenes"][0]["scene_shape"] == {"bands": 48, "rows": 20, "cols": 19}
-    assert result["protocol"]["seed"] == 3
+    assert (result["protocol"]["seed"], result["protocol"]["psf"]) == (3, ["fwhm:2"])
     done = _call(scene, "--pair", "ali", "--ratio", 3, "--psf", "fwhm:3", "--methods", "gsa:psf=box", *cache)
     assert done.exit_code == 0, done.output
     assert "ali (real), blind" in done.stdout
+
+
+def test_an_interrupted_command_asks_to_be_called_again(scene, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contest, "attempt", interrupt)
+    done = _call(scene, "--methods", "bicubic", "--cache", scene.parent / "cache")
+    assert done.exit_code == 75
+    assert "the same command goes on from here" in done.output
 
 
 def test_the_command_says_what_is_wrong(scene, tmp_path, slow):

@@ -131,7 +131,7 @@ def test_a_real_pair_is_taken_as_it_is():
     assert sharp.view.spatial.kernel.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
     assert sharp.view.spectral.matrix[2].abs().sum() == 0
     assert stage.said["notes"] == ["ali: bands 3 cover no wavelength of some: zero responses"]
-    assert stage.said["pair"] == "ali"
+    assert (stage.said["pair"], stage.said["msi"]) == ("ali", None)
 
 
 def test_a_perfect_answer_scores_perfectly_on_its_own_extent():
