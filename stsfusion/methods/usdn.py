@@ -132,8 +132,8 @@ class USDN(PairMethod):
     @classmethod
     def example(cls, **settings: Any) -> USDN:
         """Few steps, fast ones."""
-        cheap = {"coarse_steps": 60, "start_steps": 40, "fine_steps": 40, "rate": 0.02, "decay": 0.99}
-        return cls(**{**cheap, "pixels": 512, "endmembers": 6, **settings})
+        cheap = {"coarse_steps": 40, "start_steps": 20, "fine_steps": 20, "rate": 0.03, "decay": 0.99}
+        return cls(**{**cheap, "pixels": 256, "endmembers": 6, **settings})
 
     def _encoder(self, bands: int, narrow: int, generator: torch.Generator) -> StickEncoder:
         return StickEncoder(bands, narrow, [self.level] * self.levels, self.endmembers, generator)
