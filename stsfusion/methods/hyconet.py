@@ -106,7 +106,7 @@ class HyCoNet(PairMethod):
             source="10.1109/TGRS.2020.3006534",
             needs=("rich", "sharp"),
             fits="training",
-            blind=self.is_blind and self.response == "learned",
+            blind=self.is_blind,
         )
 
     def learn(self, pairs: Sequence[Pair], model: PairModel, tick: Tick) -> Mapping[str, Tensor]:
