@@ -23,6 +23,12 @@ _TINY = 1e-30
 _RANK = 1e-10
 """Share of the largest variance under which a principal component is rounding."""
 
+_CHUNK = 16384
+"""Pixels that are unmixed at a time: few enough to stay near the processor."""
+
+_FLAT = 1e8
+"""Condition from which a simplex has no volume to speak of."""
+
 _PACE = 0.01
 """First step of the search for the smallest simplex, in barycentric coordinates."""
 
@@ -81,14 +87,17 @@ def abundances(
     step
         () length of a gradient step; None: `stride` of the endmembers.
     """
-    gram, target = endmembers.T @ endmembers, endmembers.T @ pixels
-    step = stride(endmembers) if step is None else step
-    now = torch.full_like(target, 1.0 / len(target)) if start is None else start
-    ahead = now
-    for share in accelerated(steps):
-        before, now = now, on_simplex(ahead - step * (gram @ ahead - target))
-        ahead = now + share * (now - before)
-    return now
+    gram, step = endmembers.T @ endmembers, stride(endmembers) if step is None else step
+    if start is None:
+        start = gram.new_full((len(gram), pixels.shape[1]), 1.0 / len(gram))
+    found = []
+    for x, now in zip(pixels.split(_CHUNK, 1), start.split(_CHUNK, 1), strict=True):
+        target, ahead = endmembers.T @ x, now
+        for share in accelerated(steps):
+            before, now = now, on_simplex(ahead - step * (gram @ ahead - target))
+            ahead = now + share * (now - before)
+        found.append(now)
+    return torch.cat(found, 1)
 
 
 def vertices(pixels: Tensor, count: int, seed: int) -> Tensor:
@@ -150,9 +159,13 @@ def room(pixels: Tensor, most: int) -> int:
 def enclosing(pixels: Tensor, corners: Tensor, steps: int = 1500, weight: float = 1.0) -> Tensor:
     """(L, p) corners of a small simplex around the pixels: what they are mixed from where none is pure.
 
-    min over Q of −log |det Q| + w Σ max(−Q B, 0), 1ᵀQ = 1ᵀ, with B (p, n) the barycentric coordinates of the
-    pixels in the simplex of the given corners; the new corners are those of Q⁻¹. A pixel may stay outside at
-    a price, so that outliers do not decide. Solved by descent with Adam's steps, shrinking to zero.
+    ::
+
+        min −log |det Q| + w Σ max(−Q B, 0)  over Q with 1ᵀQ = 1ᵀ
+
+    B (p, n) are the pixels' barycentric coordinates in the simplex of the given corners, Q⁻¹ the new corners
+    in the same. A pixel may stay outside at a price, so that outliers do not decide. Solved by Adam's descent
+    with steps that shrink to zero. Corners that span no volume are given back as they are.
 
     Parameters
     ----------
@@ -175,6 +188,8 @@ def enclosing(pixels: Tensor, corners: Tensor, steps: int = 1500, weight: float 
     axes = _axes(x - mean, count - 1)
     ones = x.new_ones(1, x.shape[1])
     frame = torch.cat([axes.T @ (ends - mean), ones[:, :count]])
+    if torch.linalg.cond(frame / frame.norm(dim=1, keepdim=True)) > _FLAT:
+        return corners
     inside = torch.linalg.solve(frame, torch.cat([axes.T @ (x - mean), ones]))
     eye = torch.eye(count).to(x)
     turn = torch.zeros_like(eye)
