@@ -29,7 +29,7 @@ def group_soft(x: Tensor, threshold: float, axes: tuple[int, ...]) -> Tensor:
 
     Source: Bach et al. (2012), doi:10.1561/2200000015, sec. 3.3.
     """
-    length = torch.linalg.vector_norm(x, dim=axes, keepdim=True)
+    length = x.square().sum(axes, keepdim=True).sqrt()
     return x * (1.0 - threshold / length.clamp_min(1e-30)).clamp_min(0.0)
 
 

@@ -165,7 +165,7 @@ class Sylvester:
             return 0
         _, gains = self.modes()
         gains = gains[gains > 0].unique()
-        power = folded_spectrum(self.kernel, self.ratio, (_GRID, _GRID)).double()
+        power = folded_spectrum(self.kernel, self.ratio, (_GRID, _GRID)).cpu()
         places = torch.fft.fftfreq(_GRID, 1.0 / _GRID, dtype=torch.float64).abs().long()
         ring = torch.maximum(places[:, None], places[None, :]).flatten()
         farthest = 0
