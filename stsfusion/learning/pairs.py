@@ -35,6 +35,9 @@ from stsfusion.operators.translate import TAPS, translate
 
 __all__ = ["PairMethod"]
 
+_UNKNOWN = 1.0
+"""Standard deviation of a band of which nothing is known, reflectance."""
+
 
 @dataclass
 class PairMethod(FusionMethod):
@@ -59,6 +62,14 @@ class PairMethod(FusionMethod):
     @abstractmethod
     def sharpen(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """(L, H, W) reflectance of a pair, from what `learn` gave; local within `context` fine pixels."""
+
+    def doubt(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor | None:
+        """(L, H, W) standard deviation of what `sharpen` gives; None: the method does not say."""
+        return None
+
+    def blank(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """(L,) standard deviation where the fine image is unknown; None: the method does not say."""
+        return None
 
     def context(self, ratio: int, reach: int) -> int:
         """Fine pixels that `sharpen` looks at on every side; `reach` is the point spread function's."""
@@ -127,37 +138,52 @@ class PairMethod(FusionMethod):
         seen = problem.target.days[rich.dates]
         whole = torch.ones(len(seen), 1, 1, 1, dtype=torch.bool, device=series.device)
         shares = date_weights(whole, seen, problem.target.days)[..., 0, 0, 0]
-        values = series.new_zeros(problem.target.shape)
+        total = _Series.empty(series.new_zeros(problem.target.shape), self.card.sigma)
         for i, date in enumerate(rich.dates):
-            frame = self.frame(problem, series[date], date)
+            frame, sigma = self.frame(problem, series[date], date)
             for k in shares[:, i].nonzero()[:, 0].tolist():
-                values[k].add_(frame, alpha=float(shares[k, i]))
-        return Answer(values, blocks(quality, rich.ratio))
+                total.add(k, frame, sigma, float(shares[k, i]))
+        return Answer(total.values, blocks(quality, rich.ratio), total.sigma())
 
     # ------------------------------------------------------------ one date
 
-    def frame(self, problem: Problem, coarse: Tensor, date: int) -> Tensor:
-        """(L, H, W) of one date that the rich sensor saw, from its (L, h, w) image with the gaps filled."""
-        state, plain = self.fitted(), upsample(coarse[None], problem.require("rich")[0].ratio)[0]
+    def frame(self, problem: Problem, coarse: Tensor, date: int) -> tuple[Tensor, Tensor | None]:
+        """(L, H, W) image of one date that the rich sensor saw, and its standard deviation.
+
+        `coarse` is the date's (L, h, w) image with the gaps filled.
+        """
+        plain = upsample(coarse[None], problem.require("rich")[0].ratio)[0]
         pair = self.pair(problem, coarse, date)
+        live = self.fitted()["live"].to(coarse.device)
         if pair is None:
-            return plain
-        model, own = self.learned(pair)
+            _, own = self.of_day(float(problem.target.days[date]), coarse)
+            return plain, self._spread(plain, live, None, self.blank(own), None)
+        model, own = self.of_day(pair.day, coarse)
         pair = _registered(pair, model)
-        image = self.sharpen(pair, model, own)
-        live = state["live"].to(image.device)
-        out = torch.zeros_like(plain)
-        out[live] = torch.where(pair.known, image.to(plain), plain[live])
+        image = plain.new_zeros(plain.shape)
+        image[live] = torch.where(pair.known, self.sharpen(pair, model, own).to(plain), plain[live])
+        sigma = self.doubt(pair, model, own)
+        return image, self._spread(plain, live, sigma, self.blank(own), pair.known)
+
+    def _spread(
+        self, like: Tensor, live: Tensor, sigma: Tensor | None, blank: Tensor | None, known: Tensor | None
+    ) -> Tensor | None:
+        """Standard deviations of all bands: where the fine image is unknown, and of bands that are dead."""
+        if blank is None:
+            return None
+        out = torch.full_like(like, _UNKNOWN)
+        wide = blank[:, None, None].expand(-1, *like.shape[1:])
+        out[live] = wide if sigma is None or known is None else torch.where(known, sigma, wide)
         return out
 
-    def learned(self, pair: Pair) -> tuple[PairModel, Mapping[str, Tensor]]:
-        """The model and the state of the learned date nearest to a pair's."""
+    def of_day(self, day: float, like: Tensor) -> tuple[PairModel, Mapping[str, Tensor]]:
+        """The model and the state of the learned date nearest to a day, on a tensor's device."""
         state = self.fitted()
-        nearest = int((state["days"].cpu() - pair.day).abs().argmin())
+        nearest = int((state["days"].cpu() - day).abs().argmin())
         own = {n.removeprefix(f"{nearest}."): t for n, t in state.items() if n.startswith(f"{nearest}.")}
-        own = {name: t.to(pair.fine.device) for name, t in own.items()}
+        own = {name: t.to(like.device) for name, t in own.items()}
         model = {n.removeprefix("model."): t for n, t in own.items() if n.startswith("model.")}
-        return PairModel.of(model).to(pair.fine), own
+        return PairModel.of(model).to(like), own
 
     def pair(self, problem: Problem, coarse: Tensor, date: int) -> Pair | None:
         """The pair of one date of the target; None when the sharp sensor did not see it."""
@@ -210,6 +236,43 @@ class PairMethod(FusionMethod):
     def _site(self, problem: Problem) -> tuple[Observation, Observation]:
         rich, sharp = problem.require("rich", "sharp", by=self.card.name)
         return rich, sharp
+
+
+@dataclass(eq=False)
+class _Series:
+    """A series that is summed from weighted images, with the variance of such a mixture."""
+
+    values: Tensor
+    """(time, L, H, W)."""
+
+    variance: Tensor | None
+    """The same; None: not asked for."""
+
+    weight: list[float]
+    """(time,) summed so far."""
+
+    @classmethod
+    def empty(cls, values: Tensor, sigma: bool) -> Self:
+        """Nothing yet."""
+        return cls(values, torch.zeros_like(values) if sigma else None, [0.0] * len(values))
+
+    def add(self, k: int, image: Tensor, sigma: Tensor | None, share: float) -> None:
+        """Add one image to a date; two that differ make the date between them less certain.
+
+        Source: West (1979), updating of a weighted mean and variance.
+        """
+        before = self.weight[k]
+        if self.variance is not None and sigma is not None:
+            self.variance[k].add_(sigma.square(), alpha=share)
+            if before > 0:
+                apart = image - self.values[k] / before
+                self.variance[k].add_(apart.square(), alpha=share * before / (before + share))
+        self.values[k].add_(image, alpha=share)
+        self.weight[k] = before + share
+
+    def sigma(self) -> Tensor | None:
+        """(time, L, H, W) standard deviation."""
+        return None if self.variance is None else self.variance.sqrt_()
 
 
 def _of_date(observation: Observation, place: int) -> Tensor:

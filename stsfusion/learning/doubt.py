@@ -1,0 +1,116 @@
+"""Doubt: how far an estimate may be off, pixel by pixel, learned from errors at pixels that were left out.
+
+::
+
+    variance of score p at pixel s  =  level_p · spread(s)        spread = Σ_i share_i · signᵢ(s), mean one
+    signs:  one · detail · brightness · rarity                    what errors grow with, never negative
+
+Source: variance functions in regression, Carroll and Ruppert (1988), ch. 2; the quantile as in split conformal
+prediction, Lei et al. (2018), sec. 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+from stsfusion.learning.experts import REACH
+from stsfusion.operators.nnls import nnls
+
+__all__ = ["Doubt", "signs"]
+
+_NINETY = 1.6449
+"""Half-width of a Gaussian's central 90 per cent, in standard deviations."""
+
+_ROUNDS = 4
+"""Of the reweighted fit."""
+
+_COMMON = 0.3
+"""Least share of the spread that all pixels have in common."""
+
+_LEAST = 0.02
+"""Least spread of a pixel."""
+
+
+def signs(looks: Tensor) -> Tensor:
+    """(2 l, y, x) looks to (4, y, x): one, detail, brightness and rarity, squared sizes about a pixel.
+
+    They are means over its neighbourhood: a smooth pixel beside a rough one is no surer than it. Detail is the difference to the neighbourhood; rarity the part of a pixel's distance from the mean that
+    grows with its fourth power, as of surfaces that are seldom met.
+    """
+    own, around = looks.tensor_split(2)
+    distance = own.square().mean(0)
+    return torch.stack(
+        [torch.ones_like(distance), (own - around).square().mean(0), distance, distance.square()]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """What is needed to say a standard deviation."""
+
+    level: Tensor
+    """(b,) standard deviation of a band where the spread is one."""
+
+    shares: Tensor
+    """(4,) of the signs in the spread, not negative."""
+
+    scale: Tensor
+    """(4,) typical size of the signs, beyond which they are bent."""
+
+    @classmethod
+    def learn(cls, errors: Tensor, seen: Tensor, fine: Tensor, blow: Tensor) -> Self:
+        """Fit the spread to squared errors, then the level to their ninetieth percentile.
+
+        Parameters
+        ----------
+        errors
+            (n, b) errors of left-out coarse pixels, reflectance.
+        seen
+            (4, n) signs at these pixels, averaged by the point spread function.
+        fine
+            (4, m) signs at fine pixels.
+        blow
+            (b,) standard deviation at a fine pixel over that at a coarse one.
+        """
+        scale = fine.double().mean(1).clamp_min(1e-12)
+        bent = (seen.double() / scale[:, None]).clamp_max(_FAR)
+        size = errors.double().square().mean(0).clamp_min(1e-300)
+        relative = (errors.double().square() / size).clamp_max(25.0).mean(1)
+        shares = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+        for _ in range(_ROUNDS):
+            weight = 1.0 / (shares @ bent).clamp_min(_LEAST).square()
+            gram = (bent * weight) @ bent.T
+            shares = nnls(
+                gram + 1e-6 * gram.diagonal().mean() * torch.eye(4).double(), (bent * weight) @ relative
+            )
+        # Coarse pixels are never as smooth as fine ones can be: what they have in common is held up.
+        shares[0] = torch.maximum(shares[0], _COMMON * shares.sum())
+        spread = (shares @ bent).clamp_min(_LEAST)
+        ratio = errors.double().abs() / spread.sqrt()[:, None]
+        level = torch.quantile(ratio, 0.9, dim=0) / _NINETY * blow.double()
+        return cls(level.float(), shares.float(), scale.float())
+
+    def __call__(self, looks: Tensor) -> Tensor:
+        """(b, y, x) standard deviation from (2 l, y, x) looks."""
+        bent = (signs(looks) / self.scale[:, None, None]).clamp_max(_FAR)
+        spread = torch.einsum("i,iyx->yx", self.shares, bent).clamp_min(_LEAST).sqrt()
+        return self.level[:, None, None] * spread
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+_FAR = 30.0
+"""Multiple of its mean beyond which a sign is taken to be no larger."""

@@ -1,0 +1,170 @@
+"""Experts: softly gated linear maps of a multispectral image, as features for a linear regression.
+
+::
+
+    u = [whitened y, its neighbourhood's mean]      g_m(u) ∝ exp(−‖u − c_m‖² / width)
+    raw   g_m, g_m · u       ─ minus what is linear in y ─ whitened over the fine pixels ─ bounded ─►  φ(u)
+
+A regression on φ that is shrunk to nothing is the linear one. Whitening over the *fine* pixels makes every
+feature count by what it does to the image that is asked for, not to the few coarse pixels that are learned
+from; the bound keeps rare surfaces from being extrapolated to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+__all__ = ["REACH", "Experts", "Looks"]
+
+REACH = 2
+"""Fine pixels that a neighbourhood extends on every side."""
+
+_BOUND = 2.0
+"""Root mean square of a pixel's features beyond which they are scaled back."""
+
+_FAINT = 1e-6
+"""Share of the strongest direction's variance under which a direction of the raw features is dropped."""
+
+_ROUNDS = 25
+"""Of the clustering."""
+
+_CHUNK = 1 << 16
+"""Fine pixels that are worked on at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What an image looks like at a pixel: its whitened bands, and their mean over the neighbourhood."""
+
+    mean: Tensor
+    """(l,) reflectance."""
+
+    white: Tensor
+    """(l, l) from reflectance to whitened bands."""
+
+    @classmethod
+    def learn(cls, pixels: Tensor) -> Self:
+        """From (n, l) fine pixels."""
+        mean = pixels.double().mean(0)
+        centred = pixels.double() - mean
+        values, vectors = torch.linalg.eigh(centred.T @ centred / max(len(pixels), 1))
+        floor = (1e-6 * values.max()).clamp_min(1e-20)
+        white = vectors * values.clamp_min(floor).rsqrt()
+        return cls(mean.float(), white.float())
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(l, H, W) to (2 l, H, W); edges are repeated."""
+        own = torch.einsum("lk,lyx->kyx", self.white, image - self.mean[:, None, None])
+        wide = pad(own[None], (REACH,) * 4, mode="replicate")
+        return torch.cat([own, avg_pool2d(wide, 2 * REACH + 1, 1)[0]])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
+class Experts:
+    """A number of experts and how their features are made."""
+
+    gates: Tensor
+    """(g,) which looks the gates go by."""
+
+    inputs: Tensor
+    """(i,) which looks the experts map."""
+
+    centres: Tensor
+    """(K, g)."""
+
+    width: Tensor
+    """() mean squared distance to the nearest centre."""
+
+    level: Tensor
+    """(d,) mean of the raw features."""
+
+    linear: Tensor
+    """(l, d) what of them is linear in the whitened bands."""
+
+    turn: Tensor
+    """(d, D) whitening of the rest."""
+
+    @classmethod
+    def learn(cls, looks: Tensor, gates: Tensor, inputs: Tensor, count: int, dice: torch.Generator) -> Self:
+        """From (n, 2 l) looks of sampled fine pixels; fewer centres where fewer pixels differ."""
+        centres = _means(looks[:, gates], count, dice)
+        width = torch.cdist(looks[:, gates], centres).square().amin(1).mean().clamp_min(1e-6)
+        bare = cls(gates, inputs, centres, width, *(torch.zeros(0),) * 3)
+        raw = bare._raw(looks).double()
+        own = looks[:, : looks.shape[1] // 2].double()
+        level = raw.mean(0)
+        raw = raw - level
+        linear = torch.linalg.pinv(own.T @ own, rtol=1e-10, hermitian=True) @ (own.T @ raw)
+        raw = raw - own @ linear
+        values, vectors = torch.linalg.eigh(raw.T @ raw / max(len(raw), 1))
+        keep = values > _FAINT * values.max().clamp_min(1e-12)
+        turn = vectors[:, keep] * values[keep].rsqrt()
+        return cls(gates, inputs, centres, width, level.float(), linear.float(), turn.float())
+
+    def _raw(self, looks: Tensor) -> Tensor:
+        """(n, d) gates, gated inputs, and inputs that are not of the pixel itself."""
+        gate = torch.softmax(-torch.cdist(looks[:, self.gates], self.centres).square() / self.width, 1)
+        entry = looks[:, self.inputs]
+        around = entry[:, looks.shape[1] // 2 :]
+        return torch.cat([gate, (gate[:, :, None] * entry[:, None, :]).flatten(1), around], 1)
+
+    def features(self, looks: Tensor) -> Tensor:
+        """(n, 2 l) looks to (n, D) features."""
+        own = looks[:, : looks.shape[1] // 2]
+        free = (self._raw(looks) - self.level - own @ self.linear) @ self.turn
+        size = free.square().mean(1, keepdim=True).sqrt()
+        return free * (_BOUND / size.clamp_min(_BOUND))
+
+    def apply(self, looks: Tensor, slope: Tensor) -> Tensor:
+        """(2 l, H, W) looks through (D, p) weights to (p, H, W), piece by piece."""
+        flat = looks.flatten(1).T
+        pieces = [self.features(piece) @ slope for piece in flat.split(_CHUNK)]
+        return torch.cat(pieces).T.reshape(-1, *looks.shape[1:])
+
+    def image(self, looks: Tensor) -> Tensor:
+        """(D, H, W) features."""
+        return self.features(looks.flatten(1).T).T.reshape(-1, *looks.shape[1:])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def _means(points: Tensor, count: int, dice: torch.Generator) -> Tensor:
+    """k-means from a start that is spread out.
+
+    Source: Arthur and Vassilvitskii (2007), k-means++; Lloyd (1982).
+    """
+    first = int(torch.randint(len(points), (1,), generator=dice))
+    centres = points[first : first + 1]
+    near = (points - centres).square().sum(1)
+    while len(centres) < count and bool((near > 1e-12).any()):
+        pick = int(torch.multinomial((near / near.sum()).cpu() + 1e-12, 1, generator=dice))
+        centres = torch.cat([centres, points[pick : pick + 1]])
+        near = torch.minimum(near, (points - points[pick]).square().sum(1))
+    for _ in range(_ROUNDS):
+        owner = torch.cdist(points, centres).argmin(1)
+        sums = torch.zeros_like(centres).index_add_(0, owner, points)
+        size = torch.bincount(owner, minlength=len(centres))[:, None]
+        centres = torch.where(size > 0, sums / size.clamp_min(1), centres)
+    return centres

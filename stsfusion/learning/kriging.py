@@ -1,0 +1,182 @@
+"""Kriging: what a fit leaves over on the coarse grid, brought to the fine one as its correlation deserves.
+
+::
+
+    e = a smooth field, correlation exp(−d / ℓ), + a white one        error of the fit, on the fine grid
+    r = k * e + noise                                                 what is left over on the coarse grid
+    ê(s) = cov(e(s), r) cov(r, r)⁻¹ r                                 from a window around the own coarse pixel
+
+Correlation length and share of the white field are those under which the windows are likeliest, channel by
+channel; how much is noise must be known. A smooth error comes back as it is interpolated, a white one only where the
+point spread function looked, noise not at all.
+
+Source: Matheron (1963); change of support as in Kyriakidis (2004), eqs. 5 to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from stsfusion.operators.pairmodel import PairModel
+
+__all__ = ["HALF", "Kriging"]
+
+HALF = 2
+"""Coarse pixels that a window extends on every side."""
+
+_LENGTHS = (0.2, 0.35, 0.6, 1.0, 1.7, 3.0)
+"""Correlation lengths of the smooth field that are tried, in coarse pixels."""
+
+_WHITE = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
+"""Shares of the white field in the residual's variance, noise apart, that are tried."""
+
+_POINT = 0.05
+"""Correlation length of the white field, fine pixels: shorter than their distance."""
+
+_JITTER = 1e-4
+"""Share of the variance that is added to keep the covariance invertible."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kriging:
+    """Weights of the coarse window for every place in a coarse pixel, channel by channel."""
+
+    weights: Tensor
+    """(p, r², n) n = (2·HALF + 1)² residuals to the r² fine pixels of the middle one."""
+
+    told: Tensor
+    """(p, r²) share of the fine error's variance that the residuals tell."""
+
+    shrunk: Tensor
+    """(p,) variance of k * e over that of e: how much of an error a coarse pixel's average hides."""
+
+    @classmethod
+    def learn(
+        cls, residuals: Sequence[Tensor], clear: Sequence[Tensor], noise: Tensor, model: PairModel
+    ) -> Self:
+        """From tiles of (p, h, w) residuals, the (h, w) masks of those to count, and the (p,) noise variance."""
+        sample, level = _window_covariance(residuals, clear)
+        share = (noise.cpu().double() / level).clamp(0.0, 0.99)
+        white = _Field.of(_POINT, model)
+        smooth = [_Field.of(length * model.ratio, model) for length in _LENGTHS]
+        fields_ = [field.mixed_with(white, part) for field in smooth for part in _WHITE]
+        found = [
+            min(fields_, key=lambda field: field.unlikely(own, float(part))).weights(float(part))
+            for own, part in zip(sample, share, strict=True)
+        ]
+        return cls(
+            *(torch.stack(parts).float().to(residuals[0].device) for parts in zip(*found, strict=True))
+        )
+
+    def __call__(self, residual: Tensor, ratio: int) -> Tensor:
+        """(p, h, w) to (p, H, W); edges are repeated."""
+        channels, rows, cols = residual.shape
+        side = 2 * HALF + 1
+        wide = pad(residual[None], (HALF,) * 4, mode="replicate")
+        kernel = self.weights.to(residual).reshape(channels * ratio**2, 1, side, side)
+        fine = conv2d(wide, kernel, groups=channels)[0]
+        return torch.pixel_shuffle(fine, ratio).reshape(channels, rows * ratio, cols * ratio)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
+class _Field:
+    """A random field of variance one on the fine grid, and what the window's coarse pixels see of it."""
+
+    coarse: Tensor
+    """(n, n) covariance of k * e between the window's pixels."""
+
+    mixed: Tensor
+    """(r², n) covariance of e inside the middle pixel with k * e."""
+
+    @classmethod
+    def of(cls, length: float, model: PairModel) -> Self:
+        """Correlate the footprints of the window's pixels, on the fine grid."""
+        kernel, ratio = model.kernel.double().cpu(), model.ratio
+        size, side = kernel.shape[0], 2 * HALF + 1
+        span = (side - 1) * ratio + size
+        prints = torch.zeros(side * side, span, span, dtype=torch.float64)
+        for i in range(side):
+            for j in range(side):
+                prints[i * side + j, i * ratio : i * ratio + size, j * ratio : j * ratio + size] = kernel
+        smeared = _correlated(prints, length)
+        start = HALF * ratio + (size - ratio) // 2
+        inside = smeared[:, start : start + ratio, start : start + ratio].flatten(1).T
+        return cls(torch.einsum("ayx,byx->ab", smeared, prints), inside)
+
+    @property
+    def shrunk(self) -> Tensor:
+        """() variance of k * e."""
+        return self.coarse.diagonal().mean().clamp_min(1e-12)
+
+    def mixed_with(self, other: Self, share: float) -> Self:
+        """The sum of two fields in which the other has this share of the variance of k * e; variance one."""
+        own, more = (1.0 - share) / self.shrunk, share / other.shrunk
+        total = own + more
+        return type(self)(
+            (own * self.coarse + more * other.coarse) / total, (own * self.mixed + more * other.mixed) / total
+        )
+
+    def unlikely(self, sample: Tensor, noise: float) -> float:
+        """Negative log-likelihood of windows with this (n, n) sample covariance, the scale profiled out."""
+        factor = torch.linalg.cholesky(self._seen(noise))
+        count = len(sample)
+        scale = torch.cholesky_solve(sample, factor).diagonal().sum() / count
+        return float(2 * factor.diagonal().log().sum() + count * scale.clamp_min(1e-300).log())
+
+    def weights(self, noise: float) -> list[Tensor]:
+        """Weights, told share and shrinkage for `Kriging`."""
+        mixed = (1.0 - noise) * self.mixed / self.shrunk
+        weights = torch.linalg.solve(self._seen(noise), mixed.T).T
+        return [weights, (weights * self.mixed).sum(1).clamp(0.0, 1.0), self.shrunk]
+
+    def _seen(self, noise: float) -> Tensor:
+        """(n, n) covariance of the residuals, of variance one: the field's and the noise's."""
+        eye = torch.eye(len(self.coarse), dtype=self.coarse.dtype)
+        return (1.0 - noise) * self.coarse / self.shrunk + (noise + _JITTER) * eye
+
+
+def _correlated(prints: Tensor, length: float) -> Tensor:
+    """Σ_s' exp(−|s − s'| / ℓ) · print(s'), exactly, by a convolution over all distances."""
+    span = prints.shape[1]
+    steps = torch.arange(1 - span, span, dtype=torch.float64)
+    field = torch.exp(-torch.hypot(steps[:, None], steps[None]) / length)
+    size = 2 * span - 1 + span
+    spectrum = torch.fft.rfft2(field, s=(size, size))
+    out = torch.fft.irfft2(torch.fft.rfft2(prints, s=(size, size)) * spectrum, s=(size, size))
+    return out[:, span - 1 : 2 * span - 1, span - 1 : 2 * span - 1]
+
+
+def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """(p, n, n) mean product of the residuals of windows that are clear, scaled to one, and (p,) its scale."""
+    side = 2 * HALF + 1
+    total: Tensor | None = None
+    count = 0
+    for residual, mask in zip(residuals, clear, strict=True):
+        if min(mask.shape) < side:
+            continue
+        windows = residual.double().unfold(1, side, 1).unfold(2, side, 1).flatten(3)
+        whole = mask.unfold(0, side, 1).unfold(1, side, 1).flatten(2).all(2)
+        rows = windows[:, whole]
+        total = (0 if total is None else total) + torch.einsum("pin,pim->pnm", rows, rows)
+        count += rows.shape[1]
+    if total is None or count == 0:
+        level = torch.stack([r.double().square().mean((1, 2)) for r in residuals]).mean(0).cpu()
+        eye = torch.eye(side * side, dtype=torch.float64)
+        return eye.expand(len(level), -1, -1), level.clamp_min(1e-300)
+    level = (total / count).diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-300)
+    return (total / count / level[:, None, None]).cpu(), level.cpu()

@@ -1,0 +1,168 @@
+"""Mixture: stacked regressions of hyperspectral scores on a multispectral image, learned on coarse pixels.
+
+::
+
+    fine     y ─► looks u ─► φ_m(u) ────────────────► Σ_m weight_m · (slope_m · φ_m + plain_m · [1, u])
+    coarse         k * φ_m ─ regression, leave one out ─► slope_m, plain_m, left-out errors ─► weight_m
+
+Features are made on the fine grid and averaged by the point spread function, so what is learned on coarse
+pixels holds on fine ones: there is no gap of scale. Members: one linear map, and experts of several numbers,
+gated by the pixel, by its neighbourhood or by both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from stsfusion.learning.experts import Experts, Looks
+from stsfusion.learning.leaveout import Fit, ridge, stack
+from stsfusion.operators.pairmodel import PairModel
+
+__all__ = ["MEMBERS", "Lesson", "Mixture"]
+
+MEMBERS = (
+    ("own", "own", 8),
+    ("own", "own", 32),
+    ("both", "both", 4),
+    ("both", "both", 8),
+    ("both", "both", 16),
+    ("around", "own", 8),
+    ("around", "own", 16),
+    ("around", "own", 32),
+)
+"""What the gates go by, what the experts map, and their number."""
+
+_LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
+"""Candidates for the shrinkage of the linear map."""
+
+_FREE = tuple(10.0 ** (-2.5 + 0.5 * k) for k in range(9))
+"""Candidates for the shrinkage of the experts towards the linear map."""
+
+_SAMPLE = 20_000
+"""Fine pixels that centres and whitening are learned from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One tile to learn from."""
+
+    fine: Tensor
+    """(l, H, W) multispectral reflectance."""
+
+    scores: Tensor
+    """(p, n) of the clear coarse pixels."""
+
+    weight: Tensor
+    """(n,) of the clear coarse pixels."""
+
+    clear: Tensor
+    """(h, w) bool."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """All members, their weights merged into their slopes."""
+
+    looks: Looks
+    """How pixels are looked at."""
+
+    offset: Tensor
+    """(p,)."""
+
+    linear: Tensor
+    """(l, p) of the whitened bands: the linear maps of all members together."""
+
+    experts: tuple[Experts, ...]
+    """How the features are made."""
+
+    slopes: tuple[Tensor, ...]
+    """(D_m, p) of each member's features."""
+
+    @classmethod
+    def learn(cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator) -> tuple[Self, Tensor]:
+        """The mixture, and the (n, p) errors at the clear coarse pixels when each is left out."""
+        looks = Looks.learn(_sampled([lesson.fine for lesson in lessons], dice))
+        images = [looks(lesson.fine) for lesson in lessons]
+        bands = len(lessons[0].fine)
+        outputs = torch.cat([lesson.scores.T for lesson in lessons]).double()
+        weight = torch.cat([lesson.weight for lesson in lessons]).double()
+
+        def coarse(features: Sequence[Tensor]) -> Tensor:
+            low = [model.lowpass(image)[:, each.clear] for image, each in zip(features, lessons, strict=True)]
+            return torch.cat(low, 1).T.double()
+
+        own = coarse([image[:bands] for image in images])
+        one = torch.ones_like(weight)[:, None]
+        scale = own.square().mean(0).sqrt().clamp_min(1e-9)
+        straight = ridge(own / scale, one, outputs, weight, _LINEAR)
+        fits = [
+            Fit(
+                straight.slope[:0],
+                torch.cat([straight.plain, straight.slope / scale[:, None]]),
+                straight.left,
+            )
+        ]
+        sample = _sampled(images, dice)
+        looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
+        experts = []
+        for gates, inputs, count in MEMBERS:
+            by, of = (torch.tensor(list(looked[name]), device=sample.device) for name in (gates, inputs))
+            experts.append(Experts.learn(sample, by, of, count, dice))
+            features = coarse([experts[-1].image(image) for image in images])
+            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, _FREE))
+        shares = stack([fit.left for fit in fits], weight)
+        plain = sum(
+            (fit.plain * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
+        )
+        left = sum(
+            (fit.left * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
+        )
+        slopes = tuple((fit.slope * share).float() for fit, share in zip(fits[1:], shares[1:], strict=True))
+        return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left
+
+    def __call__(self, fine: Tensor) -> Tensor:
+        """(l, H, W) reflectance to (p, H, W) scores."""
+        image = self.looks(fine)
+        scores = torch.einsum("lp,lyx->pyx", self.linear, image[: len(fine)]) + self.offset[:, None, None]
+        for experts, slope in zip(self.experts, self.slopes, strict=True):
+            scores += experts.apply(image, slope)
+        return scores
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        found = {"offset": self.offset, "linear": self.linear}
+        found |= {f"looks.{name}": tensor for name, tensor in self.looks.tensors().items()}
+        for m, (experts, slope) in enumerate(zip(self.experts, self.slopes, strict=True)):
+            found |= {f"{m}.slope": slope} | {f"{m}.{name}": t for name, t in experts.tensors().items()}
+        return found
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        count = sum(name.endswith(".slope") for name in tensors)
+        return cls(
+            Looks.of(_under(tensors, "looks.")),
+            tensors["offset"],
+            tensors["linear"],
+            tuple(Experts.of(_under(tensors, f"{m}.")) for m in range(count)),
+            tuple(tensors[f"{m}.slope"] for m in range(count)),
+        )
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _sampled(images: Sequence[Tensor], dice: torch.Generator) -> Tensor:
+    """(n, c) pixels drawn from (c, H, W) images, the same number from each."""
+    share = max(1, _SAMPLE // len(images))
+    rows = []
+    for image in images:
+        flat = image.flatten(1)
+        rows.append(flat[:, torch.randperm(flat.shape[1], generator=dice)[:share].to(flat.device)].T)
+    return torch.cat(rows)
