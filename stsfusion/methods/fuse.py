@@ -150,7 +150,7 @@ def _untold(pairs: Sequence[Pair], model: PairModel, space: Subspace) -> tuple[T
     scores = ((coarse - space.mean) @ space.analysis).double()
     scores, low = scores - scores.mean(0), low - low.mean(0)
     gram = scores.T @ scores
-    load = 1e-9 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+    load = 1e-9 * gram.diagonal().mean().clamp_min(1e-12) * torch.eye(len(gram)).to(gram)
     missed = low - scores @ torch.linalg.solve(gram + load, scores.T @ low)
     spare = max(1.0 - (space.rank + 1) / len(low), 1.0 / len(low))
     return low.square().mean(0).to(coarse), (missed.square().mean(0) / spare).to(coarse)

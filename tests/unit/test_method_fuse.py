@@ -182,3 +182,16 @@ def test_units_do_not_matter(factor):
     )
     plain, large = (FUSE().fit([p]).fuse(p).full() for p in (problem, scaled))
     torch.testing.assert_close(large / factor, plain, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.2])
+def test_a_scene_without_any_contrast_stays_what_it_is(level):
+    problem = tiny_problem(size=48, dates=1, bands=8).question()
+    flat = problem.with_observations(
+        {
+            role: replace(one, data=torch.full_like(one.data, level))
+            for role, one in problem.observations.items()
+        }
+    )
+    fused = FUSE(psf="given").fit([flat]).fuse(flat).full()
+    assert float((fused - level).abs().max()) < 1e-4
