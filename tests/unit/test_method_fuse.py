@@ -113,10 +113,9 @@ def test_the_slope_of_the_plain_function_vanishes(shift):
     problem = seen_through(kernel, noise=0.003).question()
     method = FUSE(psf="given", rank=RANK, prior="plain", weight=1e-2).fit([problem])
     pair = method.pair(problem, problem.rich.data[0], 0)
-    model, state = method.learned(pair)
     pair = replace(pair, coarse=pair.coarse.double(), fine=pair.fine.double())
-    model = PairModel.of({n: t.double() for n, t in model.tensors().items()})
-    state = {name: tensor.double() for name, tensor in state.items()}
+    state = {name.removeprefix("0."): tensor.double() for name, tensor in method.state.items()}
+    model = PairModel.of({n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.")})
     space = Subspace.of(state)
     scores = torch.tensordot(space.analysis.T, pair.coarse - space.mean[:, None, None], 1)
     before = torch.tensordot(space.basis.T, model.upsample(scores), 1) + space.mean[:, None, None]
