@@ -22,7 +22,7 @@ from torch.nn.functional import max_pool2d
 from stsfusion.fusion.problem import Observation
 from stsfusion.learning.pair import Pair
 from stsfusion.operators.blur import box_kernel
-from stsfusion.operators.estimate import Overlap, estimate, response_for
+from stsfusion.operators.estimate import Overlap, displacement, estimate, response_for
 from stsfusion.operators.hysure_estimate import estimate_hysure, hysure_response, rms_misfit
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.translate import translate
@@ -54,8 +54,8 @@ def model_for(
     ratio, coverage = pairs[0].ratio, pairs[0].coverage
     overlaps = [_overlap(pair) for pair in pairs]
     if psf == "estimated":
-        model = estimate(overlaps, coverage, ratio)
-        return model if sharp.view.spatial.known else _registered(pairs, model)
+        settled = estimate if sharp.view.spatial.known else _registered
+        return settled(overlaps, coverage, ratio)
     if psf == "given":
         kernel = rich.view.spatial.kernel.double()
         if not sharp.view.spectral.known:
@@ -88,13 +88,10 @@ def _overlap(pair: Pair) -> Overlap:
     return Overlap(pair.coarse, pair.fine, pair.clear & (near[0, 0] == 0))
 
 
-def _registered(pairs: Sequence[Pair], model: PairModel) -> PairModel:
-    """Move the fine images to where the coarse one lies, and estimate again."""
-    centre = model.centre
-    if max(map(abs, centre)) < _STILL:
-        return model
-    moved = [
-        Overlap(o.coarse, translate(o.fine, centre), o.usable) for o in (_overlap(pair) for pair in pairs)
-    ]
-    again = estimate(moved, pairs[0].coverage, model.ratio)
-    return replace(again, moved=torch.tensor(centre))
+def _registered(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairModel:
+    """Move the fine images to where the coarse one lies, then estimate."""
+    offset = displacement(overlaps, ratio)
+    if max(map(abs, offset)) < _STILL:
+        return estimate(overlaps, coverage, ratio)
+    moved = [replace(each, fine=translate(each.fine, offset)) for each in overlaps]
+    return replace(estimate(moved, coverage, ratio), moved=torch.tensor(offset))

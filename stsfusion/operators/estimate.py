@@ -7,7 +7,8 @@
 Three steps, all of them on sums over the coarse pixels, so that tiles add up:
 
 1. A Gaussian, its width and displacement searched for where k * Y tells most of Z by linear regression. The
-   coarse image is what is predicted, so that no kernel wins by flattening the fine one.
+   coarse image is what is predicted, so that no kernel wins by flattening the fine one. It stays in the
+   middle unless a displacement tells more than chance would.
 2. R and k in turn by non-negative least squares, each held to its predecessor (a flat response, the Gaussian)
    as strongly as the misfit that is left asks for: a pair that the model explains decides for itself.
 3. The free kernel stands unless it tells clearly less of Z than the Gaussian, which step 2 has not looked at.
@@ -15,6 +16,7 @@ Three steps, all of them on sums over the coarse pixels, so that tiles add up:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,12 +27,12 @@ from torch.nn.functional import pad
 from stsfusion.operators.nnls import nnls
 from stsfusion.operators.pairmodel import PairModel, support
 
-__all__ = ["Overlap", "estimate", "response_for"]
+__all__ = ["Overlap", "displacement", "estimate", "response_for"]
 
 _ROUNDS = 6
 """Turns of step 2."""
 
-_WORSE = 1.1
+_WORSE = 1.01
 """Factor on the variance that the Gaussian leaves untold, beyond which the free kernel is not believed."""
 
 _COMPONENTS = 12
@@ -38,6 +40,13 @@ _COMPONENTS = 12
 
 _WIDTHS = (0.3, 0.5, 0.75, 1.0, 1.3)
 """Full widths at half maximum from which the search starts, in ratios."""
+
+_SURE = 15.0
+"""Twice the logarithm of how many Gaussians the search looks at: a displacement must be worth more than that
+in likelihood, or a handful of pixels would move the image by chance."""
+
+_FLAT = 1e-12
+"""Share of the second moments below which a variance is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +112,23 @@ def estimate(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairM
         response = _response(sums, coverage, start, _flat(coverage), 1e-4)
     square = kernel.reshape(sums.size, sums.size)
     return PairModel(square, response, _misfit(sums, kernel, response), torch.zeros(2), ratio)
+
+
+def displacement(overlaps: Sequence[Overlap], ratio: int) -> tuple[float, float]:
+    """Fine pixels (down, right) by which what the coarse sensor sees lies off its place on the fine image.
+
+    The Gaussian's, whose three numbers all the data settle; the centre of a free kernel follows the sensor
+    model's misfit as well.
+    """
+    sums = _gather(overlaps, ratio)
+    model = PairModel(
+        _search(_Told.of(sums), ratio, sums.size).reshape(sums.size, sums.size),
+        torch.zeros(0),
+        torch.zeros(0),
+        torch.zeros(2),
+        ratio,
+    )
+    return model.centre
 
 
 def response_for(overlaps: Sequence[Overlap], coverage: Tensor, kernel: Tensor, ratio: int) -> PairModel:
@@ -174,6 +200,9 @@ class _Told:
     total: float
     """Variance of the weighted components."""
 
+    count: float
+    """Pixels."""
+
     @classmethod
     def of(cls, sums: _Sums) -> _Told:
         """Centre the sums; components count by the root of their variance, so that the first is not all."""
@@ -183,7 +212,9 @@ class _Told:
         keep = min(_COMPONENTS, len(values))
         values, vectors = values.flip(0)[:keep].clamp_min(1e-30), vectors.flip(1)[:, :keep]
         cross = sums.cross - torch.einsum("an,b->anb", sums.patch_mean, sums.coarse_mean)
-        return cls(gram, cross @ (vectors * values**-0.25), float(values.sqrt().sum()))
+        if float(covariance.trace()) <= _FLAT * float(sums.coarse.trace()):
+            cross = torch.zeros_like(cross)
+        return cls(gram, cross @ (vectors * values**-0.25), float(values.sqrt().sum()), sums.count)
 
     def share(self, kernels: Tensor) -> Tensor:
         """(m,) variance of the weighted components that k * Y explains, for (m, n) kernels of unit sum."""
@@ -199,15 +230,23 @@ class _Told:
 
 
 def _search(told: _Told, ratio: int, size: int) -> Tensor:
-    """(n,) the best Gaussian: a grid of widths and displacements, then steps that halve."""
+    """(n,) the best Gaussian; a displaced one only when it tells more than chance would let it."""
     far = support(ratio) - 1
     offsets = torch.arange(-far, far + 1, dtype=torch.float64)
+    centred, free = (_climbed(told, ratio, size, places) for places in (offsets[far : far + 1], offsets))
+    gain = math.log(told.missing(centred) / told.missing(free))
+    return free if told.count * gain > _SURE else centred
+
+
+def _climbed(told: _Told, ratio: int, size: int, offsets: Tensor) -> Tensor:
+    """(n,) from a grid of widths and displacements, in steps that halve; one displacement stays as it is."""
     widths = torch.tensor(_WIDTHS, dtype=torch.float64) * ratio
     grid = torch.cartesian_prod(widths, offsets, offsets)
     shares = torch.cat([told.share(_gaussians(part, size)) for part in grid.split(64)])
-    best = grid[int(shares.argmax())]
-    step = torch.tensor([0.2 * ratio, 0.5, 0.5], dtype=torch.float64)
-    moves = torch.cartesian_prod(*(torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64),) * 3)
+    best = grid[int(shares.argmax())] if float(shares.max()) > 0 else torch.tensor([ratio, 0.0, 0.0]).to(grid)
+    slide = 0.5 if len(offsets) > 1 else 0.0
+    step = torch.tensor([0.2 * ratio, slide, slide], dtype=torch.float64)
+    moves = torch.cartesian_prod(*(torch.tensor([0.0, -1.0, 1.0], dtype=torch.float64),) * 3)
     for _ in range(8):
         near = best + moves * step
         near[:, 0] = near[:, 0].clamp(0.15 * ratio, 2.0 * ratio)
