@@ -15,6 +15,7 @@ from stsfusion import resources
 from stsfusion.errors import RecipeError, nearest
 from stsfusion.forward.simulate import Protocol
 from stsfusion.fusion.problem import ROLES, Role
+from stsfusion.pipeline.comparison import Compare
 from stsfusion.pipeline.settings import check_method_settings, method_schema, part_of, record_of
 from stsfusion.records import Document, Record, parse, read_yaml
 
@@ -23,6 +24,7 @@ __all__ = ["Recipe", "RoleSpec", "load_recipe", "recipe_schema"]
 MethodSpec = str | dict[str, Any]
 """A method's name, or a mapping of `name` and settings."""
 
+_FUSE = "Name a method: 'fuse: {method: NAME}'; to compare methods on scenes, say 'compare:' instead."
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -260,11 +262,14 @@ class Recipe(Record):
     fit: Fit = Fit()
     """Where methods learn."""
 
-    fuse: Fuse
-    """The method and the work."""
+    fuse: Fuse = Fuse(method="bicubic")
+    """The method and the work; must be said wherever something is fused."""
 
     evaluate: Evaluate = Evaluate()
     """Scores."""
+
+    compare: Compare | None = None
+    """Methods against each other, in place of a fusion; with `report` and `output` alone."""
 
     report: Report = Report()
     """The page."""
@@ -297,16 +302,37 @@ def load_recipe(path: str | Path, assignments: Iterable[str] = ()) -> tuple[Reci
     file = _find(Path(path))
     document = read_yaml(file).override(assignments)
     recipe = parse(document.data, Recipe, where=document)
+    for key in (("evaluate", "compare"), ("compare", "methods")):
+        _check_methods(document, *key)
+    if recipe.compare is not None:
+        _check_alone(document)
+        return recipe, file
+    if "fuse" not in document.data:
+        raise RecipeError(document.where(("fuse",)), expected="the key 'fuse'", got="nothing", mend=_FUSE)
     check_method_settings(part_of(document, ("fuse", "method")))
-    for position, settings in enumerate(document.data.get("evaluate", {}).get("compare", ())):
-        places = {
-            key[3:]: line
-            for key, line in document.places.items()
-            if key[:3] == ("evaluate", "compare", position)
-        }
-        check_method_settings(Document(document.name, settings, places))
     _check_input(recipe, document)
     return recipe, file
+
+
+def _check_methods(document: Document, section: str, key: str) -> None:
+    """Every member of a list of methods, where there is one."""
+    given = (document.data.get(section) or {}).get(key)
+    for position, settings in enumerate(given if isinstance(given, list) else ()):
+        place = (section, key, position)
+        places = {found[3:]: line for found, line in document.places.items() if found[:3] == place}
+        check_method_settings(Document(document.name, settings, places))
+
+
+def _check_alone(document: Document) -> None:
+    """A comparison has nothing to fuse."""
+    others = set(document.data) - {"compare", "report", "output"}
+    for section in sorted(others):
+        raise RecipeError(
+            document.where((section,)),
+            expected="'report' and 'output' alone beside 'compare'",
+            got=f"'{section}'",
+            mend="Compare and fuse in two recipes.",
+        )
 
 
 def _find(path: Path) -> Path:
@@ -344,4 +370,7 @@ def recipe_schema() -> Mapping[str, Any]:
     method = {"$ref": "#/$defs/Method"}
     schema["$defs"]["Fuse"]["properties"]["method"] = method
     schema["$defs"]["Evaluate"]["properties"]["compare"]["items"] = method
+    several = {"type": "array", "items": method, "minItems": 1}
+    schema["$defs"]["Compare"]["properties"]["methods"]["anyOf"] = [{"const": "all"}, several]
+    schema["anyOf"] = [{"required": ["fuse"]}, {"required": ["compare"]}]
     return schema
