@@ -5,21 +5,19 @@
     variance of score p at pixel s  =  level_p · spread(s)        spread = Σ_i share_i · signᵢ(s), mean one
     signs:  one · detail · brightness · rarity                    what errors grow with, never negative
 
-Source: variance functions in regression, Carroll and Ruppert (1988), ch. 2; the quantile as in split conformal
-prediction, Lei et al. (2018), sec. 2.
+Source: variance functions in regression, Carroll and Ruppert (1988), ch. 2; the quantile as in split
+conformal prediction, Lei et al. (2018), sec. 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
 
-from stsfusion.learning.experts import REACH
+from stsfusion.learning.kept import Kept
 from stsfusion.operators.nnls import nnls
 
 __all__ = ["Doubt", "signs"]
@@ -40,8 +38,9 @@ _LEAST = 0.02
 def signs(looks: Tensor) -> Tensor:
     """(2 l, y, x) looks to (4, y, x): one, detail, brightness and rarity, squared sizes about a pixel.
 
-    They are means over its neighbourhood: a smooth pixel beside a rough one is no surer than it. Detail is the difference to the neighbourhood; rarity the part of a pixel's distance from the mean that
-    grows with its fourth power, as of surfaces that are seldom met.
+    They are means over its neighbourhood: a smooth pixel beside a rough one is no surer than it. Detail is the
+    difference to the neighbourhood; rarity the part of a pixel's distance from the mean that grows with its
+    fourth power, as of surfaces that are seldom met.
     """
     own, around = looks.tensor_split(2)
     distance = own.square().mean(0)
@@ -51,7 +50,7 @@ def signs(looks: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
+class Doubt(Kept):
     """What is needed to say a standard deviation."""
 
     level: Tensor
@@ -101,15 +100,6 @@ class Doubt:
         bent = (signs(looks) / self.scale[:, None, None]).clamp_max(_FAR)
         spread = torch.einsum("i,iyx->yx", self.shares, bent).clamp_min(_LEAST).sqrt()
         return self.level[:, None, None] * spread
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
 _FAR = 30.0

@@ -12,13 +12,14 @@ from; the bound keeps rare surfaces from being extrapolated to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
+
+from stsfusion.learning.kept import Kept
 
 __all__ = ["REACH", "Experts", "Looks"]
 
@@ -39,7 +40,7 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Looks(Kept):
     """What an image looks like at a pixel: its whitened bands, and their mean over the neighbourhood."""
 
     mean: Tensor
@@ -64,18 +65,9 @@ class Looks:
         wide = pad(own[None], (REACH,) * 4, mode="replicate")
         return torch.cat([own, avg_pool2d(wide, 2 * REACH + 1, 1)[0]])
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
-
 
 @dataclass(frozen=True, eq=False)
-class Experts:
+class Experts(Kept):
     """A number of experts and how their features are made."""
 
     gates: Tensor
@@ -139,15 +131,6 @@ class Experts:
     def image(self, looks: Tensor) -> Tensor:
         """(D, H, W) features."""
         return self.features(looks.flatten(1).T).T.reshape(-1, *looks.shape[1:])
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
 def _means(points: Tensor, count: int, dice: torch.Generator) -> Tensor:

@@ -4,25 +4,26 @@
 
     e = a smooth field, correlation exp(−d / ℓ), + a white one        error of the fit, on the fine grid
     r = k * e + noise                                                 what is left over on the coarse grid
-    ê(s) = cov(e(s), r) cov(r, r)⁻¹ r                                 from a window around the own coarse pixel
+    ê(s) = cov(e(s), r) cov(r, r)⁻¹ r                                 from a window about the coarse pixel
 
 Correlation length and share of the white field are those under which the windows are likeliest, channel by
-channel; how much is noise must be known. A smooth error comes back as it is interpolated, a white one only where the
-point spread function looked, noise not at all.
+channel; how much is noise must be known. A smooth error comes back as it is interpolated, a white one only
+where the point spread function looked, noise not at all.
 
 Source: Matheron (1963); change of support as in Kyriakidis (2004), eqs. 5 to 9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from stsfusion.learning.kept import Kept
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["HALF", "Kriging"]
@@ -44,7 +45,7 @@ _JITTER = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Kriging:
+class Kriging(Kept):
     """Weights of the coarse window for every place in a coarse pixel, channel by channel."""
 
     weights: Tensor
@@ -60,7 +61,7 @@ class Kriging:
     def learn(
         cls, residuals: Sequence[Tensor], clear: Sequence[Tensor], noise: Tensor, model: PairModel
     ) -> Self:
-        """From tiles of (p, h, w) residuals, the (h, w) masks of those to count, and the (p,) noise variance."""
+        """From tiles of (p, h, w) residuals, (h, w) masks of those to count, and the (p,) noise variance."""
         sample, level = _window_covariance(residuals, clear)
         share = (noise.cpu().double() / level).clamp(0.0, 0.99)
         white = _Field.of(_POINT, model)
@@ -82,15 +83,6 @@ class Kriging:
         kernel = self.weights.to(residual).reshape(channels * ratio**2, 1, side, side)
         fine = conv2d(wide, kernel, groups=channels)[0]
         return torch.pixel_shuffle(fine, ratio).reshape(channels, rows * ratio, cols * ratio)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +154,7 @@ def _correlated(prints: Tensor, length: float) -> Tensor:
 
 
 def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """(p, n, n) mean product of the residuals of windows that are clear, scaled to one, and (p,) its scale."""
+    """(p, n, n) mean product of the residuals of clear windows, scaled to one, and (p,) its scale."""
     side = 2 * HALF + 1
     total: Tensor | None = None
     count = 0

@@ -1,10 +1,13 @@
-"""Leave one out: ridge regression that chooses its shrinkage by the pixels it was not shown.
+"""Leave out: ridge regression that chooses its shrinkage by the pixels it was not shown, a block at a time.
 
 ::
 
-    e₋ᵢ = eᵢ / (1 − hᵢ)      hᵢ: leverage of pixel i      no fit is done twice
+    e₋B = (I − H_BB)⁻¹ e_B      H_BB: the hat matrix among the pixels of block B      no fit is done twice
 
-Source: Allen (1974), prediction sum of squares; Hastie, Tibshirani and Friedman (2009), eq. 7.46, 5.69.
+Neighbouring coarse pixels look at common ground and err alike; leaving out one of them would flatter every
+fit that can follow the others. Whole blocks are left out instead.
+
+Source: Allen (1974), prediction sum of squares; Roberts et al. (2017), block cross-validation.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from torch import Tensor
 
 from stsfusion.operators.nnls import nnls
 
-__all__ = ["Fit", "ridge", "stack"]
+__all__ = ["Fit", "blocks_of", "ridge", "stack"]
 
-_LEVERAGE = 0.98
-"""Leverage above which a pixel's own error is not blown up any further."""
+_RIGID = 0.02
+"""Added to I − H_BB: a block that the fit hangs on alone is not blown up without bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +37,16 @@ class Fit:
     """(c, p) of the columns that are not shrunk."""
 
     left: Tensor
-    """(n, p) leave-one-out residuals."""
+    """(n, p) residuals of pixels whose block was left out."""
 
 
 def ridge(
-    features: Tensor, plain: Tensor, outputs: Tensor, weight: Tensor, penalties: Sequence[float]
+    features: Tensor,
+    plain: Tensor,
+    outputs: Tensor,
+    weight: Tensor,
+    blocks: Tensor,
+    penalties: Sequence[float],
 ) -> Fit:
     """Argmin Σ wᵢ ‖yᵢ − xᵢ B − cᵢ D‖² + λ n ‖B‖², λ for every output the one with the least left-out error.
 
@@ -52,6 +60,8 @@ def ridge(
         (n, p) y.
     weight
         (n,) w of mean one.
+    blocks
+        (m, s) places of the pixels of every block, n where a block has fewer than s.
     penalties
         Candidates for λ.
     """
@@ -60,24 +70,57 @@ def ridge(
     x, y = features * root, outputs * root
     x, y = x - frame @ (frame.T @ x), y - frame @ (frame.T @ y)
     u, s, v = torch.linalg.svd(x, full_matrices=False)
-    told, base, n = u.T @ y, frame.square().sum(1), len(y)
-    best = torch.full((y.shape[1],), torch.inf, dtype=y.dtype, device=y.device)
-    left, shrink = torch.zeros_like(y), torch.zeros(len(s), y.shape[1], dtype=y.dtype, device=y.device)
+    told, n = u.T @ y, len(y)
+    member, held = _padded(u)[blocks], _padded(frame)[blocks]
+    base = held @ held.transpose(1, 2)
+    eye = (1.0 + _RIGID) * torch.eye(blocks.shape[1]).to(y)
+    tried, losses = [], []
     for penalty in penalties:
         keep = s.square() / (s.square() + penalty * n)
-        leverage = (u.square() @ keep + base).clamp_max(_LEVERAGE)
-        error = (y - u @ (keep[:, None] * told)) / (1.0 - leverage)[:, None]
-        better = error.square().mean(0) < best
-        best = torch.where(better, error.square().mean(0), best)
-        left = torch.where(better, error, left)
-        shrink = torch.where(better, keep[:, None], shrink)
+        hat = (member * keep) @ member.transpose(1, 2) + base
+        error = _padded(y - u @ (keep[:, None] * told))[blocks]
+        error = torch.linalg.solve(eye - hat, error)
+        losses.append(error.square().sum((0, 1)))
+        tried.append(_scattered(error, blocks, n))
+    choice = torch.stack(losses).argmin(0)
+    left = torch.stack(tried)[choice, :, torch.arange(len(choice))].T
+    chosen = torch.tensor(penalties, dtype=y.dtype, device=y.device)[choice]
+    shrink = s.square()[:, None] / (s.square()[:, None] + chosen * n)
     slope = v.T @ (shrink / s.clamp_min(1e-12)[:, None] * told)
     rest = (outputs - features @ slope) * root
     return Fit(slope, torch.linalg.lstsq(plain * root, rest).solution, left / root)
 
 
+def _padded(rows: Tensor) -> Tensor:
+    """A row of zeros behind the last: the place of what a block lacks."""
+    return torch.cat([rows, torch.zeros_like(rows[:1])])
+
+
+def _scattered(pieces: Tensor, blocks: Tensor, count: int) -> Tensor:
+    """(m, s, p) back to (n, p)."""
+    out = pieces.new_zeros(count + 1, pieces.shape[2])
+    out[blocks.flatten()] = pieces.flatten(0, 1)
+    return out[:count]
+
+
+def blocks_of(clear: Sequence[Tensor], side: int) -> Tensor:
+    """(m, side²) places of the clear pixels, tile after tile, in squares of `side`; n where there is none."""
+    total = sum(int(mask.sum()) for mask in clear)
+    found, before = [], 0
+    for mask in clear:
+        place = torch.full(mask.shape, total, device=mask.device)
+        own = int(mask.sum())
+        place[mask] = torch.arange(before, before + own, device=mask.device)
+        before += own
+        down, right = -mask.shape[0] % side, -mask.shape[1] % side
+        wide = torch.nn.functional.pad(place, (0, right, 0, down), value=total)
+        squares = wide.unfold(0, side, side).unfold(1, side, side).flatten(2).flatten(0, 1)
+        found.append(squares[(squares < total).any(1)])
+    return torch.cat(found)
+
+
 def stack(left: Sequence[Tensor], weight: Tensor) -> Tensor:
-    """(m, p) weights ≥ 0 of unit sum of m regressions, by least squares on their leave-one-out residuals.
+    """(m, p) weights ≥ 0 of unit sum of m regressions, by least squares on their left-out residuals.
 
     Parameters
     ----------

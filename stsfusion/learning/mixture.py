@@ -3,7 +3,7 @@
 ::
 
     fine     y ─► looks u ─► φ_m(u) ────────────────► Σ_m weight_m · (slope_m · φ_m + plain_m · [1, u])
-    coarse         k * φ_m ─ regression, leave one out ─► slope_m, plain_m, left-out errors ─► weight_m
+    coarse         k * φ_m ─ regression, blocks left out ─► slope_m, plain_m, left-out errors ─► weight_m
 
 Features are made on the fine grid and averaged by the point spread function, so what is learned on coarse
 pixels holds on fine ones: there is no gap of scale. Members: one linear map, and experts of several numbers,
@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.experts import Experts, Looks
-from stsfusion.learning.leaveout import Fit, ridge, stack
+from stsfusion.learning.kept import joined, under
+from stsfusion.learning.leaveout import Fit, blocks_of, ridge, stack
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["MEMBERS", "Lesson", "Mixture"]
+__all__ = ["Lesson", "Mixture"]
 
-MEMBERS = (
+_MEMBERS = (
     ("own", "own", 8),
     ("own", "own", 32),
     ("both", "both", 4),
@@ -42,6 +43,9 @@ _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 
 _FREE = tuple(10.0 ** (-2.5 + 0.5 * k) for k in range(9))
 """Candidates for the shrinkage of the experts towards the linear map."""
+
+_BLOCK = 3
+"""Coarse pixels along one side of the blocks that are left out together."""
 
 _SAMPLE = 20_000
 """Fine pixels that centres and whitening are learned from."""
@@ -84,8 +88,13 @@ class Mixture:
     """(D_m, p) of each member's features."""
 
     @classmethod
-    def learn(cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator) -> tuple[Self, Tensor]:
-        """The mixture, and the (n, p) errors at the clear coarse pixels when each is left out."""
+    def learn(
+        cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator, most: int = 32
+    ) -> tuple[Self, Tensor]:
+        """The mixture, and the (n, p) errors at the clear coarse pixels when their block is left out.
+
+        Members of more than `most` experts are left out.
+        """
         looks = Looks.learn(_sampled([lesson.fine for lesson in lessons], dice))
         images = [looks(lesson.fine) for lesson in lessons]
         bands = len(lessons[0].fine)
@@ -96,10 +105,11 @@ class Mixture:
             low = [model.lowpass(image)[:, each.clear] for image, each in zip(features, lessons, strict=True)]
             return torch.cat(low, 1).T.double()
 
+        blocks = blocks_of([lesson.clear for lesson in lessons], _BLOCK)
         own = coarse([image[:bands] for image in images])
         one = torch.ones_like(weight)[:, None]
         scale = own.square().mean(0).sqrt().clamp_min(1e-9)
-        straight = ridge(own / scale, one, outputs, weight, _LINEAR)
+        straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR)
         fits = [
             Fit(
                 straight.slope[:0],
@@ -110,11 +120,11 @@ class Mixture:
         sample = _sampled(images, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
         experts = []
-        for gates, inputs, count in MEMBERS:
+        for gates, inputs, count in (member for member in _MEMBERS if member[2] <= most):
             by, of = (torch.tensor(list(looked[name]), device=sample.device) for name in (gates, inputs))
             experts.append(Experts.learn(sample, by, of, count, dice))
             features = coarse([experts[-1].image(image) for image in images])
-            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, _FREE))
+            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, blocks, _FREE))
         shares = stack([fit.left for fit in fits], weight)
         plain = sum(
             (fit.plain * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
@@ -135,27 +145,18 @@ class Mixture:
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
-        found = {"offset": self.offset, "linear": self.linear}
-        found |= {f"looks.{name}": tensor for name, tensor in self.looks.tensors().items()}
+        found = {"offset": self.offset, "linear": self.linear} | joined({"looks": self.looks})
         for m, (experts, slope) in enumerate(zip(self.experts, self.slopes, strict=True)):
-            found |= {f"{m}.slope": slope} | {f"{m}.{name}": t for name, t in experts.tensors().items()}
+            found |= {f"{m}.slope": slope} | joined({str(m): experts})
         return found
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The one that `tensors` came from."""
-        count = sum(name.endswith(".slope") for name in tensors)
-        return cls(
-            Looks.of(_under(tensors, "looks.")),
-            tensors["offset"],
-            tensors["linear"],
-            tuple(Experts.of(_under(tensors, f"{m}.")) for m in range(count)),
-            tuple(tensors[f"{m}.slope"] for m in range(count)),
-        )
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        members = range(sum(name.endswith(".slope") for name in tensors))
+        experts = tuple(Experts.of(under(tensors, str(m))) for m in members)
+        slopes = tuple(tensors[f"{m}.slope"] for m in members)
+        return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
 
 
 def _sampled(images: Sequence[Tensor], dice: torch.Generator) -> Tensor:

@@ -12,13 +12,15 @@ Source: Wiener (1949), the linear estimate of least mean square error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
+
+from stsfusion.learning.kept import Kept
 
 __all__ = ["SIGHT", "Wiener"]
 
@@ -30,7 +32,7 @@ _SHARES = (1.0, 1.0 / 9.0, 1.0 / 25.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Wiener:
+class Wiener(Kept):
     """A linear filter of (l, H, W) images."""
 
     weights: Tensor
@@ -60,15 +62,6 @@ class Wiener:
         """(l, H, W) to the same; edges are repeated."""
         centred = image - self.mean[:, None, None]
         return torch.einsum("lo,oyx->lyx", self.weights, _seen(centred)) + self.mean[:, None, None]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
 def _seen(image: Tensor) -> Tensor:

@@ -12,23 +12,27 @@ from torch import Tensor
 from stsfusion.fusion.method import Card, Tick
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.experts import REACH
+from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import HALF, Kriging
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairs import PairMethod
 from stsfusion.learning.signal import neighbour_noise, texture_noise
 from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.update import Update
 from stsfusion.learning.wiener import SIGHT, Wiener
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["MixReg"]
 
 _DARK = 0.05
-"""Share of the mean brightness under which darker pixels count no more in the regression."""
-
+"""Share of the mean brightness under which darker pixels weigh no more in the regression."""
 
 _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
+
+_LEAST = 0.02
+"""Least share of an error's variance that a coarse pixel shows, or that kriging leaves."""
 
 
 @dataclass
@@ -36,21 +40,24 @@ class MixReg(PairMethod):
     """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + krige(Z − k * X_f)) + (what E leaves out of Z)↑.
 
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
-    - f: stacked regressions of the scores on softly gated experts of Y, averaged by the point spread function;
-      shrinkage, number of experts and their weights by leave-one-out on the coarse pixels.
-    - G: what the multispectral image still tells, C Rᵀ (R C Rᵀ + D)⁻¹ with C the covariance of the left-out errors
-      and D that of the innovations actually met at fine pixels: a sensor model that does not hold is not obeyed.
-    - krige: the residual with its own correlation length and white share, the point spread function inside.
+    - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, and
+      stacked; shrinkage to the linear map and the members' weights by leaving out blocks of coarse pixels.
+    - G: what Y still tells, as far as the sensor model holds at fine pixels.
+    - krige: the residual with its own correlation length and white share, seen through the point spread
+      function.
 
-    Point spread function, response, displacement, noise, shrinkage, weights and doubt come from the pair alone.
-    Standard deviations come from the left-out errors, their growth with detail and rarity, and the share of an
-    error that a coarse pixel's average hides.
+    Point spread function, response, displacement, noise, shrinkage and weights come from the pair alone.
+    Standard deviations come from the left-out errors, their growth with detail and rarity, and the share of
+    an error that a coarse pixel's average hides.
 
     Source: stsfusion; the parts as their files cite.
     """
 
     rank: int = field(default=64, metadata={"ge": 1, "le": 256})
-    """Most components; those of which neither Y nor the neighbours tell anything are dropped."""
+    """Most components, at most a quarter of the coarse pixels; what is left out is carried over from Z."""
+
+    experts: int = field(default=32, metadata={"ge": 0, "le": 32})
+    """Most experts of one member; members of 4, 8, 16 and 32 are stacked, 0 leaves the linear map alone."""
 
     seed: int = 0
     """Of the sampled pixels and the clusters."""
@@ -68,153 +75,115 @@ class MixReg(PairMethod):
             fits="scene",
             blind=self.is_blind,
             sigma=True,
-            memory=16.0,
+            memory=10.0,
         )
 
+    @classmethod
+    def example(cls, **settings: Any) -> Self:
+        """One small member."""
+        return cls(**{"experts": 4, "rank": 8, **settings})
+
     def context(self, ratio: int, reach: int) -> int:
-        """The neighbourhood's mean, then the window of coarse residuals and what they see."""
+        """The filter, the neighbourhood's mean (twice for doubt), the coarse window and what it sees."""
         return SIGHT + 2 * REACH + reach + (HALF + 1) * ratio
 
     # ------------------------------------------------------------ learning
 
     def learn(self, pairs: Sequence[Pair], model: PairModel, tick: Tick) -> Mapping[str, Tensor]:
-        """Subspace, regression, innovation, kriging, doubt."""
-        dice = torch.Generator().manual_seed(self.seed)
-        like = pairs[0].fine
-        model = model.to(like)
-        noise = _noise(pairs, model)
+        """Noise, subspace, regression, update, kriging, doubt."""
+        model = model.to(pairs[0].fine)
+        noise = _Noise.of(pairs, model)
         wiener = Wiener.learn([pair.fine for pair in pairs], noise.fine)
         pairs = [replace(pair, fine=wiener(pair.fine)) for pair in pairs]
         pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
-        subspace = Subspace.learn(
-            [pixels.T], rank=min(self.rank, pixels.shape[1] // 4 + 1), noise=noise.weight
-        )
+        rank = min(self.rank, pixels.shape[1] // 4 + 1)
+        subspace = Subspace.learn([pixels.T], rank=rank, noise=noise.weight)
         lessons = [_lesson(pair, subspace) for pair in pairs]
         tick(0.1, "regression")
-        mixture, left = Mixture.learn(lessons, model, dice)
+        dice = torch.Generator().manual_seed(self.seed)
+        mixture, left = Mixture.learn(lessons, model, dice, self.experts)
         tick(0.8, "what is left")
-        raw = [mixture(pair.fine) for pair in pairs]
-        update = Update.learn(pairs, raw, left, torch.cat([each.weight for each in lessons]), subspace, model)
-        residuals = []
-        for pair, scores in zip(pairs, raw, strict=True):
-            scores += update(pair.fine, scores)
-            residuals.append(_scores(pair.coarse, subspace) - model.lowpass(scores))
-        own = (subspace.analysis.double().square().T @ noise.coarse).to(like)
-        kriging = Kriging.learn(residuals, [pair.clear for pair in pairs], own, model)
-        tick(0.9, "doubt")
-        parts: dict[str, Any] = {
-            "wiener": wiener,
-            "subspace": subspace,
-            "mixture": mixture,
-            "update": update,
-            "kriging": kriging,
-        }
-        found = {
-            f"{part}.{n}": t.float() if t.is_floating_point() else t
-            for part, thing in parts.items()
-            for n, t in thing.tensors().items()
-        }
+        images = [mixture(pair.fine) for pair in pairs]
+        weight = torch.cat([lesson.weight for lesson in lessons])
+        update = Update.learn(pairs, images, left, weight, subspace, model)
+        images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
+        residuals = [
+            _scores(pair.coarse, subspace) - model.lowpass(image)
+            for image, pair in zip(images, pairs, strict=True)
+        ]
+        clear = [pair.clear for pair in pairs]
+        hidden = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
+        kriging = Kriging.learn(residuals, clear, hidden, model)
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
-        found["carry"] = _carry(outside, [pair.clear for pair in pairs])
-        errors = left + update.at_coarse(pairs, left, subspace, model)
-        found |= _doubt(
-            pairs, raw, residuals, errors, noise.coarse, subspace, mixture, kriging, outside, model
+        tick(0.9, "doubt")
+        seen, low = _both(pairs, subspace, model)
+        doubt = self._doubt(
+            pairs,
+            model,
+            noise,
+            mixture,
+            kriging,
+            subspace,
+            update.of_errors(left, seen, low),
+            residuals,
+            outside,
         )
-        return found
+        blank = _lacking(pairs, images, subspace, model) + doubt.level
+        parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
+        parts |= {"kriging": kriging, "doubt": doubt}
+        return joined(parts) | {"carry": _carry(outside, clear), "blank": blank}
+
+    def _doubt(
+        self,
+        pairs: Sequence[Pair],
+        model: PairModel,
+        noise: _Noise,
+        mixture: Mixture,
+        kriging: Kriging,
+        subspace: Subspace,
+        errors: Tensor,
+        residuals: Sequence[Tensor],
+        outside: Sequence[Tensor],
+    ) -> Doubt:
+        """From left-out errors of coarse pixels to standard deviations of fine ones."""
+        signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
+        fine = torch.cat([each.flatten(1) for each in signed], 1)
+        seen = _gathered([model.lowpass(each) for each in signed], pairs)
+        basis = subspace.basis.to(errors)
+        bands = errors @ basis + _gathered(outside, pairs).T.to(errors)
+        # Fitted residuals are smaller than left-out ones: kriging brings back what the fit has left to it.
+        fitted = _gathered(residuals, pairs).to(errors).square().mean(1)
+        kept = (fitted / errors.square().mean(0).clamp_min(1e-300)).clamp_max(1.0)
+        told = kriging.told.to(errors).mean(1) * kept
+        change = (1.0 - told).clamp_min(_LEAST) / kriging.shrunk.to(errors).clamp_min(_LEAST)
+        size = errors.square().mean(0)[:, None] * basis.square()
+        # The noise of the coarse image is in the left-out errors, and not in what is asked for.
+        clean = (1.0 - noise.coarse.to(errors) / bands.square().mean(0).clamp_min(1e-300)).clamp_min(_CLEAN)
+        blow = ((size * change[:, None]).sum(0) / size.sum(0).clamp_min(1e-300) * clean).sqrt()
+        return Doubt.learn(bands, seen, fine, blow)
 
     # ------------------------------------------------------------ fusing
 
     def sharpen(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """All terms, expanded."""
-        scores, residual, subspace = self._terms(pair, model, state)
-        return _expand(scores, subspace) + model.upsample(residual)
-
-    def _terms(
-        self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor, Subspace]:
-        """(p, H, W) scores, the (L, h, w) residual that the subspace leaves out, and the subspace."""
-        subspace = Subspace.of(_under(state, "subspace."))
-        fine = Wiener.of(_under(state, "wiener."))(pair.fine)
-        scores = Mixture.of(_under(state, "mixture."))(fine)
-        scores += Update.of(_under(state, "update."))(fine, scores)
+        subspace = Subspace.of(under(state, "subspace"))
+        fine = Wiener.of(under(state, "wiener"))(pair.fine)
+        scores = Mixture.of(under(state, "mixture"))(fine)
+        scores += Update.of(under(state, "update"))(fine, scores)
         seen = _scores(pair.coarse, subspace)
-        scores += Kriging.of(_under(state, "kriging."))(seen - model.lowpass(scores), model.ratio)
-        residual = (pair.coarse - _expand(seen, subspace)) * state["carry"][:, None, None]
-        return scores, residual, subspace
+        scores += Kriging.of(under(state, "kriging"))(seen - model.lowpass(scores), model.ratio)
+        rest = (pair.coarse - _expand(seen, subspace)) * state["carry"][:, None, None]
+        return _expand(scores, subspace).add_(model.upsample(rest))
 
     def doubt(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """From the left-out errors."""
-        fine = Wiener.of(_under(state, "wiener."))(pair.fine)
-        looks = Mixture.of(_under(state, "mixture.")).looks(fine)
-        return Doubt.of(_under(state, "doubt."))(looks)
+        fine = Wiener.of(under(state, "wiener"))(pair.fine)
+        looks = Mixture.of(under(state, "mixture")).looks(fine)
+        return Doubt.of(under(state, "doubt"))(looks)
 
     def blank(self, state: Mapping[str, Tensor]) -> Tensor:
         """What an interpolated image lacks."""
         return state["blank"]
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """What the multispectral image still tells of the scores: gain · (Y − R X)."""
-
-    gain: Tensor
-    """(p, l)."""
-
-    seen: Tensor
-    """(l, p) response of the basis."""
-
-    offset: Tensor
-    """(l,) response of the mean."""
-
-    @classmethod
-    def learn(
-        cls,
-        pairs: Sequence[Pair],
-        scores: Sequence[Tensor],
-        left: Tensor,
-        weight: Tensor,
-        subspace: Subspace,
-        model: PairModel,
-    ) -> Self:
-        """From the left-out errors and the innovations that the fine pixels show."""
-        response = model.response.to(left) * pairs[0].coverage.any(1, keepdim=True)
-        seen = response @ subspace.basis.T.to(left)
-        bare = cls(torch.zeros(0), seen.float(), (response @ subspace.mean.to(left)).float())
-        met, count = torch.zeros(len(seen), len(seen)).to(left), 0
-        for pair, each in zip(pairs, scores, strict=True):
-            gap = bare.innovation(pair.fine, each)[:, pair.known].to(left)
-            met, count = met + gap @ gap.T, count + gap.shape[1]
-        errors = (left * weight.to(left)[:, None]).T @ left / len(left)
-        told = seen @ errors @ seen.T
-        off = torch.diag(model.misfit.to(left).square())
-        ground = 1e-9 * (told + met / max(count, 1)).diagonal().mean().clamp_min(1e-20)
-        inverse = torch.linalg.inv(told + met / max(count, 1) + off + ground * torch.eye(len(seen)).to(left))
-        gain = errors @ seen.T @ inverse * pairs[0].coverage.any(1).to(left)
-        return cls(gain.float(), bare.seen, bare.offset)
-
-    def innovation(self, fine: Tensor, scores: Tensor) -> Tensor:
-        """(l, H, W) Y − R X."""
-        return fine - torch.einsum("lp,pyx->lyx", self.seen, scores) - self.offset[:, None, None]
-
-    def __call__(self, fine: Tensor, scores: Tensor) -> Tensor:
-        """(p, H, W) to add to the scores."""
-        return torch.einsum("pl,lyx->pyx", self.gain, self.innovation(fine, scores))
-
-    def at_coarse(self, pairs: Sequence[Pair], left: Tensor, subspace: Subspace, model: PairModel) -> Tensor:
-        """(n, p) what it changes in the left-out errors."""
-        low = torch.cat([model.lowpass(pair.fine)[:, pair.clear] for pair in pairs], 1).to(left)
-        scores = torch.cat([_scores(pair.coarse, subspace)[:, pair.clear] for pair in pairs], 1).to(left)
-        gap = low - self.seen.to(left) @ (scores - left.T) - self.offset.to(left)[:, None]
-        return -(self.gain.to(left) @ gap).T
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        return {"gain": self.gain, "seen": self.seen, "offset": self.offset}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(tensors["gain"], tensors["seen"], tensors["offset"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,18 +197,19 @@ class _Noise:
     weight: Tensor
     """(L,) standard deviation by which the subspace divides: alike for all bands where there is no noise."""
 
-
-def _noise(pairs: Sequence[Pair], model: PairModel) -> _Noise:
-    """What neighbours cannot tell is noise only as far as the misfit of k * Y and R Z confirms it."""
-    pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
-    coarse = neighbour_noise(pixels.T, pairs[0].nm).square()
-    fine = texture_noise([pair.fine for pair in pairs]).square()
-    expected = model.response.to(coarse).square() @ coarse + model.kernel.to(coarse).square().sum() * fine
-    live = pairs[0].coverage.any(1) & (expected > 0)
-    met = model.misfit.to(coarse).square()
-    share = float((met[live] / expected[live]).median().clamp(0.0, 1.0)) if bool(live.any()) else 1.0
-    even = coarse.mean().clamp_min(1e-12)
-    return _Noise(share * coarse, share * fine, (share * coarse + (1.0 - share) * even).sqrt())
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], model: PairModel) -> Self:
+        """What neighbours cannot tell is noise only as far as the misfit of k * Y and R Z confirms it."""
+        pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
+        coarse = neighbour_noise(pixels.T, pairs[0].nm).square()
+        fine = texture_noise([pair.fine for pair in pairs]).square()
+        spread = model.kernel.to(coarse).square().sum()
+        expected = model.response.to(coarse).square() @ coarse + spread * fine
+        live = pairs[0].coverage.any(1) & (expected > 0)
+        met = model.misfit.to(coarse).square()
+        share = float((met[live] / expected[live]).median().clamp(0.0, 1.0)) if bool(live.any()) else 1.0
+        even = coarse.mean().clamp_min(1e-12)
+        return cls(share * coarse, share * fine, (share * coarse + (1.0 - share) * even).sqrt())
 
 
 def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:
@@ -247,7 +217,7 @@ def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:
 
 
 def _expand(scores: Tensor, subspace: Subspace) -> Tensor:
-    return torch.einsum("pb,pyx->byx", subspace.basis, scores) + subspace.mean[:, None, None]
+    return torch.einsum("pb,pyx->byx", subspace.basis, scores).add_(subspace.mean[:, None, None])
 
 
 def _lesson(pair: Pair, subspace: Subspace) -> Lesson:
@@ -257,6 +227,26 @@ def _lesson(pair: Pair, subspace: Subspace) -> Lesson:
     weight = 1.0 / (size / size.mean().clamp_min(1e-12)).clamp_min(_DARK)
     scores = pair.samples(_scores(pair.coarse, subspace))[0]
     return Lesson(pair.fine, scores, weight / weight.mean(), pair.clear)
+
+
+def _gathered(images: Sequence[Tensor], pairs: Sequence[Pair]) -> Tensor:
+    """(c, n) of the clear coarse pixels of all tiles."""
+    return torch.cat([image[:, pair.clear] for image, pair in zip(images, pairs, strict=True)], 1)
+
+
+def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:
+    """Scores (p, n) of the clear coarse pixels, and the fine image (l, n) under them."""
+    seen = _gathered([_scores(pair.coarse, subspace) for pair in pairs], pairs)
+    return seen, _gathered([model.lowpass(pair.fine) for pair in pairs], pairs)
+
+
+def _lacking(pairs: Sequence[Pair], images: Sequence[Tensor], subspace: Subspace, model: PairModel) -> Tensor:
+    """(L,) root mean square of what the fine image adds to the interpolated coarse one."""
+    total, count = torch.zeros_like(subspace.mean), 0
+    for pair, image in zip(pairs, images, strict=True):
+        gap = _expand(image, subspace) - model.upsample(pair.coarse)
+        total, count = total + gap.square().sum((1, 2)), count + gap[0].numel()
+    return (total / max(count, 1)).sqrt()
 
 
 def _carry(outside: Sequence[Tensor], clear: Sequence[Tensor]) -> Tensor:
@@ -270,46 +260,3 @@ def _carry(outside: Sequence[Tensor], clear: Sequence[Tensor]) -> Tensor:
             both = both + (first * second * pair).sum((1, 2))
             own = own + (0.5 * (first.square() + second.square()) * pair).sum((1, 2))
     return (2.0 * both / own.clamp_min(1e-20)).clamp(0.0, 1.0)
-
-
-def _doubt(
-    pairs: Sequence[Pair],
-    scores: Sequence[Tensor],
-    residuals: Sequence[Tensor],
-    errors: Tensor,
-    noise: Tensor,
-    subspace: Subspace,
-    mixture: Mixture,
-    kriging: Kriging,
-    outside: Sequence[Tensor],
-    model: PairModel,
-) -> dict[str, Tensor]:
-    """Tensors of the Doubt, and the standard deviation of a pixel without a fine image."""
-    looks = [mixture.looks(pair.fine) for pair in pairs]
-    fine = torch.cat([signs(each).flatten(1) for each in looks], 1)
-    seen = torch.cat(
-        [model.lowpass(signs(each))[:, pair.clear] for each, pair in zip(looks, pairs, strict=True)], 1
-    )
-    basis = subspace.basis.double()
-    rest = torch.cat([image[:, pair.clear] for image, pair in zip(outside, pairs, strict=True)], 1).T
-    bands = errors @ basis.to(errors) + rest.to(errors)
-    size = errors.square().mean(0)[:, None] * basis.to(errors).square()
-    # Fitted residuals are smaller than left-out ones: kriging brings back only what the fit has left to it.
-    fitted = torch.cat([each[:, pair.clear] for each, pair in zip(residuals, pairs, strict=True)], 1)
-    kept = (fitted.double().square().mean(1) / errors.square().mean(0).clamp_min(1e-300)).clamp_max(1.0)
-    told = kriging.told.double().mean(1) * kept
-    left = (1.0 - told).clamp_min(0.02) / kriging.shrunk.double().clamp_min(0.02)
-    # The noise of the coarse image is in the left-out errors, and not in what is asked for.
-    clean = (1.0 - noise.to(bands) / bands.square().mean(0).clamp_min(1e-300)).clamp_min(_CLEAN)
-    blow = ((size * left.to(errors)[:, None]).sum(0) / size.sum(0).clamp_min(1e-300) * clean).sqrt()
-    doubt = Doubt.learn(bands, seen, fine, blow)
-    spread = [
-        (_expand(each, subspace) - model.upsample(pair.coarse)).flatten(1)
-        for each, pair in zip(scores, pairs, strict=True)
-    ]
-    blank = torch.cat(spread, 1).square().mean(1).sqrt() + doubt.level
-    return {f"doubt.{name}": t for name, t in doubt.tensors().items()} | {"blank": blank}
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
