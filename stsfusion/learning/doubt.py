@@ -38,7 +38,7 @@ _LEAST = 0.02
 def signs(looks: Tensor) -> Tensor:
     """(2 l, y, x) looks to (4, y, x): one, detail, brightness and rarity, squared sizes about a pixel.
 
-    They are means over its neighbourhood: a smooth pixel beside a rough one is no surer than it. Detail is the
+    They are means over its neighbourhood: a smooth pixel beside a rough one is no surer. Detail is the
     difference to the neighbourhood; rarity the part of a pixel's distance from the mean that grows with its
     fourth power, as of surfaces that are seldom met.
     """
