@@ -19,7 +19,6 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from stsfusion.errors import ProblemError
 from stsfusion.fusion.answer import Answer
@@ -28,15 +27,19 @@ from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import at_dates, date_weights
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairing import Psf, model_for
+from stsfusion.learning.registered import FEW, learnable, registered
 from stsfusion.operators.fill import fill
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.resample import Upsample, blocks, upsample
-from stsfusion.operators.translate import TAPS, translate
+from stsfusion.operators.translate import TAPS
 
 __all__ = ["PairMethod"]
 
 _UNKNOWN = 1.0
 """Standard deviation of a band of which nothing is known, reflectance."""
+
+_NEARLY = 0.9
+"""Share of its bands that a pixel must have to be learned from where next to none has all of them."""
 
 
 @dataclass
@@ -105,6 +108,8 @@ class PairMethod(FusionMethod):
         sites = [self._site(problem) for problem in problems]
         live = torch.stack([~rich.dead_bands for rich, _ in sites]).any(0)
         used = torch.stack([~sharp.dead_bands for _, sharp in sites]).any(0)
+        if not bool(live.any() and used.any()):
+            raise self._unseen()
         used &= self.uncovered | (sites[0][1].view.spectral.matrix.to(live.device)[:, live] > 0).any(1)
         if not bool(used.any()):
             raise ProblemError(
@@ -113,23 +118,27 @@ class PairMethod(FusionMethod):
                 got="none",
                 mend="Choose 'mixreg' or 'gsa', which need no common wavelengths, or other bands.",
             )
-        state = {"live": live, "used": used}
+        state, days = {"live": live, "used": used}, list[float]()
         found = self._by_day(problems, state)
-        for i, pairs in enumerate(found.values()):
+        for i, (day, pairs) in enumerate(found.items()):
             tick(i / len(found), "point spread function and response")
             first = problems[0].observations
             model = model_for(self.psf, pairs, first["rich"], first["sharp"], live, used)
-            ready = [_registered(pair, model) for pair in pairs]
+            ready = learnable(pairs, model)
+            if not ready:
+                continue
             learned = self.learn(
                 ready,
                 model,
                 lambda done, what, i=i: tick((i + done) / len(found), what),  # type: ignore[misc]
             )
-            state |= {f"{i}.model.{name}": t.clone() for name, t in model.tensors().items()}
-            state |= {f"{i}.{name}": t for name, t in learned.items()}
+            state |= {f"{len(days)}.model.{name}": t.clone() for name, t in model.tensors().items()}
+            state |= {f"{len(days)}.{name}": t for name, t in learned.items()}
+            days.append(day)
             tick((i + 1) / len(found), "learned")
-        state["days"] = torch.tensor(list(found), dtype=torch.float64)
-        return self.with_state(state)
+        if not days:
+            raise self._unseen()
+        return self.with_state(state | {"days": torch.tensor(days, dtype=torch.float64)})
 
     def fuse(self, problem: Problem) -> Answer:
         """Sharpen the pair of every date that both saw; linear in days between."""
@@ -159,7 +168,7 @@ class PairMethod(FusionMethod):
             _, own = self.of_day(float(problem.target.days[date]), coarse)
             return plain, self._spread(plain, live, None, self.blank(own), None)
         model, own = self.of_day(pair.day, coarse)
-        pair = _registered(pair, model)
+        pair = registered(pair, model)
         image = plain.new_zeros(plain.shape)
         image[live] = torch.where(pair.known, self.sharpen(pair, model, own).to(plain), plain[live])
         sigma = self.doubt(pair, model, own)
@@ -220,18 +229,22 @@ class PairMethod(FusionMethod):
             for i, date in enumerate(rich.dates):
                 if date not in sharp.dates:
                     continue
-                filled, _ = fill(rich.data[i : i + 1], _of_date(rich, i), self.passes)
+                mask = _of_date(rich, i)
+                filled, near = fill(rich.data[i : i + 1], mask, self.passes)
                 pair = self._pair(problem, filled[0], date, state["live"], state["used"])
-                if pair is not None and bool(pair.clear.any()) and bool(pair.known.any()):
-                    found.setdefault(pair.day, []).append(pair)
-        if not found:
-            raise ProblemError(
-                f"method '{self.card.name}'",
-                expected="a date that 'rich' and 'sharp' both saw",
-                got="none",
-                mend="Give a sharp image of a hyperspectral date, or choose 'lineartime' or 'stsnet'.",
-            )
+                if pair is not None:
+                    pair = _mended(pair, mask[0, state["live"]], near[0, state["live"]])
+                    if bool(pair.clear.any()) and bool(pair.known.any()):
+                        found.setdefault(pair.day, []).append(pair)
         return dict(sorted(found.items()))
+
+    def _unseen(self) -> ProblemError:
+        return ProblemError(
+            f"method '{self.card.name}'",
+            expected="a place and a date that 'rich' and 'sharp' both saw",
+            got="none",
+            mend="Give a sharp image of a hyperspectral date, or choose 'lineartime' or 'stsnet'.",
+        )
 
     def _site(self, problem: Problem) -> tuple[Observation, Observation]:
         rich, sharp = problem.require("rich", "sharp", by=self.card.name)
@@ -282,26 +295,11 @@ def _of_date(observation: Observation, place: int) -> Tensor:
     return mask.expand(1, observation.data.shape[1], *mask.shape[2:])
 
 
-def _registered(pair: Pair, model: PairModel) -> Pair:
-    """The fine image fetched from where the model says, and the coarse pixels that see no gap and no edge."""
-    fine, known = pair.fine, pair.known
-    offset = (float(model.moved[0]), float(model.moved[1]))
-    if any(offset):
-        fine = translate(fine, offset)
-        known = translate(known[None].to(fine), offset, "bilinear")[0] > 0.999
-    inside = replace(model, kernel=model.kernel.to(fine)).lowpass(known[None].to(fine))[0] > 0.99
-    return replace(pair, fine=fine, known=known, clear=pair.clear & inside & _within(model, pair))
+def _mended(pair: Pair, mask: Tensor, near: Tensor) -> Pair:
+    """Where hardly a pixel has all its bands, as with columns that failed band by band, nearly all will do.
 
-
-def _within(model: PairModel, pair: Pair) -> Tensor:
-    """(h, w) bool: coarse pixels with less than a hundredth of the kernel's weight outside the image."""
-    rows, cols = pair.coarse.shape[1:]
-    margin = model.reach
-    frame = torch.zeros(1, 1, rows * model.ratio + 2 * margin, cols * model.ratio + 2 * margin)
-    frame[..., margin : frame.shape[2] - margin, margin : frame.shape[3] - margin] = 1.0
-    kernel = model.kernel.to(frame)[None, None]
-    size = (kernel.shape[2] - model.ratio) // 2
-    trim = margin - max(size, 0)
-    frame = frame[..., trim : frame.shape[2] - trim, trim : frame.shape[3] - trim]
-    inside = conv2d(frame, kernel, stride=model.ratio)
-    return (inside[0, 0] > 0.99).to(pair.clear.device)
+    `mask` (L, h, w) is what was seen, `near` what was seen or filled.
+    """
+    if int(pair.clear.sum()) >= FEW:
+        return pair
+    return replace(pair, clear=pair.clear | (near.all(0) & (mask.float().mean(0) >= _NEARLY)))

@@ -23,6 +23,9 @@ __all__ = ["estimate_hysure", "hysure_response"]
 _BLUR = 9
 """Fine pixels along one side of the strong box blur."""
 
+_GROUND = 1e-10
+"""Share of the mean power that is added to every unknown's, so that an empty image has an answer too."""
+
 
 def hysure_response(
     overlaps: Sequence[Overlap], coverage: Tensor, ratio: int, smooth: float = 10.0
@@ -45,12 +48,14 @@ def hysure_response(
         pieces = coarse @ coarse.T, coarse @ fine.T
         gram, cross = pieces if not len(gram) else (gram + pieces[0], cross + pieces[1])
     gram, cross = gram.cpu(), cross.cpu()
-    level = gram.diagonal().mean().clamp_min(1e-30) / max(sum(int(o.usable.sum()) for o in overlaps), 1)
+    power = gram.diagonal().mean().clamp_min(1e-30)
+    level = power / max(sum(int(o.usable.sum()) for o in overlaps), 1)
     response = torch.zeros(coverage.shape, dtype=torch.float64)
     for band in range(len(coverage)):
         inside = coverage[band].cpu().nonzero()[:, 0]
         if len(inside):
             held = gram[inside][:, inside] + smooth * level * _differences(inside)
+            held += _GROUND * power * torch.eye(len(inside), dtype=torch.float64)
             response[band, inside] = torch.linalg.solve(held, cross[inside, band])
     return response
 
