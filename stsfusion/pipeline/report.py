@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import os
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
-from stsfusion.errors import StoreError
 from stsfusion.pipeline.facts import Input, MethodCard, Phase, Report, Stored
 from stsfusion.pipeline.headline import headline
 from stsfusion.pipeline.scoreboard import ScoreRow, Table, board, costs, day, flat, number, pivot, text
+from stsfusion.pipeline.template import fill, sections, write_page
 from stsfusion.quality.metrics import metrics
 from stsfusion.views.curves import score_curves
 from stsfusion.views.palette import Picture, png
 
 __all__ = ["Input", "MethodCard", "Phase", "Picture", "Report", "Stored", "render", "write_report"]
-
-
-@dataclass(frozen=True)
-class _Image:
-    """A picture as the template needs it."""
-
-    title: str
-    caption: str
-    data: str
-    width: int
-    height: int
-    wide: bool
 
 
 @dataclass(frozen=True)
@@ -56,30 +39,17 @@ def write_report(path: str | Path, facts: Report) -> Path:
     StoreError
         When a picture is not a PNG file, or the folder does not exist.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise StoreError(f"report '{path}'", expected="an existing folder", mend=f"Create '{path.parent}'.")
-    page = render(facts)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
+    return write_page(path, render(facts))
 
 
 def render(facts: Report) -> str:
     """The page as text."""
-    source = resources.files("stsfusion.views").joinpath("report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     used = {key for row in (*facts.scores, *facts.per_date, *facts.without_truth) for key in row}
-    return environment.from_string(source).render(
+    return fill(
+        "report.html",
         facts=facts,
         summary=headline(facts.scores, facts.method, simulated=facts.simulated),
-        sections=_sections((*facts.figures, *_curves(facts))),
+        sections=sections((*facts.figures, *_curves(facts))),
         board=board(facts.scores),
         costs=costs(facts.scores),
         by_date=_by_date(facts.per_date),
@@ -129,21 +99,6 @@ def _curve(facts: Report, rows: Sequence[ScoreRow], key: str) -> Picture | None:
     better = "Lower" if metric.direction == "lower" else "Higher"
     caption = f"{_capital(metric.title)} by date and method. {better} is better."
     return Picture("Scores by date", f"{key.upper()} over the dates", caption, png(figure), wide=False)
-
-
-def _sections(pictures: Sequence[Picture]) -> dict[str, list[_Image]]:
-    sections: dict[str, list[_Image]] = {}
-    for picture in pictures:
-        sections.setdefault(picture.section, []).append(_image(picture))
-    return sections
-
-
-def _image(picture: Picture) -> _Image:
-    if picture.png[:8] != b"\x89PNG\r\n\x1a\n":
-        raise StoreError(f"picture '{picture.title}'", expected="the bytes of a PNG file")
-    width, height = struct.unpack(">II", picture.png[16:24])
-    data = base64.b64encode(picture.png).decode("ascii")
-    return _Image(picture.title, picture.caption, data, width, height, picture.wide)
 
 
 def _bars(phases: Sequence[Phase]) -> list[_Bar]:
