@@ -21,9 +21,10 @@ from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.weights import settings_of
-from stsfusion.pipeline.trial import attempt
+from stsfusion.pipeline.trial import Trial, attempt
 
-__all__ = ["COST", "Stage", "Table", "Watch", "contest", "default_cache", "failures", "keep", "unwatched"]
+__all__ = ["COST", "Keepsake", "Stage", "Table", "Watch", "contest", "default_cache", "failures", "keep"]
+__all__ += ["nothing", "unwatched"]
 
 COST = ("fit_s", "fuse_s", "peak_mb")
 """What a method took: seconds to fit and to fuse, MiB above its process's own."""
@@ -34,8 +35,11 @@ Watch = Callable[[str, float, str], None]
 Row = dict[str, Any]
 """Plain JSON."""
 
-Table = dict[str, list[Row]]
-"""`rows` of one method, and whatever else its judge says."""
+Table = dict[str, Any]
+"""`rows` of one method, and whatever else its judge says; plain JSON."""
+
+Keepsake = Callable[[Trial], Mapping[str, Any]]
+"""What else is kept of a trial beside what its judge says, as plain JSON."""
 
 
 class Stage(Protocol):
@@ -69,6 +73,11 @@ def unwatched(method: str, done: float, what: str) -> None:
     """The Watch of those who do not look."""
 
 
+def nothing(trial: Trial) -> Mapping[str, Any]:
+    """Keep nothing else of a trial."""
+    return {}
+
+
 def default_cache() -> Path:
     """Where rows are kept unless told otherwise: the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -76,7 +85,11 @@ def default_cache() -> Path:
 
 
 def contest(
-    stage: Stage, entrants: Mapping[str, FusionMethod], cache: Path, watch: Watch = unwatched
+    stage: Stage,
+    entrants: Mapping[str, FusionMethod],
+    cache: Path,
+    watch: Watch = unwatched,
+    keepsake: Keepsake = nothing,
 ) -> Iterator[tuple[str, Table]]:
     """Each method as it was written, with its table.
 
@@ -84,7 +97,7 @@ def contest(
     there, so that a run that was cut off is resumed, and so is a training that was; failures are not kept.
     """
     for text, method in entrants.items():
-        table = _table(stage, method, cache, partial(watch, text))
+        table = _table(stage, method, cache, partial(watch, text), keepsake)
         yield text, table
         watch(text, 1.0, "failed" if "error" in table["rows"][0] else "done")
 
@@ -94,7 +107,7 @@ def failures(rows: Sequence[Row]) -> list[str]:
     return [row["method"] for row in rows if "error" in row]
 
 
-def _table(stage: Stage, method: FusionMethod, cache: Path, tick: Tick) -> Table:
+def _table(stage: Stage, method: FusionMethod, cache: Path, tick: Tick, keepsake: Keepsake) -> Table:
     """From the cache, or from a trial that is then kept; failures are not."""
     key = stage.key(method)
     kept, learning = cache / f"{key}.json", cache / f"{key}.partial"
@@ -102,7 +115,7 @@ def _table(stage: Stage, method: FusionMethod, cache: Path, tick: Tick) -> Table
     if known is not None:
         return known
     try:
-        table = _compete(stage, method, tick, learning)
+        table = _compete(stage, method, tick, learning, keepsake)
     except StsfusionError as error:
         return {"rows": [{**stage.blank, **dict.fromkeys(COST), "error": str(error)}]}
     keep(kept, table)
@@ -110,14 +123,14 @@ def _table(stage: Stage, method: FusionMethod, cache: Path, tick: Tick) -> Table
     return table
 
 
-def _compete(stage: Stage, method: FusionMethod, tick: Tick, learning: Path) -> Table:
+def _compete(stage: Stage, method: FusionMethod, tick: Tick, learning: Path, keepsake: Keepsake) -> Table:
     """Try the method in a process of its own and judge what it gives back."""
     tick(0.0, "starting")
     trial = attempt(stage.problem.question(), settings_of(method), tick, learning)
     tick(0.95, "scoring")
     table = stage.judge(trial.answer)
     cost = {name: round(getattr(trial, name), 3) for name in COST}
-    return {**table, "rows": [{**row, **cost} for row in table["rows"]]}
+    return {**table, "rows": [{**row, **cost} for row in table["rows"]], **keepsake(trial)}
 
 
 def _recall(path: Path) -> Table | None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import psutil
 import torch
+from torch import Tensor
 
 from stsfusion.errors import MethodError, ProblemError, StsfusionError
 from stsfusion.fusion.answer import Answer
@@ -43,6 +44,9 @@ _TILES, _SIZE = 16, 256
 
 _PAUSE = 0.005
 """Seconds between two readings of the memory."""
+
+_SMALL = 4096
+"""Values of the largest tensor of its state that is handed back."""
 
 _PREFIX = "stsfusion-trial-"
 """Of the folders through which question and answer go; the asking process's number follows."""
@@ -66,6 +70,9 @@ class Trial:
     peak_mb: float
     """Largest resident memory during both, above that of the process with torch, the method and the question
     loaded, MiB; read every 5 ms."""
+
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `fit` learned, by the names of the method's state; tensors of at most 4096 values."""
 
 
 def attempt(
@@ -197,7 +204,8 @@ def _measure(question: Problem, settings: Mapping[str, Any], tick: Tick, learnin
         fused = perf_counter()
     if not isinstance(answer, Answer) or answer.shape != question.target.shape:
         raise ProblemError("answer", expected=f"an Answer of {question.target.shape}", got=_shape(answer))
-    return Trial(answer, before + fitted - start, fused - fitted, peak.mb)
+    learned = {name: tensor for name, tensor in method.state.items() if tensor.numel() <= _SMALL}
+    return Trial(answer, before + fitted - start, fused - fitted, peak.mb, learned)
 
 
 def _fitted(
