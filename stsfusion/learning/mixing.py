@@ -18,6 +18,9 @@ from torch import Tensor
 
 __all__ = ["MixingModel", "lattice", "learn_mixing"]
 
+_ROUNDING = 1e-20
+"""Share of the mean square that a variance has at least: beyond it pixels without contrast are rounding."""
+
 
 def lattice(materials: int, levels: int) -> Tensor:
     """(Q, materials) all Q = C(levels + materials − 1, levels) splits of one into parts of 1/levels.
@@ -137,7 +140,8 @@ def learn_mixing(x: Tensor, materials: int, levels: int, rounds: int) -> MixingM
     """
     centred = x - x.mean(0)
     total = centred.T @ centred / max(len(x), 1)
-    base = total / materials + 1e-8 * total.diagonal().mean().clamp_min(1e-30) * torch.eye(len(total)).to(x)
+    ground = 1e-8 * total.diagonal().mean() + _ROUNDING * x.square().mean() + 1e-38
+    base = total / materials + ground * torch.eye(len(total)).to(x)
     model = MixingModel.start(x, materials, levels, base)
     for _ in range(rounds):
         model, _ = model.step(x, base, x.shape[1] + 2.0)

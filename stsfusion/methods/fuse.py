@@ -119,7 +119,7 @@ def _scene(
     Λz holds noise and what lies outside the subspace, band by band, and ε² E Eᵀ: what is wrong with a point
     spread function is wrong with all bands at once. Λy holds noise and what is wrong with the response.
     """
-    floor = (_FLOOR * pixels.square().mean().sqrt()).square()
+    floor = (_FLOOR * pixels.square().mean().sqrt()).square().clamp_min(1e-30)
     centred = pixels - space.mean
     outside = (centred - centred @ space.analysis @ space.basis).square().mean(0)
     bare = space.basis / (space.noise.square() + outside + floor)

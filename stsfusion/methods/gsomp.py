@@ -103,6 +103,8 @@ class GSOMP(PairMethod):
         """Mean square of what (L, n) pixels lose when they are rebuilt from their multispectral values."""
         some = pixels[:, :: max(1, pixels.shape[1] // _CHECKED)]
         seen = _Seen.of(atoms, model.response.to(atoms))
+        if not len(seen.unit):
+            return float(some.square().mean())
         asked = (model.response.to(some) @ some)[seen.bands].double().T
         rebuilt = pursue(asked[:, None], seen.unit, self.chunk, self.gamma).times(seen.spectra)
         return float((rebuilt.T - some).square().mean())
@@ -110,6 +112,8 @@ class GSOMP(PairMethod):
     def sharpen(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """Φ a."""
         seen = _Seen.of(state["atoms"], model.response)
+        if not len(seen.unit):
+            return pair.coarse.new_zeros(len(pair.coarse), *pair.fine.shape[1:])
         fine, side = pair.fine[seen.bands].double(), self.side(pair.ratio)
         return _averaged(fine, seen, pair.ratio, side, self.chunk, self.gamma)
 

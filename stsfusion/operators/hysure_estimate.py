@@ -10,6 +10,7 @@ Source: Simões, Bioucas-Dias, Almeida and Chanussot (2015), sec. IV, eqs. 24 to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -66,24 +67,32 @@ def estimate_hysure(
     """Response first, then a kernel of unit sum on a support of `size` (default: the ratio) fine pixels."""
     response = hysure_response(overlaps, coverage, ratio, smooth)
     k = ratio if size is None else size
-    gram, rhs, scale = (
-        torch.zeros(k * k, k * k, dtype=torch.float64),
-        torch.zeros(k * k, dtype=torch.float64),
-        0.0,
-    )
+    gram = torch.zeros(k * k, k * k, dtype=torch.float64)
+    rhs, scale = torch.zeros(k * k, dtype=torch.float64), 0.0
     for overlap in overlaps:
-        margin = (k - ratio) // 2
-        wide = pad(overlap.fine[None], (margin,) * 4, mode="replicate")[0] if margin else overlap.fine
-        patches = wide.unfold(1, k, ratio).unfold(2, k, ratio).flatten(3)[:, overlap.usable].flatten(0, 1)
-        told = (response.to(overlap.coarse) @ overlap.coarse[:, overlap.usable])[coverage.any(1)].flatten()
-        patches = patches.reshape(len(coverage), -1, k * k)[coverage.any(1)].flatten(0, 1).double()
-        gram, rhs = gram + (patches.T @ patches).cpu(), rhs + (patches.T @ told.double()).cpu()
-        scale += float(patches.square().mean())
-    kernel = torch.linalg.solve(gram + smooth * scale / len(overlaps) * _roughness(k), rhs)
+        patches, told = _patches(overlap, coverage, response, ratio, k)
+        gram, rhs = gram + (patches.T @ patches).cpu(), rhs + (patches.T @ told).cpu()
+        scale += float(patches.square().mean()) if len(patches) else 0.0
+    held = gram + smooth * scale / len(overlaps) * _roughness(k)
+    held += _GROUND * gram.diagonal().mean().clamp_min(1e-30) * torch.eye(k * k, dtype=torch.float64)
+    kernel = torch.linalg.solve(held, rhs).reshape(k, k)
     gain = kernel.sum()
-    kernel = (kernel / gain).reshape(k, k)
-    model = PairModel(kernel, response / gain, torch.zeros(len(response)), torch.zeros(2), ratio)
-    return PairModel(kernel, model.response, rms_misfit(overlaps, model), model.moved, ratio)
+    if not float(gain) > 0:
+        kernel, gain = torch.ones_like(kernel) / k**2, torch.ones_like(gain)
+    model = PairModel(kernel / gain, response / gain, torch.zeros(len(response)), torch.zeros(2), ratio)
+    return replace(model, misfit=rms_misfit(overlaps, model))
+
+
+def _patches(
+    overlap: Overlap, coverage: Tensor, response: Tensor, ratio: int, k: int
+) -> tuple[Tensor, Tensor]:
+    """(m, k²) of the covered fine bands under every usable coarse pixel, and (m,) what R Z says of them."""
+    covered, margin = coverage.any(1), (k - ratio) // 2
+    fine = overlap.fine[covered].double()
+    wide = pad(fine[None], (margin,) * 4, mode="replicate")[0] if margin else fine
+    patches = wide.unfold(1, k, ratio).unfold(2, k, ratio).flatten(3)[:, overlap.usable]
+    told = response.to(fine)[covered] @ overlap.coarse[:, overlap.usable].double()
+    return patches.flatten(0, 1), told.flatten()
 
 
 def rms_misfit(overlaps: Sequence[Overlap], model: PairModel) -> Tensor:
