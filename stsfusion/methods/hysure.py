@@ -100,18 +100,20 @@ class HySure(PairMethod):
             found = self._vertices(pixels / level, rank)
         else:
             found = torch.linalg.eigh(pixels.double() @ pixels.double().T).eigenvectors.flip(1)[:, :rank]
-        return {"basis": found.to(pixels).contiguous(), "level": level}
+        return {"basis": found.to(pixels).contiguous(), "level": level, "mean": pixels.mean(1)}
 
     def sharpen(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """E U, from the projected and interpolated coarse image onwards."""
         model = replace(model, kernel=trimmed(model.kernel, model.ratio, _OUTSIDE))
         basis, level = state["basis"], state["level"]
         seen = model.response @ basis
-        ground = model.upsample(torch.tensordot(_inverse(basis), pair.coarse / level, 1))
-        around = -(-self.context(pair.ratio, model.reach) // (2 * pair.ratio))
-        coarse = _framed(torch.tensordot(basis.T, pair.coarse / level, 1), around)
-        fine = self.fine_weight * torch.tensordot(seen.T, pair.fine / level, 1)
-        fine, start = (_framed(x, around * pair.ratio) for x in (fine, ground))
+        inverse = torch.linalg.pinv(basis.double(), rtol=1e-6).to(basis)
+        width = -(-self.context(pair.ratio, model.reach) // (2 * pair.ratio))
+        near, far = pair.coarse / level, state["mean"][:, None, None] / level
+        coarse = _framed(basis.T, near, far, width)
+        start = model.upsample(_framed(inverse, near, far, width))
+        far = torch.tensordot(model.response, far, 1)
+        fine = _framed(self.fine_weight * seen.T, pair.fine / level, far, width * pair.ratio)
         salsa = Salsa(
             basis.double().T @ basis.double(),
             self.fine_weight * seen.double().T @ seen.double(),
@@ -121,7 +123,7 @@ class HySure(PairMethod):
             self.penalty,
         )
         found = salsa.minimise(coarse, fine, start, self.steps)
-        inner = slice(around * pair.ratio, -around * pair.ratio)
+        inner = slice(width * pair.ratio, -width * pair.ratio)
         return torch.tensordot(basis * level, found[:, inner, inner], 1)
 
     def _vertices(self, pixels: Tensor, rank: int) -> Tensor:
@@ -145,11 +147,13 @@ def _bright(pixels: Tensor) -> Tensor:
     return torch.quantile(values, _BRIGHT).clamp_min(1e-12)
 
 
-def _inverse(basis: Tensor) -> Tensor:
-    """(p, L) coefficients of a spectrum by least squares; directions that hardly differ are left out."""
-    return torch.linalg.pinv(basis.double(), rtol=1e-6).to(basis)
+def _framed(matrix: Tensor, image: Tensor, far: Tensor, width: int) -> Tensor:
+    """(p, h, w) mixed from (c, h, w), edges repeated and fading into what is usual in the scene, (c, 1, 1).
 
-
-def _framed(image: Tensor, width: int) -> Tensor:
-    """Edges repeated on every side, so that what the Fourier transform joins lies far apart."""
-    return pad(image[None], (width,) * 4, "replicate")[0]
+    The Fourier transform joins one edge to the other; like this there is nothing to be seen where it does.
+    """
+    away = torch.tensordot(matrix, image - far, 1)
+    fade = 0.5 + 0.5 * torch.cos(torch.linspace(0.0, torch.pi, width + 1)[1:]).to(image)
+    rows, cols = (torch.cat([fade.flip(0), fade.new_ones(n), fade]) for n in image.shape[1:])
+    around = pad(away[None], (width,) * 4, "replicate")[0] * torch.outer(rows, cols)
+    return around + torch.tensordot(matrix, far, 1)
