@@ -11,7 +11,8 @@ Three steps, all of them on sums over the coarse pixels, so that tiles add up:
    middle unless a displacement tells more than chance would.
 2. R and k in turn by non-negative least squares, each held to its predecessor (a flat response, the Gaussian)
    as strongly as the misfit that is left asks for: a pair that the model explains decides for itself.
-3. The free kernel stands unless it tells clearly less of Z than the Gaussian, which step 2 has not looked at.
+3. The free kernel stands unless it tells less of Z than the Gaussian, by more than what it gained in step 2
+   allows.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ __all__ = ["Overlap", "displacement", "estimate", "response_for"]
 _ROUNDS = 6
 """Turns of step 2."""
 
-_WORSE = 1.01
-"""Factor on the variance that the Gaussian leaves untold, beyond which the free kernel is not believed."""
+_WORSE = 0.1
+"""Share by which a free kernel that takes all misfit away may leave more of Z untold than the Gaussian."""
 
 _COMPONENTS = 12
 """Principal components of the coarse image that step 1 predicts."""
@@ -107,9 +108,11 @@ def estimate(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairM
     told = _Told.of(sums)
     start = _search(told, ratio, sums.size)
     kernel, response = _refine(sums, coverage, start)
-    if told.missing(kernel) > _WORSE * told.missing(start):
-        kernel = start
-        response = _response(sums, coverage, start, _flat(coverage), 1e-4)
+    plain = _response(sums, coverage, start, _flat(coverage), 1e-4)
+    before, after = (float(_misfit(sums, *pair).sum()) for pair in ((start, plain), (kernel, response)))
+    gained = 1.0 - after / max(before, 1e-30)
+    if told.missing(kernel) > (1.0 + _WORSE * gained) * told.missing(start):
+        kernel, response = start, plain
     square = kernel.reshape(sums.size, sums.size)
     return PairModel(square, response, _misfit(sums, kernel, response), torch.zeros(2), ratio)
 
