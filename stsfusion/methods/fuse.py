@@ -62,7 +62,7 @@ class FUSE(PairMethod):
             fits="scene",
             blind=self.is_blind,
             seam=5e-5,
-            memory=6.0,
+            memory=8.0,
         )
 
     @classmethod

@@ -79,13 +79,13 @@ class HySure(PairMethod):
             fits="scene",
             blind=self.is_blind,
             seam=5e-5,
-            memory=20.0,
+            memory=24.0,
         )
 
     @classmethod
     def example(cls, **settings: Any) -> Self:
         """A small subspace and a few steps."""
-        return cls(**({"rank": 4, "steps": 6, "draws": 2} | settings))
+        return cls(**({"rank": 3, "steps": 4, "draws": 2} | settings))
 
     def context(self, ratio: int, reach: int) -> int:
         """How far a pixel is felt: each step divides it within some pixels, and the blur carries it on."""
