@@ -34,6 +34,9 @@ Psf = Literal["estimated", "box", "gaussian", "hysure", "given"]
 _STILL = 0.02
 """Fine pixels under which a displacement is not worth an interpolation."""
 
+_FAR = 1.0
+"""Fine pixels beyond which the support cuts what is displaced, so that it is looked for again from nearby."""
+
 
 def model_for(
     psf: Psf, pairs: Sequence[Pair], rich: Observation, sharp: Observation, live: Tensor, used: Tensor
@@ -88,10 +91,18 @@ def _overlap(pair: Pair) -> Overlap:
     return Overlap(pair.coarse, pair.fine, pair.clear & (near[0, 0] == 0))
 
 
+def _moved(overlaps: Sequence[Overlap], offset: tuple[float, float]) -> list[Overlap]:
+    return [replace(each, fine=translate(each.fine, offset)) for each in overlaps]
+
+
 def _registered(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairModel:
     """Move the fine images to where the coarse one lies, then estimate."""
     offset = displacement(overlaps, ratio)
     if max(map(abs, offset)) < _STILL:
         return estimate(overlaps, coverage, ratio)
-    moved = [replace(each, fine=translate(each.fine, offset)) for each in overlaps]
+    moved = _moved(overlaps, offset)
+    if max(map(abs, offset)) > _FAR:
+        down, right = displacement(moved, ratio)
+        offset = offset[0] + down, offset[1] + right
+        moved = _moved(overlaps, offset)
     return replace(estimate(moved, coverage, ratio), moved=torch.tensor(offset))

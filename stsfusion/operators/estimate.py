@@ -106,7 +106,7 @@ def estimate(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairM
     """
     sums = _gather(overlaps, ratio)
     told = _Told.of(sums)
-    start = _search(told, ratio, sums.size)
+    start = _gaussians(_search(told, ratio, sums.size)[None], sums.size)[0]
     kernel, response = _refine(sums, coverage, start)
     plain = _response(sums, coverage, start, _flat(coverage), 1e-4)
     before, after = (float(_misfit(sums, *pair).sum()) for pair in ((start, plain), (kernel, response)))
@@ -124,14 +124,8 @@ def displacement(overlaps: Sequence[Overlap], ratio: int) -> tuple[float, float]
     model's misfit as well.
     """
     sums = _gather(overlaps, ratio)
-    model = PairModel(
-        _search(_Told.of(sums), ratio, sums.size).reshape(sums.size, sums.size),
-        torch.zeros(0),
-        torch.zeros(0),
-        torch.zeros(2),
-        ratio,
-    )
-    return model.centre
+    _, down, right = _search(_Told.of(sums), ratio, sums.size).tolist()
+    return down, right
 
 
 def response_for(overlaps: Sequence[Overlap], coverage: Tensor, kernel: Tensor, ratio: int) -> PairModel:
@@ -233,16 +227,16 @@ class _Told:
 
 
 def _search(told: _Told, ratio: int, size: int) -> Tensor:
-    """(n,) the best Gaussian; a displaced one only when it tells more than chance would let it."""
+    """(3,) the best Gaussian's width and displacement, none unless it tells more than chance would let it."""
     far = support(ratio) - 1
     offsets = torch.arange(-far, far + 1, dtype=torch.float64)
     centred, free = (_climbed(told, ratio, size, places) for places in (offsets[far : far + 1], offsets))
-    gain = math.log(told.missing(centred) / told.missing(free))
-    return free if told.count * gain > _SURE else centred
+    left, least = (told.missing(_gaussians(each[None], size)[0]) for each in (centred, free))
+    return free if told.count * math.log(left / least) > _SURE else centred
 
 
 def _climbed(told: _Told, ratio: int, size: int, offsets: Tensor) -> Tensor:
-    """(n,) from a grid of widths and displacements, in steps that halve; one displacement stays as it is."""
+    """(3,) from a grid of widths and displacements, in steps that halve; one displacement stays as it is."""
     widths = torch.tensor(_WIDTHS, dtype=torch.float64) * ratio
     grid = torch.cartesian_prod(widths, offsets, offsets)
     shares = torch.cat([told.share(_gaussians(part, size)) for part in grid.split(64)])
@@ -255,7 +249,7 @@ def _climbed(told: _Told, ratio: int, size: int, offsets: Tensor) -> Tensor:
         near[:, 0] = near[:, 0].clamp(0.15 * ratio, 2.0 * ratio)
         best = near[int(told.share(_gaussians(near, size)).argmax())]
         step = step / 2
-    return _gaussians(best[None], size)[0]
+    return best
 
 
 def _gaussians(settings: Tensor, size: int) -> Tensor:

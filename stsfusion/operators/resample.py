@@ -57,7 +57,12 @@ class Upsample(Linear):
     def reach(self) -> int:
         """Fine pixels of context that an interpolated pixel needs."""
         off = math.ceil(max(map(abs, self.shift)))
-        return 0 if self.ratio == 1 else _TAPS[self.kind] // 2 * self.ratio + off
+        return 0 if self._nothing else _TAPS[self.kind] // 2 * self.ratio + off
+
+    @property
+    def _nothing(self) -> bool:
+        """Whether both grids are the same."""
+        return self.ratio == 1 and not any(self.shift)
 
     def _plan(self, axis: int, like: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For every tap the coarse index of each fine pixel, and its weight."""
@@ -73,14 +78,14 @@ class Upsample(Linear):
         ]
 
     def _apply(self, x: Tensor) -> Tensor:
-        if self.ratio == 1:
+        if self._nothing:
             return x
         rows, cols = self._plan(0, x), self._plan(1, x)
         tall = _gather(x, 2, [(index, weight[:, None]) for index, weight in rows])
         return _gather(tall, 3, cols)
 
     def _transpose(self, y: Tensor) -> Tensor:
-        if self.ratio == 1:
+        if self._nothing:
             return y
         time, band, rows, cols = self.shape
         tall = y.new_zeros(time, band, rows * self.ratio, cols)
@@ -103,9 +108,9 @@ def _gather(x: Tensor, axis: int, taps: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 def _phase(ratio: int, place: int, kind: Kind, shift: float) -> tuple[int, list[float]]:
     """First tap relative to the own coarse pixel, and the weights, for the `place`-th fine pixel."""
-    if kind == "nearest":
-        return 0, [1.0]
     centre = Fraction(2 * place + 1, 2 * ratio) - Fraction(1, 2) - Fraction(shift) / ratio
+    if kind == "nearest":
+        return math.floor(centre + Fraction(1, 2)), [1.0]
     left = math.floor(centre)
     t = float(centre - left)
     if kind == "bilinear":

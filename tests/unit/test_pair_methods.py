@@ -16,7 +16,6 @@ from torch import Tensor
 from stsfusion import methods
 from stsfusion.errors import ProblemError
 from stsfusion.fusion.answer import Answer
-from stsfusion.fusion.method import Card
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.pairs import PairMethod
 from stsfusion.operators.blur import box_kernel
