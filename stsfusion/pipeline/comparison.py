@@ -14,7 +14,7 @@ __all__ = ["Assumed", "Compare"]
 
 _FOOTPRINT = re.compile(r"box|(gaussian|fwhm):\d*\.?\d+")
 
-_QUICK_SIDE = 72
+_QUICK_SIDE = 64
 """Pixels along one side of what the quick profile looks at."""
 
 Assumed = Literal["box", "gaussian", "hysure"]
@@ -99,7 +99,7 @@ class Compare(Record):
     settings."""
 
     crop: int | None = Field(default=None, ge=8)
-    """Pixels along one side of the middle that is used; none: 72 when quick, else the whole scene."""
+    """Pixels along one side of the middle that is used; none: 64 when quick, else the whole scene."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the noise."""

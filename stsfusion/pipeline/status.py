@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stsfusion.pipeline.comparerun import states
 from stsfusion.pipeline.prints import Prints, input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of, sources_of
@@ -18,6 +19,8 @@ def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
     folder = folder_of(recipe, file)
     if not folder.root.exists():
         return [("output", f"{folder.root} (not begun)")]
+    if recipe.compare is not None:
+        return states(recipe, file, folder)
     done = folder.marks()
     if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
         return [("output", str(folder.root)), ("cubes", "to do")]

@@ -23,6 +23,7 @@ from stsfusion.errors import StoreError, StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
+from stsfusion.pipeline.comparerun import Comparing, intended
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.fusing import Draft
@@ -31,7 +32,7 @@ from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
 from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts
+from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts, unfinished
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
 from stsfusion.running.progress import Bar, progress
@@ -107,6 +108,8 @@ def run_recipe(
         words = (
             "Stopped. The same command goes on: finished steps and tiles are kept, a learning begins anew."
         )
+        if run.recipe.compare is not None:
+            words = "Stopped. The same command goes on: finished rows and long trainings are kept."
         return _tell(run, End(LATER, words))
 
 
@@ -148,6 +151,9 @@ def folder_of(recipe: Recipe, file: Path) -> Folder:
 
 def _carry_out(run: _Run) -> End:
     folder, start = run.folder, time.perf_counter()
+    if run.recipe.compare is not None:
+        failed = Comparing(run.recipe, run.file, folder).run(run.step, _recipe_text(run))
+        return _tell(run, End(FAILED, unfinished(failed))) if failed else _over(run, start)
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
     made = folder.staging(marks.fuse)
@@ -157,8 +163,13 @@ def _carry_out(run: _Run) -> End:
             return end
     _evaluate(run, marks)
     _report(run, marks, intake)
+    return _over(run, start)
+
+
+def _over(run: _Run, start: float) -> End:
+    """The end of a run in which all went well."""
     if not run.worked:
-        return _tell(run, End(DONE, f"Nothing to do: {folder.root} is what the recipe asks for."))
+        return _tell(run, End(DONE, f"Nothing to do: {run.folder.root} is what the recipe asks for."))
     return _tell(run, End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
 
 
@@ -316,6 +327,8 @@ def _plan_early(run: _Run) -> Draft:
 
 
 def _dry(run: _Run) -> End:
+    if run.recipe.compare is not None:
+        return _tell(run, End(DONE, intended(run.recipe, run.file, run.folder)))
     if run.recipe.cubes is not None:
         return _tell(run, End(DONE, promise(_plan_early(run))))
     folder = run.folder
@@ -345,6 +358,7 @@ def _tell(run: _Run, end: End) -> End:
     if end.code == DONE and folder.report.exists():
         out.print(f"report   {folder.report}", markup=False, highlight=False)
         out.print(f"scores   {folder.scores}", markup=False, highlight=False)
+    if end.code == DONE and folder.fused.exists():
         out.print(
             f'series   {folder.fused}    open it:  xarray.open_zarr("{folder.fused}")',
             markup=False,

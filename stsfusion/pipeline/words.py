@@ -9,7 +9,7 @@ from stsfusion.engine.plan import Plan
 from stsfusion.pipeline.facts import Phase
 from stsfusion.pipeline.fusing import Draft
 
-__all__ = ["duration", "failures", "phases", "promise", "size", "tile_facts"]
+__all__ = ["duration", "failures", "phases", "promise", "size", "tile_facts", "unfinished"]
 
 
 def duration(seconds: float) -> str:
@@ -64,6 +64,15 @@ def failures(failed: Mapping[str, str], count: int) -> str:
     return (
         f"{len(failed)} of {count} tiles failed; nothing was published. The first, {key}: {why}\n"
         "Mend the cause and run the same command: finished tiles are kept."
+    )
+
+
+def unfinished(labels: Sequence[str]) -> str:
+    """Which methods of a comparison failed, and what to do."""
+    names = ", ".join(dict.fromkeys(labels))
+    return (
+        f"{len(labels)} rows failed ({names}); the report says why. "
+        "The same command tries these again: the others are kept."
     )
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stsfusion import methods
-from stsfusion.errors import RecipeError, SensorError
+from stsfusion.errors import ProblemError, RecipeError, SensorError
 from stsfusion.forward.protocol import Protocol
+from stsfusion.pipeline.entrants import entrants
+from stsfusion.pipeline.footprint import footprint
 from stsfusion.pipeline.recipe import load_recipe
 from stsfusion.sensing.sensor import load_sensor
 
@@ -21,6 +23,9 @@ def check_recipe(path):
     """It loads, its methods can be made, its instruments are known and its tiles are whole shards."""
     recipe, file = load_recipe(path)
     assert file == path
+    if recipe.compare is not None:
+        check_comparison(recipe.compare)
+        return
     for settings in (recipe.fuse.method, *recipe.evaluate.compare):
         methods.create(settings)
     for role in ("rich", "sharp", "dense"):
@@ -30,6 +35,15 @@ def check_recipe(path):
     if recipe.simulate is not None:
         given = recipe.simulate.protocol.model_dump()
         Protocol(**{field.name: given[field.name] for field in fields(Protocol)})
+
+
+def check_comparison(asked):
+    """Its methods can be made, no two rows have one name, its sensor and its footprints are known."""
+    assert len(entrants(asked)) >= 2
+    assert load_sensor(asked.msi, FOLDER).name == asked.msi
+    for psf in asked.psfs:
+        assert footprint(psf, asked.ratio).sum() == pytest.approx(1.0)
+        asked.protocol(psf)
 
 
 def test_the_folder_holds_recipes_alone():
@@ -54,6 +68,10 @@ def test_it_is_found_by_its_name_from_anywhere(path, tmp_path, monkeypatch):
         ("cubes: {rich: a}\nfuse: {method: gsaa}\n", RecipeError),
         ("cubes: {rich: a}\nfuse: {method: gsa, tile: 100, shard: 96}\n", AssertionError),
         ("cubes: {rich: a}\nroles: {sharp: no-such}\nfuse: {method: gsa}\n", SensorError),
+        ("compare: {msi: no-such, methods: [gsa]}\n", SensorError),
+        ("compare: {methods: [gsa, gsa]}\n", RecipeError),
+        ("compare: {methods: [gsa], assumed: []}\n", AssertionError),
+        ("compare: {psfs: ['gaussian:0.01']}\n", ProblemError),
     ],
 )
 def test_a_broken_twin_is_caught(tmp_path, text, error):

@@ -1,0 +1,206 @@
+"""Comparing: a recipe's comparison from scenes to rows and pictures; rows that are done are not done again.
+
+::
+
+    scenes × point spread functions ─► exhibits ─┐
+    methods, as they are and with assumed optics ┴─► contest ─► rows · plates · kernels ─► pictures
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from stsfusion import resources
+from stsfusion.errors import CubeError
+from stsfusion.forward.sample import SAMPLES, open_scene
+from stsfusion.fusion.weights import settings_of
+from stsfusion.pipeline.comparison import Compare
+from stsfusion.pipeline.contest import Table, contest
+from stsfusion.pipeline.entrants import Entrant, entrants
+from stsfusion.pipeline.exhibit import Exhibit
+from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
+from stsfusion.pipeline.pairpictures import kernel_pictures, pictures
+from stsfusion.pipeline.pairstage import PairStage
+from stsfusion.pipeline.plates import Plates
+from stsfusion.pipeline.scene import Scene, read_scene
+from stsfusion.views.palette import Picture
+
+__all__ = ["Comparison", "print_of"]
+
+Tell = Callable[[float, str], None]
+
+Result = dict[str, Any]
+"""Plain JSON: `protocol`, `scenes`, `rows`, `by_band`, `kernels`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All questions and all methods of a recipe, looked at before any work."""
+
+    asked: Compare
+    """What the recipe says."""
+
+    stages: tuple[PairStage, ...]
+    """Scenes under point spread functions, scene by scene."""
+
+    entrants: tuple[Entrant, ...]
+    """Rows of every table."""
+
+    @classmethod
+    def of(cls, asked: Compare, near: Path) -> Self:
+        """Read the scenes and make the methods; paths are seen from `near`, the recipe's folder.
+
+        Raises
+        ------
+        CubeError, MethodError, SensorError, ProblemError, RecipeError
+            When scenes, methods or protocol cannot be used.
+        """
+        rows = tuple(entrants(asked))
+        scenes = [_cut(_scene(text, near, asked.pair), asked.side) for text in asked.scenes]
+        _distinct(scenes)
+        stages = tuple(PairStage(scene, asked.protocol(psf)) for scene in scenes for psf in asked.psfs)
+        for stage in stages:
+            _ = stage.bands, stage.kernel
+        return cls(asked, stages, rows)
+
+    @property
+    def trials(self) -> int:
+        """Number of rows in all tables."""
+        return sum(len(self.rows_of(stage)) for stage in self.stages)
+
+    def rows_of(self, stage: PairStage) -> list[Entrant]:
+        """Who takes part: all; when quick, networks do so under the first point spread function alone."""
+        first = stage.protocol.psf == self.asked.psfs[0]
+        everyone = first or self.asked.profile == "full"
+        return [row for row in self.entrants if everyone or row.method.card.fits != "training"]
+
+    def done(self, cache: Path) -> int:
+        """How many of the rows are kept."""
+        keys = (each.key(row.method) for each in self._exhibits() for row in self.rows_of(each.stage))
+        return sum((cache / f"{key}.json").is_file() for key in keys)
+
+    def run(self, cache: Path, tell: Tell, *, shown: bool) -> tuple[Result, list[Picture]]:
+        """Every row, and the pictures where they are wanted.
+
+        Parameters
+        ----------
+        cache
+            Folder of the rows that are done.
+        tell
+            Told of the share that is done, and of what.
+        """
+        result: Result = {"protocol": self.asked.model_dump(mode="json")}
+        result |= {name: [] for name in ("scenes", "rows", "by_band", "kernels")}
+        found: list[Picture] = []
+        before = 0
+        for exhibit in self._exhibits():
+            rows = self.rows_of(exhibit.stage)
+            tables = self._tables(exhibit, cache, before, tell)
+            before += len(rows)
+            self._add(result, exhibit, tables)
+            if shown:
+                tell(min(before / self.trials, 0.999), f"{_place(exhibit)}: drawing")
+                found += pictures(exhibit, rows, tables, self.asked.about or "")
+        if shown:
+            found += kernel_pictures(result, self.asked.ratio)
+        return result, found
+
+    def _exhibits(self) -> Iterator[Exhibit]:
+        """Copies, so that one stage's problem at a time is held."""
+        return (Exhibit(replace(stage)) for stage in self.stages)
+
+    def _tables(self, exhibit: Exhibit, cache: Path, before: int, tell: Tell) -> dict[str, Table]:
+        """Of every method, by its label."""
+        methods = {row.label: row.method for row in self.rows_of(exhibit.stage)}
+        places = {label: before + place for place, label in enumerate(methods)}
+
+        def watch(label: str, done: float, what: str) -> None:
+            share = (places[label] + done) / self.trials
+            tell(min(share, 0.999), f"{_place(exhibit)} {label}: {what}")
+
+        return dict(contest(exhibit, methods, cache, watch, exhibit.keepsake))
+
+    def _add(self, result: Result, exhibit: Exhibit, tables: Mapping[str, Table]) -> None:
+        """Put one question's rows, curves and kernels beside the others."""
+        place = {"scene": exhibit.stage.scene.name, "psf": exhibit.stage.protocol.psf}
+        nm = exhibit.stage.scene.wavelengths.round(2).tolist()
+        result["scenes"].append({**exhibit.said, "wavelengths": nm})
+        truth = {"learnt": False, "weights": exhibit.stage.kernel.tolist()}
+        result["kernels"].append({**place, "method": "truth", "assumed": "", **truth})
+        for entrant in self.rows_of(exhibit.stage):
+            table = tables[entrant.label]
+            said = {**place, "method": entrant.label, "assumed": entrant.assumed}
+            result["rows"] += [{**said, "quick": entrant.quick, **row} for row in table["rows"]]
+            if table.get("kernel"):
+                result["kernels"].append({**said, **table["kernel"]})
+            if "plates" in table:
+                curve = Plates.from_json(table["plates"]).psnr
+                figures = [None if value != value else round(float(value), 2) for value in curve]
+                result["by_band"].append({**said, "psnr": figures})
+
+
+def print_of(asked: Compare, near: Path, *, shown: bool) -> str:
+    """Fingerprint of all that rows and pictures depend on, scenes by their files' size and time."""
+    paths = [path for text in asked.scenes if (path := _file(text, near)).is_file()]
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    sensor = resources.find("catalogs", f"sensors/{asked.msi}.yaml")
+    rows = [(row.label, settings_of(row.method), fingerprint_of_code(row.method)) for row in entrants(asked)]
+    code = fingerprint_of_parts("cube", "forward", "sensing", "views", "pipeline")
+    said = json.dumps(asked.model_dump(mode="json"), sort_keys=True)
+    return fingerprint("compare", said, files, rows, code, sensor.read_bytes() if sensor else b"", shown)
+
+
+def _file(text: str, near: Path) -> Path:
+    return near / text if (near / text).is_file() else Path(text)
+
+
+def _scene(text: str, near: Path, pair: str | None) -> Scene:
+    """A scene by its name, or from its file."""
+    path = _file(text, near)
+    if path.is_file() or text not in SAMPLES:
+        return read_scene(path, pair=pair)
+    if pair is not None:
+        raise CubeError(
+            f"scene {text}",
+            expected=f"a file with '{pair}'",
+            got="a scene without a real multispectral image",
+        )
+    sample = open_scene(text)
+    return Scene(sample.name, sample.reflectance, sample.wavelengths, notes=(f"{text}: {sample.title}",))
+
+
+def _cut(scene: Scene, side: int | None) -> Scene:
+    """The middle of a scene; all of it where it is smaller or no side is asked for."""
+    if side is None:
+        return scene
+    rows, cols = (_middle(length, side) for length in scene.values.shape[1:])
+    partner = scene.partner
+    if partner is not None:
+        partner = replace(partner, values=partner.values[:, rows, cols])
+    return replace(scene, values=scene.values[:, rows, cols], partner=partner)
+
+
+def _middle(length: int, side: int) -> slice:
+    start = max(length - side, 0) // 2
+    return slice(start, min(start + side, length))
+
+
+def _distinct(scenes: list[Scene]) -> None:
+    """Rows are told apart by the scene's name."""
+    twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
+    if twice:
+        raise CubeError(
+            f"scene {twice[0]}",
+            expected="scenes of different names",
+            got="two of this name",
+            mend="Rename one.",
+        )
+
+
+def _place(exhibit: Exhibit) -> str:
+    return f"{exhibit.stage.scene.name} {exhibit.stage.protocol.psf}"
