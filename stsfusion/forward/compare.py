@@ -82,5 +82,7 @@ def compare(
 
 
 def _valid(observation: Observation, place: int) -> Tensor:
+    """(band', y/r, x/r) what was observed; of bands that look at none of the answer's nothing can be said."""
     own = observation.valid if observation.valid.shape[0] == 1 else observation.valid[place : place + 1]
-    return torch.broadcast_to(own, (1, *observation.data.shape[1:]))[0]
+    looks = (observation.view.spectral.matrix != 0).any(1).to(own.device)
+    return torch.broadcast_to(own, (1, *observation.data.shape[1:]))[0] & looks[:, None, None]

@@ -20,8 +20,8 @@ from stsfusion.errors import CubeError, PlanError, RecipeError
 from stsfusion.forward.optics import point_spread
 from stsfusion.fusion.problem import ROLES, Role, Target
 from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.pipeline.responses import responses
 from stsfusion.sensing.sensor import Sensor, load_sensor
-from stsfusion.sensing.spectra import SpectralResponse, gaussian
 
 __all__ = ["Assembly", "assemble", "chosen_dates"]
 
@@ -74,14 +74,15 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
     CubeError
         When the grids do not nest, or a cube saw a day twice.
     SensorError
-        When a band is not the sensor's, or its response lies outside the target's wavelengths.
+        When a band is not the sensor's, or a known response lies outside the target's wavelengths.
     RecipeError
         When it cannot be known how a cube's bands see the target's.
 
     Warns
     -----
     UserWarning
-        When two cubes share no day, though less than twelve hours part them.
+        When two cubes share no day, though less than twelve hours part them, or bands look where the
+        hyperspectral cube has none.
     """
     if "rich" not in cubes:
         raise PlanError(
@@ -170,37 +171,17 @@ def _source(
     kernel = point_spread(psf, ratio, sensor=sensor, pixel=pixel).numpy()
     # On the finest grid only an instrument's own optics blur; named kernels speak of coarser pixels.
     sharp = ratio == 1 and psf != "optics"
+    known = bool(cube.attrs.get("simulated", False)) if spec.known is None else spec.known
     return Source(
         role,
         role,
         tuple(dates),
         ratio,
         np.ones((1, 1)) if sharp else kernel,
-        None if role == "rich" else _responses(role, cube, sensor, nm, fwhm),
+        None if role == "rich" else responses(role, cube, sensor, nm, fwhm, known),
         _noise(cube, sensor),
-        spec.known,
+        known,
     )
-
-
-def _responses(
-    role: Role, cube: DataArray, sensor: Sensor | None, nm: np.ndarray, fwhm: np.ndarray
-) -> np.ndarray:
-    """(band', band) how the bands see the target's: by the sensor's curves, else as Gaussians."""
-    names = [str(name) for name in cube["band"].values]
-    widths = fwhm if np.isfinite(fwhm).all() else None
-    if sensor is not None:
-        return sensor.response(names).matrix(nm, widths)
-    own = np.asarray(cube["fwhm"].values, float) if "fwhm" in cube.coords else np.full(len(names), np.nan)
-    if not np.isfinite(own).all():
-        raise RecipeError(
-            f"role '{role}'",
-            expected="an instrument, or a cube with a width for each band",
-            got="neither",
-            mend=f"Name the instrument under 'roles: {{{role}: …}}' (`stsfusion sensors` lists them), "
-            "or give the cube a coordinate 'fwhm' on 'band', nm.",
-        )
-    curves = tuple(gaussian(float(c), float(w)) for c, w in zip(cube["wavelength"].values, own, strict=True))
-    return SpectralResponse(tuple(names), curves).matrix(nm, widths)
 
 
 def _noise(cube: DataArray, sensor: Sensor | None) -> np.ndarray | None:

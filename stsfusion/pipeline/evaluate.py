@@ -19,13 +19,15 @@ from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.assemble import Assembly
+from stsfusion.pipeline.coarser import scores_coarser
 from stsfusion.pipeline.intake import TRUTH
+from stsfusion.pipeline.middle import Dates, central_window
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.pipeline.trial import attempt
 from stsfusion.quality.scores import Dated, score
 from stsfusion.window import Window
 
-__all__ = ["Costs", "central_window", "evaluate"]
+__all__ = ["Costs", "evaluate"]
 
 Row = dict[str, Any]
 Tell = Callable[[float, str], None]
@@ -45,41 +47,6 @@ class Costs:
     """Largest resident memory of a worker above what it had before its first tile, MiB."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Dates:
-    """Some dates of a cube."""
-
-    cube: Dated
-    """The whole of it."""
-
-    keep: tuple[int, ...]
-    """Indices of the dates."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(time, band, y, x)."""
-        return len(self.keep), *self.cube.shape[1:]
-
-    def date(self, i: int) -> torch.Tensor:
-        """(band, y, x) of one of the kept dates."""
-        return self.cube.date(self.keep[i])
-
-
-def central_window(plan: Plan, size: int) -> Window:
-    """The middle of the target, at most `size` pixels on a side, edges on multiples of every ratio."""
-    time, _, rows, cols = plan.target.shape
-    multiple = plan.geometry.multiple
-    return Window((0, time), _middle(rows, size, multiple), _middle(cols, size, multiple))
-
-
-def _middle(length: int, size: int, multiple: int) -> tuple[int, int]:
-    if length <= size:
-        return 0, length
-    side = size // multiple * multiple
-    start = (length - side) // 2 // multiple * multiple
-    return start, start + side
-
-
 def evaluate(
     plan: Plan,
     assembly: Assembly,
@@ -87,6 +54,7 @@ def evaluate(
     rivals: Sequence[str | Mapping[str, Any]],
     *,
     size: int,
+    coarser: bool,
     costs: Costs,
     tell: Tell,
 ) -> dict[str, Any]:
@@ -100,6 +68,8 @@ def evaluate(
         The published series.
     rivals
         Methods that are run on the same input, each in a process of its own.
+    coarser
+        Where there is no truth, score one scale coarser instead.
     costs
         Of the published series.
     tell
@@ -117,6 +87,7 @@ def evaluate(
     name = plan.method.card.name
     result["without_truth"] = _consistency(name, ours, question, plan, assembly)
     if truth is None:
+        result["rows"] = scores_coarser(plan, rivals, size, tell) if coarser else []
         return result
     _add(result, plan, assembly, name, ours, truth, vars(costs))
     for done, settings in enumerate(rivals):
@@ -181,7 +152,7 @@ def _add(
     kept = plan.written
     rich = next(source for source in plan.sources if source.role == "rich")
     observed = [i for i, date in enumerate(kept) if date in rich.dates]
-    scores = score(_Dates(answer, kept), truth[list(kept)], rich.ratio, observed, names=METRICS)
+    scores = score(Dates(answer, kept), truth[list(kept)], rich.ratio, observed, names=METRICS)
     rounded = {key: round(value, 3) for key, value in cost.items()}
     result["rows"] += [{"method": name, **row, **rounded} for row in scores.to_rows()]
     for row in scores.to_dates():

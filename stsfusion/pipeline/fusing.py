@@ -52,10 +52,13 @@ class Draft:
 
 
 def cubes_of(folder: Folder) -> dict[Role, DataArray]:
-    """The input cubes of a folder, lazy, each with the noise that it states."""
+    """The input cubes of a folder, lazy, each with its stated noise, and whether it was simulated."""
     store = CubeStore(folder.cubes)
     return {
-        role: store.cube(role).assign_attrs(noise=store.spec(role).attributes.get("noise"))
+        role: store.cube(role).assign_attrs(
+            noise=store.spec(role).attributes.get("noise"),
+            simulated=bool(store.spec(role).attributes.get("simulated", False)),
+        )
         for role in ROLES
         if role in store.names()
     }

@@ -28,6 +28,8 @@ def headline(rows: Sequence[ScoreRow], method: str, *, simulated: bool) -> tuple
     where = "on the dates no hyperspectral sensor saw"
     if all(number(row.get("sam")) is None for row in some):
         some, where = _of(rows, "all"), "over all dates"
+    if not some:
+        some, where = _of(rows, "coarser"), "one scale coarser, where the hyperspectral image is the truth"
     own = next((row for row in some if row.get("method") == method), None)
     if own is None:
         return ()

@@ -19,6 +19,7 @@ from stsfusion.cube.grid import Grid
 from stsfusion.cube.schema import check
 from stsfusion.cube.spec import INNER, SHARD, CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
+from stsfusion.errors import RecipeError
 from stsfusion.forward.optics import seen_bands
 from stsfusion.forward.sample import open_scene
 from stsfusion.forward.seasons import Season, make_seasons
@@ -32,6 +33,11 @@ __all__ = ["TRUTH", "Intake", "open_own", "take_in"]
 
 TRUTH = "truth"
 """Name of the dataset that holds a simulated scene's truth."""
+
+_SAY = (
+    "Say where they are: --set cubes.rich=FILE --set cubes.sharp=FILE, each a NetCDF, a Zarr or a folder of "
+    "GeoTIFF files; or copy the recipe and write them there."
+)
 
 Tell = Callable[[float, str], None]
 """Told of the share that is done, and of what."""
@@ -77,8 +83,15 @@ def open_own(recipe: Recipe, near: Path) -> dict[Role, DataArray]:
     ----------
     near
         The recipe's folder: its paths are seen from there, then from the working folder.
+
+    Raises
+    ------
+    CubeError, RecipeError
+        When no cube is named, or one is not there or not what it should be.
     """
     assert recipe.cubes is not None
+    if not recipe.cubes.files:
+        raise RecipeError("section 'cubes'", expected="your own cubes", got="none", mend=_SAY)
     opened: dict[Role, DataArray] = {
         role: open_cube(_placed(files, near), role, role) for role, files in recipe.cubes.files.items()
     }

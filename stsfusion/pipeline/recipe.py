@@ -78,8 +78,9 @@ class RoleSpec(Record):
     psf: Text = "optics"
     """Point spread function: optics (the sensor's own), gaussian, gaussian:FWHM, bilinear or box."""
 
-    known: bool = True
-    """False: the point spread function and the responses are nominal; blind methods estimate their own."""
+    known: bool | None = None
+    """False: point spread function, responses and registration are nominal, and blind methods estimate their
+    own; none: false for a user's own cubes, true for simulated ones."""
 
 
 class Roles(Record):
@@ -232,6 +233,9 @@ class Evaluate(Record):
 
     size: int = Field(default=288, ge=24)
     """Side of the central window where methods are compared, target pixels; a smaller scene goes whole."""
+
+    coarser: bool = False
+    """Without a truth: compare one scale coarser, the hyperspectral image as truth (Wald's protocol)."""
 
 
 class Report(Record):

@@ -22,6 +22,7 @@ SUBSETS = {
     "all": "All dates",
     "observed": "Dates that the hyperspectral sensor observed",
     "missing": "Dates that the hyperspectral sensor missed",
+    "coarser": "One scale coarser, the hyperspectral image as truth (Wald's protocol)",
 }
 
 UNITS = {"degree": ("°", 2), "dB": ("dB", 2), "reflectance": ("reflectance", 4), "1": ("", 4)}
@@ -122,6 +123,7 @@ COST = (
 
 OTHER = (
     Column("valid", "valid", "share of the observed values that could be compared"),
+    Column("coverage90", "in 90 %", "share of the truth inside the stated 90 % intervals"),
     Column("noise", "noise", "the sensor's own noise: no answer is asked to come closer", "reflectance"),
 )
 

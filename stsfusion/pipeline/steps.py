@@ -277,6 +277,7 @@ def _evaluate(run: _Run, marks: Prints) -> None:
             CubeStore(folder.fused),
             recipe.evaluate.compare,
             size=recipe.evaluate.size,
+            coarser=recipe.evaluate.coarser,
             costs=costs,
             tell=bar.at,
         )

@@ -54,8 +54,11 @@ def dense(times=("2021-12-13T02:50", "2022-01-05T02:50", "2022-02-13T02:55"), **
     return cube(coarse(2), times, **{"bands": WFV, "nm": [488.2, 557.7, 826.1]} | more)
 
 
+VNIC_KNOWN = RoleSpec(sensor="zy1-02d-vnic", known=True)
 ROLES = Roles(
-    sharp="zy1-02d-vnic", dense=RoleSpec(sensor="gf6-wfv", psf="gaussian"), rich=RoleSpec(psf="box")
+    sharp=VNIC_KNOWN,
+    dense=RoleSpec(sensor="gf6-wfv", psf="gaussian", known=True),
+    rich=RoleSpec(psf="box"),
 )
 
 
@@ -169,7 +172,7 @@ def test_the_order_of_bands_is_the_cubes():
 
 def test_without_an_instrument_bands_are_gaussians_of_their_width():
     own = sharp(nm=[500.0, 600.0, 700.0], fwhm=60.0)
-    matrix = of(assemble({"rich": rich(), "sharp": own}, Roles()), "sharp").spectral
+    matrix = of(assemble({"rich": rich(), "sharp": own}, Roles(sharp=RoleSpec(known=True))), "sharp").spectral
     for row, centre in zip(matrix, (500.0, 600.0, 700.0), strict=True):
         expected = np.exp2(-((2 * (NM - centre) / 60.0) ** 2))
         np.testing.assert_allclose(row, expected / expected.sum(), atol=4e-3)
@@ -190,6 +193,32 @@ def test_bands_that_no_wavelength_covers_are_named():
     short = cube(coarse(3), ("2021-12-13",), nm=np.linspace(400, 600, 21), fwhm=10.0)
     with pytest.raises(SensorError, match="B04"):
         assemble({"rich": short, "sharp": sharp()}, ROLES)
+
+
+def test_a_nominal_response_says_where_a_band_looks_and_no_more():
+    own = sharp(nm=[500.0, 600.0, 700.0], fwhm=60.0)
+    matrix = of(assemble({"rich": rich(), "sharp": own}, Roles()), "sharp").spectral
+    for row, centre in zip(matrix, (500.0, 600.0, 700.0), strict=True):
+        assert NM[row > 0].tolist() == NM[np.abs(NM - centre) <= 60.0].tolist()
+    np.testing.assert_allclose(matrix.sum(1), 1.0)
+
+
+def test_an_instruments_nominal_response_has_no_tails():
+    nominal = Roles(sharp=RoleSpec(sensor="zy1-02d-vnic", known=False))
+    full, cut = (
+        of(assemble({"rich": rich(), "sharp": sharp()}, roles), "sharp").spectral
+        for roles in (ROLES, nominal)
+    )
+    kept = full >= 0.01 * full.max(1, keepdims=True)
+    assert ((cut > 0) == kept).all()
+    np.testing.assert_allclose(cut, kept * full / (kept * full).sum(1, keepdims=True))
+
+
+def test_a_nominal_band_outside_the_wavelengths_looks_at_nothing_and_is_told():
+    short = cube(coarse(3), ("2021-12-13",), nm=np.linspace(400, 600, 21), fwhm=10.0)
+    with pytest.warns(UserWarning, match=r"bands B04 of cube 'sharp' look where .* \(400 to 600 nm\)"):
+        found = assemble({"rich": short, "sharp": sharp()}, Roles(sharp="zy1-02d-vnic"))
+    assert (of(found, "sharp").spectral > 0).any(1).tolist() == [True, True, False]
 
 
 # ---------------------------------------------------------------- point spread and noise
@@ -224,9 +253,13 @@ def test_noise_is_the_cubes_own_else_the_sensors_else_unknown(assembly):
     assert of(assemble({"rich": rich(), "sharp": wrong}, ROLES), "sharp").noise.tolist() == [0.002] * 3
 
 
-def test_what_is_not_known_is_said():
-    roles = Roles(rich=RoleSpec(known=False))
-    assert not of(assemble({"rich": rich(), "sharp": sharp(fwhm=60.0)}, roles), "rich").known
+@pytest.mark.parametrize(
+    ("said", "simulated", "known"),
+    [(None, False, False), (None, True, True), (False, True, False), (True, False, True)],
+)
+def test_a_users_own_images_are_nominal_unless_said_otherwise(said, simulated, known):
+    cubes = {"rich": rich().assign_attrs(simulated=simulated), "sharp": sharp(fwhm=60.0)}
+    assert of(assemble(cubes, Roles(rich=RoleSpec(known=said))), "rich").known == known
 
 
 def test_labels_of_the_target_are_the_rich_cubes(assembly):

@@ -80,3 +80,13 @@ def test_walds_labels_are_an_observation_like_any_other():
 def test_an_observation_of_another_target_is_refused():
     with pytest.raises(ProblemError, match="role 'rich'"):
         compare(_answer(TRUTH[:, :, :18]), PROBLEM.observations)
+
+
+def test_a_band_that_looks_at_nothing_is_not_compared():
+    view = PROBLEM.sharp.view
+    matrix = view.spectral.matrix.clone()
+    matrix[-1] = 0.0
+    blank = replace(PROBLEM.sharp, view=replace(view, spectral=replace(view.spectral, matrix=matrix)))
+    full, found = (compare(_answer(TRUTH), {"sharp": each})[0] for each in (PROBLEM.sharp, blank))
+    assert found.valid == pytest.approx(full.valid * (len(matrix) - 1) / len(matrix))
+    assert found.values["rmse"] == pytest.approx(full.values["rmse"], rel=0.2)
