@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from stsfusion.fusion.problem import Observation, Problem, Target
+from stsfusion.learning.pair import Pair
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.degradation import Degradation
 
-__all__ = ["NM", "changed", "pair_problem", "textured"]
+__all__ = ["NM", "changed", "pair_of", "pair_problem", "responses", "textured"]
 
 NM = (420.0, 980.0)
 """First and last wavelength, nm."""
@@ -96,3 +97,20 @@ def _observed(view: Degradation, truth: Tensor, noise: float, dice: torch.Genera
 def changed(problem: Problem, **roles: object) -> Problem:
     """With data (and mask) of some roles made anew by a function of the observation."""
     return problem.with_observations({role: make(getattr(problem, role)) for role, make in roles.items()})
+
+
+def pair_of(problem: Problem) -> Pair:
+    """The first date of a problem without gaps."""
+    rich, sharp = problem.rich, problem.sharp
+    return Pair(
+        coarse=rich.data[0],
+        fine=sharp.data[0],
+        clear=rich.valid[0].all(0),
+        known=sharp.valid[0].all(0),
+        coverage=sharp.view.spectral.matrix > 0,
+        nm=problem.target.wavelengths,
+        ratio=rich.ratio,
+        day=0.0,
+        coarse_noise=None,
+        fine_noise=None,
+    )

@@ -20,6 +20,8 @@ from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.pairs import PairMethod
 from stsfusion.operators.blur import box_kernel
 from stsfusion.operators.resample import blocks
+from stsfusion.operators.translate import translate
+from stsfusion.testing import fuse_tiled
 
 PAIRED = [name for name in methods.names() if issubclass(methods.kind(name), PairMethod)]
 """Every method that learns from pairs."""
@@ -224,3 +226,16 @@ def test_a_unit_is_only_a_unit(name: str, by: float):
     problem = pair_problem(size=(24, 24))
     once, other = (fused(name, each, psf="box").full() for each in (problem, scaled(problem, by)))
     torch.testing.assert_close(other / by, once, rtol=0.0, atol=1e-6 if by > 3 else 2e-5)
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_a_displaced_scene_has_no_seams(name: str):
+    """The halo holds the registration too, beside gaps that are filled and interpolated over."""
+    problem = slanted(pair_problem(size=(60, 60), registered=False))
+    away = changed(
+        problem, sharp=lambda seen: replace(seen, data=translate(seen.data[0], (-0.6, 0.4))[None])
+    ).question()
+    fitted = methods.kind(name).example().fit([away])
+    assert fitted.state["0.model.moved"].tolist() == pytest.approx([0.6, -0.4], abs=0.15)
+    step = float((fuse_tiled(fitted, away, 24) - fitted.fuse(away).full()).abs().max())
+    assert step <= fitted.card.seam
