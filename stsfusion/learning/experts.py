@@ -26,11 +26,14 @@ __all__ = ["REACH", "Experts", "Looks"]
 REACH = 2
 """Fine pixels that a neighbourhood extends on every side."""
 
-_BOUND = 2.0
+_BOUND = 1.4
 """Root mean square of a pixel's features beyond which they are scaled back."""
 
 _FAINT = 1e-6
 """Share of the strongest direction's variance under which a direction of the raw features is dropped."""
+
+_ROUNDING = 1e-12
+"""Share of the mean squared reflectance that the variance of a direction exceeds unless bands repeat."""
 
 _ROUNDS = 25
 """Of the clustering."""
@@ -47,7 +50,7 @@ class Looks(Kept):
     """(l,) reflectance."""
 
     white: Tensor
-    """(l, l) from reflectance to whitened bands."""
+    """(l, k) from reflectance to whitened bands, k = l unless bands repeat each other."""
 
     @classmethod
     def learn(cls, pixels: Tensor) -> Self:
@@ -56,11 +59,14 @@ class Looks(Kept):
         centred = pixels.double() - mean
         values, vectors = torch.linalg.eigh(centred.T @ centred / max(len(pixels), 1))
         floor = (1e-6 * values.max()).clamp_min(1e-20)
-        white = vectors * values.clamp_min(floor).rsqrt()
+        # What differs by rounding alone would come out as noise of unit size.
+        keep = values > _ROUNDING * pixels.double().square().mean()
+        keep[-1] = True
+        white = vectors[:, keep] * values[keep].clamp_min(floor).rsqrt()
         return cls(mean.float(), white.float())
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(l, H, W) to (2 l, H, W); edges are repeated."""
+        """(l, H, W) to (2 k, H, W); edges are repeated."""
         own = torch.einsum("lk,lyx->kyx", self.white, image - self.mean[:, None, None])
         wide = pad(own[None], (REACH,) * 4, mode="replicate")
         return torch.cat([own, avg_pool2d(wide, 2 * REACH + 1, 1)[0]])
@@ -86,14 +92,14 @@ class Experts(Kept):
     """(d,) mean of the raw features."""
 
     linear: Tensor
-    """(l, d) what of them is linear in the whitened bands."""
+    """(k, d) what of them is linear in the whitened bands."""
 
     turn: Tensor
     """(d, D) whitening of the rest."""
 
     @classmethod
     def learn(cls, looks: Tensor, gates: Tensor, inputs: Tensor, count: int, dice: torch.Generator) -> Self:
-        """From (n, 2 l) looks of sampled fine pixels; fewer centres where fewer pixels differ."""
+        """From (n, 2 k) looks of sampled fine pixels; fewer centres where fewer pixels differ."""
         centres = _means(looks[:, gates], count, dice)
         width = torch.cdist(looks[:, gates], centres).square().amin(1).mean().clamp_min(1e-6)
         bare = cls(gates, inputs, centres, width, *(torch.zeros(0),) * 3)
@@ -116,14 +122,14 @@ class Experts(Kept):
         return torch.cat([gate, (gate[:, :, None] * entry[:, None, :]).flatten(1), around], 1)
 
     def features(self, looks: Tensor) -> Tensor:
-        """(n, 2 l) looks to (n, D) features."""
+        """(n, 2 k) looks to (n, D) features."""
         own = looks[:, : looks.shape[1] // 2]
         free = (self._raw(looks) - self.level - own @ self.linear) @ self.turn
         size = free.square().mean(1, keepdim=True).sqrt()
         return free * (_BOUND / size.clamp_min(_BOUND))
 
     def apply(self, looks: Tensor, slope: Tensor) -> Tensor:
-        """(2 l, H, W) looks through (D, p) weights to (p, H, W), piece by piece."""
+        """(2 k, H, W) looks through (D, p) weights to (p, H, W), piece by piece."""
         flat = looks.flatten(1).T
         pieces = [self.features(piece) @ slope for piece in flat.split(_CHUNK)]
         return torch.cat(pieces).T.reshape(-1, *looks.shape[1:])

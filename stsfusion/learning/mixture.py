@@ -79,7 +79,7 @@ class Mixture:
     """(p,)."""
 
     linear: Tensor
-    """(l, p) of the whitened bands: the linear maps of all members together."""
+    """(k, p) of the whitened bands: the linear maps of all members together."""
 
     experts: tuple[Experts, ...]
     """How the features are made."""
@@ -97,7 +97,7 @@ class Mixture:
         """
         looks = Looks.learn(_sampled([lesson.fine for lesson in lessons], dice))
         images = [looks(lesson.fine) for lesson in lessons]
-        bands = len(lessons[0].fine)
+        bands = looks.white.shape[1]
         outputs = torch.cat([lesson.scores.T for lesson in lessons]).double()
         weight = torch.cat([lesson.weight for lesson in lessons]).double()
 
@@ -138,7 +138,8 @@ class Mixture:
     def __call__(self, fine: Tensor) -> Tensor:
         """(l, H, W) reflectance to (p, H, W) scores."""
         image = self.looks(fine)
-        scores = torch.einsum("lp,lyx->pyx", self.linear, image[: len(fine)]) + self.offset[:, None, None]
+        own = image[: len(self.linear)]
+        scores = torch.einsum("lp,lyx->pyx", self.linear, own) + self.offset[:, None, None]
         for experts, slope in zip(self.experts, self.slopes, strict=True):
             scores += experts.apply(image, slope)
         return scores
