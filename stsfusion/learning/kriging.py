@@ -67,9 +67,10 @@ class Kriging(Kept):
         white = _Field.of(_POINT, model)
         smooth = [_Field.of(length * model.ratio, model) for length in _LENGTHS]
         fields_ = [field.mixed_with(white, part) for field in smooth for part in _WHITE]
+        best = torch.stack([field.unlikely(sample, share) for field in fields_]).argmin(0)
         found = [
-            min(fields_, key=lambda field: field.unlikely(own, float(part))).weights(float(part))
-            for own, part in zip(sample, share, strict=True)
+            fields_[choice].weights(noise)
+            for choice, noise in zip(best.tolist(), share.tolist(), strict=True)
         ]
         return cls(
             *(torch.stack(parts).float().to(residuals[0].device) for parts in zip(*found, strict=True))
@@ -123,12 +124,16 @@ class _Field:
             (own * self.coarse + more * other.coarse) / total, (own * self.mixed + more * other.mixed) / total
         )
 
-    def unlikely(self, sample: Tensor, noise: float) -> float:
-        """Negative log-likelihood of windows with this (n, n) sample covariance, the scale profiled out."""
-        factor = torch.linalg.cholesky(self._seen(noise))
-        count = len(sample)
-        scale = torch.cholesky_solve(sample, factor).diagonal().sum() / count
-        return float(2 * factor.diagonal().log().sum() + count * scale.clamp_min(1e-300).log())
+    def unlikely(self, samples: Tensor, noise: Tensor) -> Tensor:
+        """(p,) negative log-likelihood of (p, n, n) sample covariances of windows, scales profiled out.
+
+        Constants are left out; `noise` is its (p,) share of the variance.
+        """
+        values, vectors = torch.linalg.eigh(self.coarse / self.shrunk)
+        seen = (1.0 - noise)[:, None] * values + noise[:, None] + _JITTER
+        own = (samples @ vectors * vectors).sum(1)
+        scale = (own / seen).mean(1)
+        return seen.log().sum(1) + len(values) * scale.clamp_min(1e-300).log()
 
     def weights(self, noise: float) -> list[Tensor]:
         """Weights, told share and shrinkage for `Kriging`."""
