@@ -72,7 +72,9 @@ class Update(Kept):
             gap = bare.innovation(pair.fine, each)[:, pair.known].to(left)
             met, count = met + gap @ gap.T, count + gap.shape[1]
         errors = (left * weight.to(left)[:, None]).T @ left / len(left)
-        spread = seen @ errors @ seen.T + met / max(count, 1) + torch.diag(model.misfit.to(left).square())
+        # What uncovered bands show has nothing to do with innovations, and is kept apart from them.
+        met = met * torch.outer(covered, covered) / max(count, 1)
+        spread = seen @ errors @ seen.T + met + torch.diag(model.misfit.to(left).square())
         ground = _GROUND * spread.diagonal().mean().clamp_min(1e-20) * torch.eye(len(seen)).to(left)
         gain = errors @ seen.T @ torch.linalg.inv(spread + ground) * covered
         return cls(gain.float(), bare.seen, bare.offset)
