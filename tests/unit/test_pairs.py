@@ -1,4 +1,4 @@
-"""What all pair methods share: dates, gaps, dead bands, sigma, blindness, through the eyes of one that echoes.
+"""What all pair methods share: dates, gaps, dead bands, sigma and blindness, shown by a method that echoes.
 
 The echo learns which day it was shown and gives it back as its image, so that every share of every date can
 be read off an answer.
