@@ -41,7 +41,7 @@ _MEMBERS = (
 _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 """Candidates for the shrinkage of the linear map."""
 
-_FREE = tuple(10.0 ** (-2.5 + 0.5 * k) for k in range(9))
+_FREE = tuple(10.0 ** (-1.5 + 0.5 * k) for k in range(7))
 """Candidates for the shrinkage of the experts towards the linear map."""
 
 _BLOCK = 3
