@@ -26,7 +26,7 @@ __all__ = ["REACH", "Experts", "Looks"]
 REACH = 2
 """Fine pixels that a neighbourhood extends on every side."""
 
-_BOUND = 1.4
+_BOUND = 2.0
 """Root mean square of a pixel's features beyond which they are scaled back."""
 
 _FAINT = 1e-6
