@@ -108,6 +108,7 @@ def _operators() -> Iterator[tuple[str, Linear]]:
     for role, seen in problem.observations.items():
         yield f"view of '{role}'", seen.view
     yield "upsample ×3", Upsample(3, (2, 4, 12, 12))
+    yield "upsample, off", Upsample(3, (2, 4, 12, 12), shift=(0.6, -0.4))
 
 
 def check_operators(operators: Iterable[tuple[str, Linear]], device: torch.device) -> Iterator[Outcome]:
