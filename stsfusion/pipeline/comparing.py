@@ -149,8 +149,10 @@ def print_of(asked: Compare, near: Path, *, shown: bool) -> str:
     paths = [path for text in asked.scenes if (path := _file(text, near)).is_file()]
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     sensor = resources.find("catalogs", f"sensors/{asked.msi}.yaml")
-    rows = [(row.label, settings_of(row.method), fingerprint_of_code(row.method)) for row in entrants(asked)]
-    code = fingerprint_of_parts("cube", "forward", "sensing", "views", "pipeline")
+    rows = [(row.label, settings_of(row.method)) for row in (ran := entrants(asked))]
+    alike = {json.dumps({**settings_of(row.method), "psf": None}): row.method for row in ran}
+    code = [fingerprint_of_code(method) for method in alike.values()]
+    code.append(fingerprint_of_parts("cube", "forward", "sensing", "views", "pipeline"))
     said = json.dumps(asked.model_dump(mode="json"), sort_keys=True)
     return fingerprint("compare", said, files, rows, code, sensor.read_bytes() if sensor else b"", shown)
 

@@ -125,9 +125,11 @@ def beaten(rows: Sequence[Row], method: str) -> list[tuple[str, str, str, str, s
 
 def _apart(column: Column, own: Any, other: Any) -> tuple[str, str]:
     """Both values, with as many digits as it takes to tell them apart."""
-    shown = column.show(own), column.show(other)
-    if shown[0] == shown[1] and number(own) is not None:
-        return f"{own:.6g}", f"{other:.6g}"
+    for digits in range(column.digits, 17):
+        wider = replace(column, digits=digits)
+        shown = wider.show(own), wider.show(other)
+        if shown[0] != shown[1] or number(own) is None:
+            break
     return shown
 
 
