@@ -211,6 +211,18 @@ def test_a_sensor_model_that_does_not_hold_is_obeyed_less():
     assert 0 <= obeyed[1] < 0.4 * obeyed[0]
 
 
+def test_what_the_sharp_image_still_tells_is_used():
+    problem, method, answer = plain_pair()
+    deaf = {name: 0 * t if name == "0.update.gain" else t for name, t in method.state.items()}
+    unheard = MixReg(experts=8).with_state(deaf).fuse(problem)
+    fine = multispectral(scene())
+    heard, missed = (
+        float((multispectral(each.full()[0].double()) - fine).square().mean()) for each in (answer, unheard)
+    )
+    assert heard < 0.8 * missed
+    assert psnr(answer.full()[0], scene()) > psnr(unheard.full()[0], scene())
+
+
 # ---------------------------------------------------------------- a plain reference
 
 
