@@ -149,7 +149,8 @@ def print_of(asked: Compare, near: Path, *, shown: bool) -> str:
     paths = [path for text in asked.scenes if (path := _file(text, near)).is_file()]
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     sensor = resources.find("catalogs", f"sensors/{asked.msi}.yaml")
-    rows = [(row.label, settings_of(row.method)) for row in (ran := entrants(asked))]
+    ran = entrants(asked)
+    rows = [(row.label, settings_of(row.method)) for row in ran]
     alike = {json.dumps({**settings_of(row.method), "psf": None}): row.method for row in ran}
     code = [fingerprint_of_code(method) for method in alike.values()]
     code.append(fingerprint_of_parts("cube", "forward", "sensing", "views", "pipeline"))
