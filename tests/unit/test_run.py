@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -150,3 +152,10 @@ def test_a_tile_reads_the_window_it_asked_for(bench, tmp_path):
         assert Window.whole(3, 48, 48).contains(tile.padded)
         assert tile.padded.contains(tile.core)
         assert not any(edge % 6 for edge in (*tile.padded.rows, *tile.padded.cols))
+
+
+def test_the_peak_is_the_workers_own_and_not_of_who_began_it():
+    ask = "from stsfusion.engine.run import _peak; print(_peak())"
+    begin = f"import sys, subprocess as s; a = b'a' * 10**9; s.run([sys.executable, '-c', {ask!r}])"
+    said = subprocess.run([sys.executable, "-c", begin], capture_output=True, text=True, check=True)
+    assert 50 * 2**20 < int(said.stdout) < 700 * 2**20
