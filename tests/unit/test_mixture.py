@@ -52,6 +52,12 @@ def lesson(fine, scores, clear=None):
     return Lesson(fine, coarse[:, clear].float(), weight, clear)
 
 
+def learned(lessons, most, seed=0):
+    """The mixture, and the errors at coarse pixels whose block was left out."""
+    mixture, left, *_ = Mixture.learn(lessons, model(), torch.Generator().manual_seed(seed), most)
+    return mixture, left
+
+
 def off(mixture, fine, scores):
     return float((mixture(fine).double() - scores).square().mean().sqrt())
 
@@ -61,7 +67,7 @@ def test_a_linear_truth_is_found_again(most):
     fine = scene()
     slope = torch.tensor([[0.5, -0.2, 0.1, 0.3], [-0.1, 0.4, 0.2, 0.0]], dtype=torch.float64)
     truth = torch.einsum("pl,lyx->pyx", slope, fine.double()) + torch.tensor([0.1, -0.05]).reshape(2, 1, 1)
-    mixture, left = Mixture.learn([lesson(fine, truth)], model(), torch.Generator().manual_seed(0), most)
+    mixture, left = learned([lesson(fine, truth)], most)
     assert float((mixture(fine).double() - truth).abs().max()) < 1e-6
     assert float(left.abs().max()) < 1e-6
     other = scene(seed=5)
@@ -72,10 +78,7 @@ def test_a_linear_truth_is_found_again(most):
 def test_a_broken_line_is_told_better_than_by_one_line():
     fine = scene()
     truth = broken(fine)
-    each = {
-        most: Mixture.learn([lesson(fine, truth)], model(), torch.Generator().manual_seed(0), most)
-        for most in (0, 16)
-    }
+    each = {most: learned([lesson(fine, truth)], most) for most in (0, 16)}
     straight, bent = (off(mixture, fine, truth) for mixture, _ in each.values())
     assert bent < 0.85 * straight
     low = {most: float(left.square().mean().sqrt()) for most, (_, left) in each.items()}
@@ -88,7 +91,7 @@ def test_left_out_errors_are_larger_than_those_of_the_fit_and_near_those_elsewhe
     noise = 0.01
     own = lesson(fine, broken(fine))
     own = Lesson(fine, own.scores + noise * torch.randn(own.scores.shape, generator=dice), *_rest(own))
-    mixture, left = Mixture.learn([own], model(), torch.Generator().manual_seed(0), 8)
+    mixture, left = learned([own], 8)
     fitted = own.scores - model().lowpass(mixture(fine)).flatten(1)
     assert float(left.square().mean()) > 1.05 * float(fitted.square().mean())
     elsewhere = lesson(beyond, broken(beyond))
@@ -106,9 +109,7 @@ def test_the_linear_map_alone_is_a_weighted_ridge_regression_on_coarse_pixels():
     own = lesson(fine, broken(fine))
     weight = torch.rand(len(own.weight), generator=torch.Generator().manual_seed(1)) + 0.2
     weight = weight / weight.mean()
-    mixture, _ = Mixture.learn(
-        [Lesson(fine, own.scores, weight, own.clear)], model(), torch.Generator().manual_seed(0), 0
-    )
+    mixture, _ = learned([Lesson(fine, own.scores, weight, own.clear)], 0)
     white = np.einsum("lk,lyx->kyx", mixture.looks.white.double(), fine.double())
     white -= white.mean((1, 2), keepdims=True)
     low = model().to(torch.zeros(1).double()).lowpass(torch.from_numpy(white)).flatten(1).numpy().T
@@ -130,25 +131,25 @@ def test_tiles_are_learned_from_together_and_masked_pixels_not():
     clear = torch.ones(16, 16, dtype=torch.bool)
     clear[2:7, 3:9] = False
     lessons = [lesson(one, broken(one), clear), lesson(two, broken(two))]
-    mixture, left = Mixture.learn(lessons, model(), torch.Generator().manual_seed(0), 4)
+    mixture, left = learned(lessons, 4)
     assert left.shape == (int(clear.sum()) + 256, 3)
     spoilt = broken(one)
     spoilt[:, 11:16, 14:22] = 99.0
     again = [lesson(one, spoilt, clear), lessons[1]]
     keep = (again[0].scores - lessons[0].scores).abs().amax(0) < 1e-6
     assert bool(keep.all())
-    same, _ = Mixture.learn(again, model(), torch.Generator().manual_seed(0), 4)
+    same, _ = learned(again, 4)
     torch.testing.assert_close(same(two), mixture(two), atol=1e-4, rtol=0)
 
 
 def test_tensors_bring_it_back():
     fine = scene(48, 48)
-    mixture, _ = Mixture.learn([lesson(fine, broken(fine))], model(), torch.Generator().manual_seed(0), 8)
+    mixture, _ = learned([lesson(fine, broken(fine))], 8)
     assert [len(experts.centres) for experts in mixture.experts] == [8, 4, 8, 8]
     back = Mixture.of(mixture.tensors())
     assert torch.equal(back(fine), mixture(fine))
     assert back.tensors().keys() == mixture.tensors().keys()
-    alone, _ = Mixture.learn([lesson(fine, broken(fine))], model(), torch.Generator().manual_seed(0), 0)
+    alone, _ = learned([lesson(fine, broken(fine))], 0)
     assert not alone.experts
     assert torch.equal(Mixture.of(alone.tensors())(fine), alone(fine))
 
@@ -156,9 +157,7 @@ def test_tensors_bring_it_back():
 def test_the_same_seed_gives_the_same_mixture():
     fine = scene(48, 48)
     own = [lesson(fine, broken(fine))]
-    once, again, other = (
-        Mixture.learn(own, model(), torch.Generator().manual_seed(seed), 4)[0](fine) for seed in (7, 7, 8)
-    )
+    once, again, other = (learned(own, 4, seed)[0](fine) for seed in (7, 7, 8))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
 
@@ -167,9 +166,6 @@ def test_bands_that_repeat_each_other_do_no_harm():
     fine = scene()
     doubled = torch.cat([fine, fine[:2], fine.mean(0, keepdim=True), torch.full_like(fine[:1], 0.3)])
     truth = broken(fine)
-    straight, bent = (
-        Mixture.learn([lesson(image, truth)], model(), torch.Generator().manual_seed(0), 0)[0]
-        for image in (fine, doubled)
-    )
+    straight, bent = (learned([lesson(image, truth)], 0)[0] for image in (fine, doubled))
     torch.testing.assert_close(bent(doubled), straight(fine), atol=1e-4, rtol=0)
     assert bent.looks.white.shape == (8, 4)
