@@ -55,15 +55,14 @@ class Plates:
     @classmethod
     def of(cls, image: Values, truth: Values, shown: tuple[int, int, int]) -> Self:
         """Compare an answer with the truth, both (band, y, x); `shown` are the composite's bands."""
-        a, t = (np.asarray(values, np.float64) for values in (image, truth))
-        apart = a - t
-        step = every(a.shape[1:])
+        step = every(truth.shape[1:])
+        sums = _Sums.over(image, truth)
         return cls(
-            look=_half(a[list(shown)][:, step, step]),
-            rmse=_half(np.sqrt((apart**2).mean(0))[step, step]),
-            sam=_half(_angles(a, t)[step, step]),
-            mrae=_half(_relative(apart, t)[step, step]),
-            psnr=_half(_psnr(apart, t)),
+            look=_half(image[list(shown), step, step]),
+            rmse=_half(np.sqrt(sums.square / len(truth))[step, step]),
+            sam=_half(sums.angle[step, step]),
+            mrae=_half(sums.share[step, step]),
+            psnr=_half(np.array(sums.psnr)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -82,27 +81,56 @@ def every(size: tuple[int, ...]) -> slice:
     return slice(step // 2, None, step)
 
 
-def _angles(a: Values, t: Values) -> Values:
-    """2 atan2(|u − v|, |u + v|) of the unit spectra u and v, degrees."""
-    long, true = np.sqrt((a**2).sum(0)), np.sqrt((t**2).sum(0))
-    u, v = a / np.where(long > 0, long, 1), t / np.where(true > 0, true, 1)
-    angle = 2 * np.arctan2(np.sqrt(((u - v) ** 2).sum(0)), np.sqrt(((u + v) ** 2).sum(0)))
-    return np.where(true > 0, np.degrees(angle), np.nan)
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """What is summed over bands, one band in double precision at a time."""
+
+    square: Values
+    """(y, x) Σ (x − t)²."""
+
+    angle: Values
+    """(y, x) 2 atan2(|u − v|, |u + v|) of the unit spectra u and v, degrees."""
+
+    share: Values
+    """(y, x) mean of |x − t| / |t| over bands where t is not zero."""
+
+    psnr: list[float]
+    """(band,) dB."""
+
+    @classmethod
+    def over(cls, image: Values, truth: Values) -> Self:
+        """Both (band, y, x)."""
+        own, true = _length(image), _length(truth)
+        square, apart, together, share = (np.zeros(truth.shape[1:]) for _ in range(4))
+        known, psnr = np.zeros(truth.shape[1:], int), []
+        for x, t in zip(image, truth, strict=True):
+            x, t = x.astype(float), t.astype(float)
+            u, v = x / np.where(own > 0, own, 1), t / np.where(true > 0, true, 1)
+            square += (x - t) ** 2
+            apart += (u - v) ** 2
+            together += (u + v) ** 2
+            share += np.where(t != 0, np.abs(x - t) / np.where(t != 0, np.abs(t), 1), 0)
+            known += t != 0
+            psnr.append(_psnr(x, t))
+        angle = np.degrees(2 * np.arctan2(np.sqrt(apart), np.sqrt(together)))
+        mean = np.divide(share, known, out=np.full(share.shape, np.nan), where=known > 0)
+        return cls(square, np.where(true > 0, angle, np.nan), mean, psnr)
 
 
-def _relative(apart: Values, t: Values) -> Values:
-    known = t != 0
-    share = np.abs(apart) / np.where(known, np.abs(t), 1)
-    count = known.sum(0)
-    total = np.where(known, share, 0).sum(0)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+def _length(cube: Values) -> Values:
+    """(y, x) root of the sum over bands of the squares."""
+    total = np.zeros(cube.shape[1:])
+    for band in cube:
+        total += band.astype(float) ** 2
+    return np.asarray(np.sqrt(total))
 
 
-def _psnr(apart: Values, t: Values) -> Values:
-    peak = t.max((1, 2))
-    peak = np.where(peak > 0, peak, np.nan)
-    error = np.maximum(np.sqrt((apart**2).mean((1, 2))), peak * _SMALLEST)
-    return np.asarray(20 * np.log10(peak / error))
+def _psnr(x: Values, t: Values) -> float:
+    """20 log10(peak / RMSE) of one band."""
+    peak = float(t.max())
+    if peak <= 0:
+        return np.nan
+    return float(20 * np.log10(peak / max(float(np.sqrt(((x - t) ** 2).mean())), peak * _SMALLEST)))
 
 
 def _half(values: Values) -> Values:
