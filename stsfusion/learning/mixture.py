@@ -19,6 +19,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.leaveout import Fit, blocks_of, ridge, stack
@@ -41,7 +42,7 @@ _MEMBERS = (
 _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 """Candidates for the shrinkage of the linear map."""
 
-_FREE = tuple(10.0 ** (-1.5 + 0.5 * k) for k in range(7))
+_FREE = tuple(10.0 ** (-3.0 + 0.5 * k) for k in range(10))
 """Candidates for the shrinkage of the experts towards the linear map."""
 
 _BLOCK = 3
@@ -90,11 +91,13 @@ class Mixture:
     @classmethod
     def learn(
         cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator, most: int = 32
-    ) -> tuple[Self, Tensor]:
-        """The mixture, and the (n, p) errors at the clear coarse pixels when their block is left out.
+    ) -> tuple[Self, Tensor, Exam]:
+        """The mixture, the (n, p) errors of coarse pixels whose block is left out, and what the exam said.
 
         Members of more than `most` experts are left out.
         """
+        clear = [lesson.clear for lesson in lessons]
+        exam = examine([lesson.fine for lesson in lessons], clear, model, _BLOCK, dice)
         looks = Looks.learn(_sampled([lesson.fine for lesson in lessons], dice))
         images = [looks(lesson.fine) for lesson in lessons]
         bands = looks.white.shape[1]
@@ -105,7 +108,7 @@ class Mixture:
             low = [model.lowpass(image)[:, each.clear] for image, each in zip(features, lessons, strict=True)]
             return torch.cat(low, 1).T.double()
 
-        blocks = blocks_of([lesson.clear for lesson in lessons], _BLOCK)
+        blocks = blocks_of(clear, _BLOCK)
         own = coarse([image[:bands] for image in images])
         one = torch.ones_like(weight)[:, None]
         scale = own.square().mean(0).sqrt().clamp_min(1e-9)
@@ -119,12 +122,13 @@ class Mixture:
         ]
         sample = _sampled(images, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
+        free = [penalty for penalty in _FREE if penalty >= exam.least]
         experts = []
         for gates, inputs, count in (member for member in _MEMBERS if member[2] <= most):
             by, of = (torch.tensor(list(looked[name]), device=sample.device) for name in (gates, inputs))
             experts.append(Experts.learn(sample, by, of, count, dice))
             features = coarse([experts[-1].image(image) for image in images])
-            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, blocks, _FREE))
+            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, blocks, free))
         shares = stack([fit.left for fit in fits], weight)
         plain = sum(
             (fit.plain * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
@@ -133,7 +137,7 @@ class Mixture:
             (fit.left * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
         )
         slopes = tuple((fit.slope * share).float() for fit, share in zip(fits[1:], shares[1:], strict=True))
-        return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left
+        return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, exam
 
     def __call__(self, fine: Tensor) -> Tensor:
         """(l, H, W) reflectance to (p, H, W) scores."""

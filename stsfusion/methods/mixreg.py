@@ -41,7 +41,8 @@ class MixReg(PairMethod):
 
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
     - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, and
-      stacked; shrinkage to the linear map and the members' weights by leaving out blocks of coarse pixels.
+      stacked; shrinkage to the linear map and the members' weights by leaving out blocks of coarse pixels,
+      and by an exam on the multispectral bands, which are known on both scales.
     - G: what Y still tells, as far as the sensor model holds at fine pixels.
     - krige: the residual with its own correlation length and white share, seen through the point spread
       function.
@@ -101,7 +102,7 @@ class MixReg(PairMethod):
         lessons = [_lesson(pair, subspace) for pair in pairs]
         tick(0.1, "regression")
         dice = torch.Generator().manual_seed(self.seed)
-        mixture, left = Mixture.learn(lessons, model, dice, self.experts)
+        mixture, left, exam = Mixture.learn(lessons, model, dice, self.experts)
         tick(0.8, "what is left")
         images = [mixture(pair.fine) for pair in pairs]
         weight = torch.cat([lesson.weight for lesson in lessons])
@@ -127,6 +128,7 @@ class MixReg(PairMethod):
             update.of_errors(left, seen, low),
             residuals,
             outside,
+            exam.growth,
         )
         blank = _lacking(pairs, images, subspace, model) + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
@@ -144,6 +146,7 @@ class MixReg(PairMethod):
         errors: Tensor,
         residuals: Sequence[Tensor],
         outside: Sequence[Tensor],
+        growth: float | None,
     ) -> Doubt:
         """From left-out errors of coarse pixels to standard deviations of fine ones."""
         signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
@@ -155,7 +158,11 @@ class MixReg(PairMethod):
         fitted = _gathered(residuals, pairs).to(errors).square().mean(1)
         kept = (fitted / errors.square().mean(0).clamp_min(1e-300)).clamp_max(1.0)
         told = kriging.told.to(errors).mean(1) * kept
-        change = (1.0 - told).clamp_min(_LEAST) / kriging.shrunk.to(errors).clamp_min(_LEAST)
+        # Witnesses of how errors grow towards fine pixels: the residual's correlation, twice, and the exam.
+        grown = 1.0 / kriging.shrunk.to(errors).clamp_min(_LEAST)
+        if growth is not None:
+            grown = (grown.square() * growth).pow(1.0 / 3.0)
+        change = (1.0 - told).clamp_min(_LEAST) * grown
         size = errors.square().mean(0)[:, None] * basis.square()
         # The noise of the coarse image is in the left-out errors, and not in what is asked for.
         clean = (1.0 - noise.coarse.to(errors) / bands.square().mean(0).clamp_min(1e-300)).clamp_min(_CLEAN)

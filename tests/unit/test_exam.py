@@ -1,0 +1,61 @@
+"""The exam: what hidden multispectral bands say of shrinkage and of the growth of errors."""
+
+import pytest
+import torch
+
+from stsfusion.learning.exam import examine
+from stsfusion.operators.blur import box_kernel
+from stsfusion.operators.pairmodel import PairModel
+
+
+def _model(ratio, bands):
+    return PairModel(box_kernel(ratio), torch.zeros(bands, 3), torch.zeros(bands), torch.zeros(2), ratio)
+
+
+def _scene(bands, side=48, noise=0.0, seed=0):
+    """Bands that are smooth functions of two fields."""
+    dice = torch.Generator().manual_seed(seed)
+    fields = torch.rand(2, side, side, generator=dice)
+    mixed = torch.rand(bands, 2, generator=dice) @ fields.flatten(1)
+    bent = mixed + 0.3 * mixed.square()
+    bent = bent + noise * torch.randn(bent.shape, generator=dice)
+    return bent.reshape(bands, side, side)
+
+
+def _ask(image, ratio=4):
+    clear = torch.ones(image.shape[1] // ratio, image.shape[2] // ratio, dtype=torch.bool)
+    model = _model(ratio, len(image))
+    return examine([image], [clear], model, 3, torch.Generator().manual_seed(0))
+
+
+def test_too_few_bands_are_not_asked():
+    exam = _ask(_scene(2))
+    assert exam.growth is None
+    assert exam.least == pytest.approx(0.1)
+
+
+def test_white_errors_are_averaged_away_by_the_coarse_pixels():
+    # Noise of its own in every band: a box over 16 pixels leaves a sixteenth of its variance.
+    exam = _ask(_scene(4, noise=0.2, side=64))
+    assert exam.growth is not None
+    assert 6.0 < exam.growth < 40.0
+
+
+def test_noise_asks_for_more_shrinkage_than_its_absence():
+    assert _ask(_scene(4, noise=0.3)).least >= _ask(_scene(4)).least
+    assert _ask(_scene(4, noise=0.3)).least > 1e-3
+
+
+def test_it_repeats_itself():
+    image = _scene(4, noise=0.1)
+    assert _ask(image) == _ask(image)
+
+
+def test_masked_coarse_pixels_are_not_learned_from():
+    image = _scene(4, noise=0.05)
+    clear = torch.ones(12, 12, dtype=torch.bool)
+    clear[:4] = False
+    model = _model(4, 4)
+    one = examine([image], [clear], model, 3, torch.Generator().manual_seed(0))
+    whole = examine([image], [torch.ones_like(clear)], model, 3, torch.Generator().manual_seed(0))
+    assert one != whole
