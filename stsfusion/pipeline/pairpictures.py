@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from stsfusion.pipeline.contest import Table
 from stsfusion.pipeline.entrants import Entrant
 from stsfusion.pipeline.exhibit import Exhibit
 from stsfusion.pipeline.plates import MAPS, Plates
-from stsfusion.quality.metrics import metrics
 from stsfusion.views.bandscores import band_scores
 from stsfusion.views.gallery import Tile, common_top, painted, wall
 from stsfusion.views.kernels import Kernel, kernel_rows
@@ -30,8 +31,55 @@ KINDS = {
 
 _LABELS = {"rmse": "RMSE (reflectance)", "mrae": "MRAE", "sam": "SAM (degrees)"}
 
+_MEANS = {
+    "rmse": "Root mean square error over bands",
+    "mrae": "Mean relative absolute error over bands",
+    "sam": "Spectral angle",
+}
+
+_NOTE = "simulated observations"
+
 _BLACK, _WHITE = 2, 98
 """Percentiles of the truth that are shown as black and as full brightness."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The answers to one question that can be shown."""
+
+    exhibit: Exhibit
+    """The question."""
+
+    entrants: Sequence[Entrant]
+    """Whose answers they are."""
+
+    tables: Mapping[str, Table]
+    """Label -> what the contest gave."""
+
+    own: str
+    """Label of the method that matters."""
+
+    tail: str
+    """What every caption ends with."""
+
+    @property
+    def title(self) -> str:
+        """The question in words."""
+        return f"{self.exhibit.stage.scene.name}, {self.exhibit.stage.protocol.psf}"
+
+    @cached_property
+    def plates(self) -> dict[str, Plates]:
+        """By label."""
+        return {row.label: Plates.from_json(self.tables[row.label]["plates"]) for row in self.entrants}
+
+    def tile(self, entrant: Entrant, words: str, image: NDArray[Any]) -> Tile:
+        """One picture of a wall."""
+        return Tile(entrant.label + "*" * entrant.quick, words, image, entrant.label == self.own)
+
+    def score(self, entrant: Entrant, name: str, digits: int) -> str:
+        """A number of the tables."""
+        value = self.tables[entrant.label]["rows"][0][name]
+        return "–" if value is None else f"{value:.{digits}f}"
 
 
 def pictures(
@@ -46,58 +94,33 @@ def pictures(
     own
         Label of the method that matters.
     """
-    shown = [entrant for entrant in entrants if "plates" in tables[entrant.label]]
-    plates = {entrant.label: Plates.from_json(tables[entrant.label]["plates"]) for entrant in shown}
-    title = f"{exhibit.stage.scene.name}, {exhibit.stage.protocol.psf}"
-    lost = [entrant.label for entrant in entrants if entrant.label not in plates]
-    tail = f" Failed, and not shown: {', '.join(lost)}." if lost else ""
-    if any(entrant.quick for entrant in shown):
-        tail += " * shortened."
-    if not shown:
+    good = [entrant for entrant in entrants if "plates" in tables[entrant.label]]
+    if not good:
         return []
-    rows = {label: tables[label]["rows"][0] for label in plates}
-    names = {entrant.label: entrant.label + "*" * entrant.quick for entrant in shown}
-    return [
-        _composites(exhibit, title, tail, plates, rows, names, own),
-        *(_maps(name, title, tail, plates, rows, names, own) for name in MAPS),
-        _curves(exhibit, title, tail, plates, shown, own),
-    ]
+    lost = [entrant.label for entrant in entrants if entrant not in good]
+    tail = f" Failed, and not shown: {', '.join(lost)}." if lost else ""
+    tail += " * shortened." if any(entrant.quick for entrant in good) else ""
+    shown = _Shown(exhibit, good, tables, own, tail)
+    return [_composites(shown), *(_maps(shown, name) for name in MAPS), _curves(shown)]
 
 
-def _composites(
-    exhibit: Exhibit,
-    title: str,
-    tail: str,
-    plates: Mapping[str, Plates],
-    rows: Mapping[str, Mapping[str, Any]],
-    names: Mapping[str, str],
-    own: str,
-) -> Picture:
-    given, choice = exhibit.given(), exhibit.choice
+def _composites(shown: _Shown) -> Picture:
+    given, choice = shown.exhibit.given(), shown.exhibit.choice
     limits = _limits(given["truth"])
     words = {"hyperspectral": "given, coarse", "multispectral": "given, sharp"}
     tiles = [
         Tile(name, words.get(name, ""), painted(look, _limits(look) if name == "multispectral" else limits))
         for name, look in given.items()
     ]
-    tiles += [
-        Tile(
-            names[label], f"PSNR {_said(rows[label]['psnr'], 2)} dB", painted(each.look, limits), label == own
-        )
-        for label, each in plates.items()
-    ]
+    for entrant in shown.entrants:
+        look = painted(shown.plates[entrant.label].look, limits)
+        tiles.append(shown.tile(entrant, f"PSNR {shown.score(entrant, 'psnr', 2)} dB", look))
     nm = ", ".join(f"{wavelength:.0f}" for wavelength in choice.wavelengths)
     caption = (
-        f"{exhibit.composite.title}, bands at {nm} nm, on the truth's stretch but for the multispectral."
+        f"{shown.exhibit.composite.title}, bands at {nm} nm, on the truth's stretch; the multispectral "
+        "image, whose bands are wider, on its own."
     )
-    return Picture("Colour composites", title, caption + tail, png(wall(tiles, note=_NOTE)))
-
-
-_NOTE = "simulated observations"
-
-
-def _said(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return Picture("Colour composites", shown.title, caption + shown.tail, png(wall(tiles, note=_NOTE)))
 
 
 def _limits(look: NDArray[Any]) -> NDArray[np.float64]:
@@ -106,48 +129,26 @@ def _limits(look: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack([low, np.maximum(high, low + 0.005)], 1)
 
 
-def _maps(
-    name: str,
-    title: str,
-    tail: str,
-    plates: Mapping[str, Plates],
-    rows: Mapping[str, Mapping[str, Any]],
-    names: Mapping[str, str],
-    own: str,
-) -> Picture:
-    metric, maps = metrics()[name], {label: getattr(each, name) for label, each in plates.items()}
-    unit = "°" if metric.unit == "degree" else ""
-    digits = 2 if unit else 4
+def _maps(shown: _Shown, name: str) -> Picture:
+    unit, digits = ("°", 2) if name == "sam" else ("", 4)
+    maps = {row.label: getattr(shown.plates[row.label], name) for row in shown.entrants}
     tiles = [
-        Tile(names[label], f"{_said(rows[label][name], digits)}{unit}", values, label == own)
-        for label, values in maps.items()
+        shown.tile(row, shown.score(row, name, digits) + unit, maps[row.label]) for row in shown.entrants
     ]
     figure = wall(tiles, label=_LABELS[name], top=common_top([*maps.values()]), note=_NOTE)
-    mean = {
-        "rmse": "Root mean square over bands",
-        "mrae": "Mean relative absolute error over bands",
-        "sam": "Spectral angle",
-    }[name]
-    caption = f"{mean}, pixel by pixel, on one scale; the numbers are those of the tables. Darker is worse."
-    return Picture(f"{name.upper()} maps", title, caption + tail, png(figure))
+    caption = f"{_MEANS[name]}, pixel by pixel, on one scale; the numbers are the tables'. Darker is worse."
+    return Picture(f"{name.upper()} maps", shown.title, caption + shown.tail, png(figure))
 
 
-def _curves(
-    exhibit: Exhibit,
-    title: str,
-    tail: str,
-    plates: Mapping[str, Plates],
-    shown: Sequence[Entrant],
-    own: str,
-) -> Picture:
+def _curves(shown: _Shown) -> Picture:
     panels: dict[str, dict[str, NDArray[Any]]] = {}
-    for entrant in shown:
-        name = entrant.label.removesuffix(f":psf={entrant.assumed}")
-        panels.setdefault(KINDS[entrant.assumed], {})[name] = plates[entrant.label].psnr
-    nm = np.asarray(exhibit.stage.scene.wavelengths, float)
-    figure = band_scores(nm, panels, label="PSNR (dB)", own=own, note=f"{title} · {_NOTE}")
+    for row in shown.entrants:
+        name = row.label.removesuffix(f":psf={row.assumed}")
+        panels.setdefault(KINDS[row.assumed], {})[name] = shown.plates[row.label].psnr
+    nm = np.asarray(shown.exhibit.stage.scene.wavelengths, float)
+    figure = band_scores(nm, panels, label="PSNR (dB)", own=shown.own, note=f"{shown.title} · {_NOTE}")
     caption = "PSNR of every band against that band's largest true value. Higher is better."
-    return Picture("PSNR by band", title, caption + tail, png(figure))
+    return Picture("PSNR by band", shown.title, caption + shown.tail, png(figure))
 
 
 def kernel_pictures(result: Mapping[str, Any], ratio: int) -> list[Picture]:
