@@ -24,8 +24,9 @@ from stsfusion.pipeline.middle import Dates, central_window
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.pipeline.trial import attempt
 from stsfusion.quality.scores import score
+from stsfusion.window import Window
 
-__all__ = ["COARSER", "scores_coarser"]
+__all__ = ["COARSER", "coarser_window", "scores_coarser"]
 
 COARSER = "coarser"
 """The subset of these rows."""
@@ -33,16 +34,23 @@ COARSER = "coarser"
 Row = dict[str, Any]
 
 
+def coarser_window(plan: Plan, size: int) -> Window:
+    """The middle of the target that has `size` pixels on a side when it is one scale coarser, at most."""
+    return central_window(plan, size * plan.geometry.ratio("rich"))
+
+
 def scores_coarser(
-    plan: Plan, rivals: Sequence[str | Mapping[str, Any]], size: int, tell: Callable[[float, str], None]
+    plan: Plan,
+    rivals: Sequence[str | Mapping[str, Any]],
+    window: Window,
+    tell: Callable[[float, str], None],
 ) -> list[Row]:
     """A row of scores for the plan's own method and each of its rivals; none where pixels are all alike.
 
     Parameters
     ----------
-    size
-        Side of the coarser question, its own target pixels: the central window is as many times larger as
-        the hyperspectral pixel is.
+    window
+        What is coarsened.
     """
     ratio = plan.geometry.ratio("rich")
     if ratio == 1:
@@ -50,7 +58,7 @@ def scores_coarser(
     own = settings_of(plan.method)
     asked = [own, *(settings_of(methods.create(rival)) for rival in rivals)]
     try:
-        wald = coarsen(read_window(plan, central_window(plan, size * ratio)))
+        wald = coarsen(read_window(plan, window))
     except StsfusionError as error:
         return [_failed(str(own["name"]), error)]
     rows = []

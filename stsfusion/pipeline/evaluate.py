@@ -19,7 +19,7 @@ from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.assemble import Assembly
-from stsfusion.pipeline.coarser import scores_coarser
+from stsfusion.pipeline.coarser import coarser_window, scores_coarser
 from stsfusion.pipeline.intake import TRUTH
 from stsfusion.pipeline.middle import Dates, central_window
 from stsfusion.pipeline.stage import METRICS
@@ -86,8 +86,11 @@ def evaluate(
     ours = _published(fused, plan, window)
     name = plan.method.card.name
     result["without_truth"] = _consistency(name, ours, question, plan, assembly)
+    if truth is None and coarser:
+        wide = coarser_window(plan, size)
+        result["coarser_window"] = {"rows": wide.rows, "cols": wide.cols}
+        result["rows"] = scores_coarser(plan, rivals, wide, tell)
     if truth is None:
-        result["rows"] = scores_coarser(plan, rivals, size, tell) if coarser else []
         return result
     _add(result, plan, assembly, name, ours, truth, vars(costs))
     for done, settings in enumerate(rivals):

@@ -98,9 +98,12 @@ def _remarks(fused: CubeStore, scores: Mapping[str, Any]) -> list[str]:
     said = []
     if max(rows, cols) > _SHOWN:
         said.append(f"Pictures show the middle {_SHOWN} pixels of the scene.")
-    (top, bottom), (left, right) = scores["window"]["rows"], scores["window"]["cols"]
-    if (bottom - top, right - left) != (rows, cols):
-        said.append(f"Scores are of rows {top} to {bottom} and columns {left} to {right}, counted from 0.")
+    for key, which in (("window", "Scores"), ("coarser_window", "Scores one scale coarser")):
+        window = scores.get(key, {"rows": (0, rows), "cols": (0, cols)})
+        (top, bottom), (left, right) = window["rows"], window["cols"]
+        if (bottom - top, right - left) != (rows, cols):
+            place = f"rows {top} to {bottom} and columns {left} to {right}"
+            said.append(f"{which} are of {place}, counted from 0.")
     return said
 
 
