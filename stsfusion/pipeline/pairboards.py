@@ -159,7 +159,7 @@ def _wide(title: str, rows: Sequence[Row], own: Sequence[Column]) -> Wide:
     groups = []
     for kind in kinds:
         lines = [Line((_name(row),), cells[m]) for m, row in methods.items() if row["assumed"] == kind]
-        groups.append(Group(_kind(kind) if len(kinds) > 1 else "", tuple(lines)))
+        groups.append(Group(KINDS[kind] if len(kinds) > 1 else "", tuple(lines)))
     return Wide(title, ("method",), tuple(Span(psf, tuple(own)) for psf in psfs), tuple(groups))
 
 
@@ -173,11 +173,6 @@ def _cells(method: str, psfs: Sequence[str], rows: Sequence[Row], own: Sequence[
             marks = best(shown, column.better)
             found.append(Cell("–") if place is None else Cell(shown[place], marks[place]))
     return tuple(found)
-
-
-def _kind(kind: str) -> str:
-    words = KINDS[kind]
-    return words[:1].upper() + words[1:]
 
 
 def _name(row: Row) -> str:

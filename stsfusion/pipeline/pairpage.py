@@ -75,7 +75,8 @@ def _summary(about: str | None, rows: Sequence[Row], lost: int) -> str:
     if not own:
         return ""
     asked = len(own) * len(SCORES)
-    tail = "" if lost == 0 else f" The {lost} others are listed below the tables."
+    others = "The other one is" if lost == 1 else f"The {lost} others are"
+    tail = "" if lost == 0 else f" {others} listed below the tables."
     return (
         f"{about} is first in {asked - lost} of {asked} comparisons, each a metric on a scene under a point "
         f"spread function, among all methods and settings of this page.{tail}"

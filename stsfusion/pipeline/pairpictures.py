@@ -22,10 +22,10 @@ from stsfusion.views.palette import Picture, png
 __all__ = ["KINDS", "kernel_pictures", "pictures"]
 
 KINDS = {
-    "": "point spread function estimated or learnt from the pair",
+    "": "Point spread function estimated or learnt from the pair",
     "gaussian": "Gaussian of the block's size assumed",
-    "box": "plain averaging of the block assumed",
-    "hysure": "point spread function by HySure's estimator",
+    "box": "Plain averaging of the block assumed",
+    "hysure": "Point spread function by HySure's estimator",
 }
 """Kinds of rows, by the point spread function that is assumed."""
 
