@@ -7,6 +7,7 @@ import torch
 
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card
+from stsfusion.learning.pairing import Psf
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.methods.gsa import GSA
 from stsfusion.operators.blur import Blur, gaussian_kernel
@@ -124,6 +125,8 @@ class Careless(Bicubic):
 @dataclass
 class Seer(GSA):
     """Calls itself blind and believes the nominal kernel."""
+
+    psf: Psf = "given"
 
     @property
     def card(self) -> Card:
