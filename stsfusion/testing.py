@@ -106,6 +106,12 @@ def _fitted(cls: type[FusionMethod], problem: Problem, **settings: Any) -> Fusio
     return cls.example(**settings).fit([problem.question()])
 
 
+def _tiny(cls: type[FusionMethod], **options: Any) -> Problem:
+    """A tiny problem of the kind that the method answers: without a hyperspectral role, of sharp bands."""
+    card = cls.example().card
+    return tiny_problem(multispectral="rich" not in (*card.needs, *card.uses), **options)
+
+
 def _check_card(cls: type[FusionMethod]) -> None:
     card = cls.example().card
     file = cls.__module__.rsplit(".", 1)[-1]
@@ -117,7 +123,7 @@ def _check_card(cls: type[FusionMethod]) -> None:
 
 def _check_shape(cls: type[FusionMethod]) -> None:
     for gaps in (False, True):
-        problem = tiny_problem(gaps=gaps)
+        problem = _tiny(cls, gaps=gaps)
         method = _fitted(cls, problem)
         answer = method.fuse(problem.question())
         _hold("shape", answer.shape == problem.target.shape, f"{answer.shape} is not {problem.target.shape}")
@@ -132,7 +138,7 @@ def _check_shape(cls: type[FusionMethod]) -> None:
 
 
 def _check_purity(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem(gaps=True).question()
+    problem = _tiny(cls, gaps=True).question()
     before = copy.deepcopy(problem)
     method = cls.example()
     blank = repr(method)
@@ -153,8 +159,8 @@ def _check_purity(cls: type[FusionMethod]) -> None:
 def _check_roles(cls: type[FusionMethod]) -> None:
     card = cls.example().card
     for role in card.needs:
-        problem = tiny_problem(roles=tuple(r for r in ROLES if r != role)).question()
-        whole = _fitted(cls, tiny_problem())
+        problem = _tiny(cls, roles=tuple(r for r in ROLES if r != role)).question()
+        whole = _fitted(cls, _tiny(cls))
         try:
             whole.fuse(problem)
         except ProblemError as error:
@@ -162,12 +168,12 @@ def _check_roles(cls: type[FusionMethod]) -> None:
         else:
             raise ContractBroken("roles", f"fuse went on without the needed role '{role}'")
     for role in card.uses:
-        problem = tiny_problem(roles=tuple(r for r in ROLES if r != role))
+        problem = _tiny(cls, roles=tuple(r for r in ROLES if r != role))
         answer = _fitted(cls, problem).fuse(problem.question())
         _hold("roles", bool(torch.isfinite(answer.full()).all()), f"NaN without the optional role '{role}'")
     if card.fits != "no":
         try:
-            cls.example().fuse(tiny_problem().question())
+            cls.example().fuse(_tiny(cls).question())
         except MethodError:
             return
         raise ContractBroken("roles", "an unfitted method fused")
@@ -175,7 +181,7 @@ def _check_roles(cls: type[FusionMethod]) -> None:
 
 def _check_seams(cls: type[FusionMethod]) -> None:
     for ratios, size in (((3, 2), 96), ((2, 1), 96), ((4, 2), 96)):
-        problem = tiny_problem(ratios=ratios, size=size, gaps=ratios == (3, 2))
+        problem = _tiny(cls, ratios=ratios, size=size, gaps=ratios == (3, 2))
         method = _fitted(cls, problem)
         whole = method.fuse(problem.question()).full()
         for tile in (24, 36) if ratios == (3, 2) else (32,):
@@ -186,7 +192,7 @@ def _check_seams(cls: type[FusionMethod]) -> None:
 
 
 def _check_flat(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem()
+    problem = _tiny(cls)
     method = _fitted(cls, problem)
     level = problem.truth.mean((2, 3), keepdim=True).expand(problem.target.shape)  # type: ignore[union-attr]
     flat = _with_data(problem, lambda o: o.view(level))
@@ -196,7 +202,7 @@ def _check_flat(cls: type[FusionMethod]) -> None:
 
 
 def _check_gaps(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem(size=96, gaps=True)
+    problem = _tiny(cls, size=96, gaps=True)
     method = _fitted(cls, problem)
     clean = method.fuse(problem.question()).full()
     wild = _with_data(problem, lambda o: torch.where(o.valid, o.data, 9.0))
@@ -205,7 +211,7 @@ def _check_gaps(cls: type[FusionMethod]) -> None:
     refit = _fitted(cls, wild).fuse(wild.question()).full()
     off = float((refit - _fitted(cls, problem).fuse(problem.question()).full()).abs().max())
     _hold("gaps", off <= 1e-6, f"what stands under the mask was learned from: {off:.2e}")
-    whole = method.fuse(tiny_problem(size=96).question()).full()
+    whole = method.fuse(_tiny(cls, size=96).question()).full()
     halo = method.halo(Geometry.of(problem))
     inner = Window((0, 1), (32, 48), (32, 48)).pad(halo).clip(1, 96, 96)
     away = torch.ones(96, 96, dtype=torch.bool)
@@ -223,21 +229,25 @@ def _with_data(problem: Problem, make: Callable[[Observation], Tensor]) -> Probl
 def _check_useful(cls: type[FusionMethod]) -> None:
     if cls.example().card.baseline:
         return
-    problem = tiny_problem(size=72)
+    problem = _tiny(cls, size=72, ratios=(3, 4))
     truth = problem.truth
     assert truth is not None
     fused = _fitted(cls, problem).fuse(problem.question()).full()
-    (rich,) = problem.require("rich") if problem.rich else (None,)
-    if rich is None:
-        return
-    seen = truth[rich.dates]
-    plain = float((upsample(rich.data, rich.ratio) - seen).square().mean().sqrt())
-    ours = float((fused[rich.dates] - seen).square().mean().sqrt())
-    _hold("useful", ours < plain, f"RMSE {ours:.4f} on the observed dates, plain upsampling {plain:.4f}")
+    if problem.rich is None:
+        (source,) = problem.require("dense")
+        asked = [date for date in source.dates if problem.sharp is None or date not in problem.sharp.dates]
+        kind = "missing"
+    else:
+        source, kind = problem.rich, "observed"
+        asked = source.dates
+    places = [source.dates.index(date) for date in asked]
+    plain = float((upsample(source.data[places], source.ratio) - truth[asked]).square().mean().sqrt())
+    ours = float((fused[asked] - truth[asked]).square().mean().sqrt())
+    _hold("useful", ours < plain, f"RMSE {ours:.4f} on the {kind} dates, plain upsampling {plain:.4f}")
 
 
 def _check_truth(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem()
+    problem = _tiny(cls)
     generator = torch.Generator().manual_seed(9)
     noise = replace(problem, truth=torch.rand(problem.target.shape, generator=generator))
     answers = [cls.example().fit([p]).fuse(p).full() for p in (problem, noise)]
@@ -247,7 +257,7 @@ def _check_truth(cls: type[FusionMethod]) -> None:
 def _check_blind(cls: type[FusionMethod]) -> None:
     if not cls.example().card.blind:
         return
-    problem = tiny_problem()
+    problem = _tiny(cls)
 
     def unknown(observation: Observation, other: bool) -> Observation:
         spatial = replace(observation.view.spatial, known=False)
@@ -269,7 +279,7 @@ def _check_blind(cls: type[FusionMethod]) -> None:
 
 
 def _check_saved(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem()
+    problem = _tiny(cls)
     method = _fitted(cls, problem)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
@@ -280,7 +290,7 @@ def _check_saved(cls: type[FusionMethod]) -> None:
 
 
 def _check_memory(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem(size=96, bands=40).question()
+    problem = _tiny(cls, size=96, bands=40).question()
     method = _fitted(cls, problem)
     target = 4 * torch.Size(problem.target.shape).numel()
     peak = peak_bytes(lambda: method.fuse(problem)) / target
@@ -289,7 +299,7 @@ def _check_memory(cls: type[FusionMethod]) -> None:
 
 
 def _check_one_date(cls: type[FusionMethod]) -> None:
-    problem = tiny_problem(dates=1)
+    problem = _tiny(cls, dates=1)
     answer = _fitted(cls, problem).fuse(problem.question())
     _hold("one date", bool(torch.isfinite(answer.full()).all()), "NaN with a single date")
 

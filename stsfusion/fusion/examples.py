@@ -21,6 +21,7 @@ def tiny_problem(
     ratios: tuple[int, int] = (3, 2),
     roles: tuple[Role, ...] = ROLES,
     gaps: bool = False,
+    multispectral: bool = False,
     seed: int = 0,
 ) -> Problem:
     """A small problem with truth: four materials, smooth fields with sharp borders, and seasons.
@@ -37,6 +38,9 @@ def tiny_problem(
         Which observations are present.
     gaps
         Whether each observation has an invalid block on one date.
+    multispectral
+        Spatio-temporal fusion alone: the target has the sharp sensor's four bands, which the dense one sees
+        too, and there is no hyperspectral sensor.
     seed
         Of everything random.
     """
@@ -44,17 +48,22 @@ def tiny_problem(
     nm = torch.linspace(420.0, 980.0, bands, dtype=torch.float64)
     days = torch.arange(dates, dtype=torch.float64) * 16.0
     truth = _materials(generator, nm, days, size)
-    target = Target((dates, bands, size, size), nm, days)
+    sharp, dense = _broad(nm, 4), _broad(nm, 5)
+    if multispectral:
+        truth, nm = torch.einsum("sb,tbyx->tsyx", sharp.float(), truth), sharp @ nm
+        sharp = dense = torch.eye(4, dtype=torch.float64)
+        roles = tuple(role for role in roles if role != "rich")
+    target = Target((dates, len(nm), size, size), nm, days)
     seen = list(range(0, dates, 2))
     rich_ratio, dense_ratio = ratios
     views = {
         "rich": Degradation.of(
             target.shape, dates=seen, kernel=gaussian_kernel(rich_ratio, rich_ratio), ratio=rich_ratio
         ),
-        "sharp": Degradation.of(target.shape, dates=seen, spectral=_broad(nm, 4)),
+        "sharp": Degradation.of(target.shape, dates=seen, spectral=sharp),
         "dense": Degradation.of(
             target.shape,
-            spectral=_broad(nm, 5),
+            spectral=dense,
             kernel=gaussian_kernel(dense_ratio, dense_ratio),
             ratio=dense_ratio,
         ),
