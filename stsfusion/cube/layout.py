@@ -21,8 +21,8 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.grid import Grid
+from stsfusion.cube.listing import Listing
 from stsfusion.cube.packing import REFLECTANCE, SIGMA, Packing
-from stsfusion.cube.publication import Listing
 from stsfusion.cube.spec import CubeSpec
 
 __all__ = ["FLAGS", "FORMAT", "RESERVED", "TILED", "coordinates", "listing_of", "spec_of"]

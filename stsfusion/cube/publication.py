@@ -5,6 +5,7 @@ Zarr's metadata documents decide what a reader sees; the shards themselves may l
     fused.zarr/
       zarr.json        published: the group with the documents of all its arrays ("consolidated")
       .staged.json     what the next publication will show; there only while it is being written
+      .checksums.json  what every published file was, see `manifest`
       reflectance/     zarr.json (written by the publication) and c/…: shards
 
 Swapping `zarr.json` by rename is the one moment of truth. Every step can be done again after a kill.
@@ -15,43 +16,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.listing import Listing, children, composed, parsed
+from stsfusion.cube.manifest import FILE, Manifest, files_of, settled
 from stsfusion.errors import StoreError
 
-__all__ = ["Listing", "Publication"]
+__all__ = ["Publication"]
 
 _ROOT, _STAGED = "zarr.json", ".staged.json"
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The metadata of one dataset: its attributes and its arrays' Zarr documents."""
-
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """Attributes of the dataset's group, as JSON knows them."""
-
-    arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Zarr document of each array, by its name."""
-
-    @property
-    def dates(self) -> int:
-        """How many dates it shows."""
-        return int(self.arrays["time"]["shape"][0])
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(time, band, y, x)."""
-        time, band, y, x = self.arrays["reflectance"]["shape"]
-        return time, band, y, x
-
-    @property
-    def shard(self) -> int:
-        """Pixels along one side of a shard."""
-        return int(self.arrays["reflectance"]["chunk_grid"]["configuration"]["chunk_shape"][-1])
 
 
 @dataclass(frozen=True)
@@ -63,7 +39,7 @@ class Publication:
 
     def published(self) -> dict[str, Listing]:
         """What every reader sees, by dataset; empty before the first publication."""
-        return _listings(_load(self.path / _ROOT))
+        return parsed(_load(self.path / _ROOT))
 
     def staged(self) -> dict[str, Listing]:
         """What the next publication will show: staged datasets beside the published ones.
@@ -81,7 +57,7 @@ class Publication:
                 got="none",
                 mend="Call create() or extend() first.",
             )
-        return _listings(document)
+        return parsed(document)
 
     def upcoming(self) -> dict[str, Listing]:
         """What readers will see next: what is staged, or, when nothing is, what is published."""
@@ -95,20 +71,22 @@ class Publication:
     def stage(self, listings: Mapping[str, Listing]) -> None:
         """Say what the next publication will show; readers see nothing of it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _replace(self.path / _STAGED, _document(listings, prefix=""))
+        _replace(self.path / _STAGED, composed(listings))
 
     def swap(self) -> None:
         """Show what is staged: everything is on disk before the root document is renamed into its place."""
         new, old = self.staged(), self.published()
         for name in new:
             self._settle(name, new[name] != old.get(name))
-        fresh = [(path, doc) for path, doc in _children(new) if not (self.path / path / _ROOT).exists()]
-        known = [(path, doc) for path, doc in _children(new) if (self.path / path / _ROOT).exists()]
+        fresh = [(path, doc) for path, doc in children(new) if not (self.path / path / _ROOT).exists()]
+        known = [(path, doc) for path, doc in children(new) if (self.path / path / _ROOT).exists()]
         for path, document in fresh:
             _replace(self.path / path / _ROOT, document)
-        _replace(self.path / _ROOT, _document(new, prefix=""))
+        _replace(self.path / _ROOT, composed(new))
         for path, document in known:
             _replace(self.path / path / _ROOT, document)
+        # After a publication that was cut off here, nothing is known of what was noted.
+        self._note(new, settled(self.path, new, {} if new == old else old))
         (self.path / _STAGED).unlink()
 
     def recover(self) -> None:
@@ -137,10 +115,20 @@ class Publication:
         published.pop(name)
         self.stage({key: value for key, value in self.upcoming().items() if key != name})
         if published:
-            _replace(self.path / _ROOT, _document(published, prefix=""))
+            _replace(self.path / _ROOT, composed(published))
         else:
             (self.path / _ROOT).unlink()
+        self._note(published, settled(self.path, published, published))
         self.clear(name)
+
+    def _note(self, listings: Mapping[str, Listing], settled: Collection[str]) -> None:
+        """Write down what every published file is now; what cannot have changed is not read again."""
+        if not listings:
+            (self.path / FILE).unlink(missing_ok=True)
+            return
+        marks = Manifest.read(self.path) or Manifest()
+        renewed = marks.renewed(self.path, files_of(self.path, listings), settled)
+        _replace(self.path / FILE, renewed.document)
 
     def _settle(self, name: str, changed: bool) -> None:
         """Bring a dataset's shards to the disk and sweep what a killed writer left."""
@@ -175,57 +163,6 @@ class Publication:
             for date in (self.path / name / array / "c").glob("*"):
                 if int(date.name) >= listing.dates:
                     shutil.rmtree(date)
-
-
-def _children(listings: Mapping[str, Listing]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and document of every array and group below the root, arrays first."""
-    for name, listing in listings.items():
-        for array, document in listing.arrays.items():
-            yield _join(name, array), dict(document)
-        if name:
-            yield name, _document({"": listing}, prefix="")
-
-
-def _document(listings: Mapping[str, Listing], prefix: str) -> dict[str, Any]:
-    """A Zarr v3 group document that holds the documents of all below it."""
-    own = listings.get("", Listing())
-    below: dict[str, Any] = {}
-    for name, listing in sorted(listings.items()):
-        if name:
-            below[name] = _group(listing.attributes, None)
-        for array, document in sorted(listing.arrays.items()):
-            below[prefix + _join(name, array)] = dict(document)
-    return _group(own.attributes, below)
-
-
-def _group(attributes: Mapping[str, Any], below: Mapping[str, Any] | None) -> dict[str, Any]:
-    document: dict[str, Any] = {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
-    if below is not None:
-        document["consolidated_metadata"] = {
-            "kind": "inline",
-            "must_understand": False,
-            "metadata": dict(below),
-        }
-    return document
-
-
-def _listings(document: Mapping[str, Any] | None) -> dict[str, Listing]:
-    """Datasets of a root document: those of its groups, and its own arrays under the name ''."""
-    if document is None:
-        return {}
-    below = document["consolidated_metadata"]["metadata"]
-    attributes = {path: doc["attributes"] for path, doc in below.items() if doc["node_type"] == "group"}
-    arrays: dict[str, dict[str, Any]] = {name: {} for name in attributes}
-    for path, doc in below.items():
-        if doc["node_type"] == "array":
-            name, _, array = path.rpartition("/")
-            arrays.setdefault(name, {})[array] = doc
-    attributes[""] = document["attributes"]
-    return {name: Listing(attributes[name], arrays[name]) for name in sorted(arrays)}
-
-
-def _join(name: str, array: str) -> str:
-    return f"{name}/{array}" if name else array
 
 
 def _load(path: Path) -> Mapping[str, Any] | None:

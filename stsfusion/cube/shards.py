@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsfusion.cube.layout import TILED
-from stsfusion.cube.publication import Listing
+from stsfusion.cube.listing import Listing
 from stsfusion.errors import StoreError
 from stsfusion.window import Window
 

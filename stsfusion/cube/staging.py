@@ -6,7 +6,8 @@ import re
 from dataclasses import replace as changed
 
 from stsfusion.cube.layout import FORMAT, RESERVED, listing_of
-from stsfusion.cube.publication import Listing, Publication
+from stsfusion.cube.listing import Listing
+from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.errors import StoreError
 from stsfusion.window import Window

@@ -21,8 +21,9 @@ from stsfusion.cube import staging
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.labelled import open_labelled
 from stsfusion.cube.layout import TILED, coordinates, spec_of
+from stsfusion.cube.listing import Listing
 from stsfusion.cube.packing import REFLECTANCE, SIGMA
-from stsfusion.cube.publication import Listing, Publication
+from stsfusion.cube.publication import Publication
 from stsfusion.cube.shards import digest, index, planes, shard_files
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.errors import StoreError, nearest

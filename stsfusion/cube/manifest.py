@@ -1,0 +1,167 @@
+"""Manifest: what every file of a published store was, so that damage at rest can be told from data.
+
+::
+
+    fused.zarr/
+      .checksums.json   {"sha256": {"reflectance/c/0/0/0/0": [bytes, "9f86d0…"], …}}
+
+A disk may change a bit, and a copy may lose a file; neither Zarr nor the file system would say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stsfusion.cube.listing import Listing, join
+from stsfusion.errors import StoreError
+
+__all__ = ["FILE", "Damage", "Manifest", "Mark", "files_of", "settled"]
+
+FILE = ".checksums.json"
+"""Its name in the store's folder."""
+
+_DOCUMENT = "zarr.json"
+
+_BLOCK = 2**20
+"""Bytes that are read at once."""
+
+Mark = tuple[int, str]
+"""Bytes and sha256 of a file."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What became of a file since it was published."""
+
+    file: str
+    """Path inside the store."""
+
+    what: str
+    """`missing`, `unknown` (not there when it was published), `cut short`, `too long` or `changed`."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Bytes and sha256 of every file of the published datasets."""
+
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """By path inside the store, with forward slashes."""
+
+    @classmethod
+    def read(cls, store: Path) -> Manifest | None:
+        """The manifest of a store; None where none was written.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be understood.
+        """
+        path = store / FILE
+        try:
+            found = json.loads(path.read_bytes())["sha256"]
+            return cls({str(file): (int(size), str(digest)) for file, (size, digest) in found.items()})
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{path}",
+                expected="the checksums of the store's files",
+                got="a damaged file",
+                mend="Restore it from a copy; without it nobody can say whether the data are whole.",
+            ) from error
+
+    @property
+    def document(self) -> dict[str, dict[str, list[int | str]]]:
+        """As it is written."""
+        return {"sha256": {file: list(mark) for file, mark in self.marks.items()}}
+
+    def renewed(self, store: Path, files: Collection[str], settled: Collection[str]) -> Manifest:
+        """A manifest of exactly these files, all of them read but those that cannot have changed.
+
+        Parameters
+        ----------
+        store
+            The store's folder.
+        files
+            Paths inside it.
+        settled
+            Those that were published before and are never written again.
+        """
+        known = {file: self.marks[file] for file in settled if file in self.marks}
+        return Manifest({file: known.get(file) or _mark(store / file) for file in files})
+
+    def damage(self, store: Path, file: str) -> Damage | None:
+        """Read a file of the store, by its path inside it, and say how it differs; None: it is as it was."""
+        what = _differs(store / file, self.marks.get(file))
+        return None if what is None else Damage(file, what)
+
+
+def files_of(store: Path, listings: Mapping[str, Listing]) -> list[str]:
+    """Files of datasets as these listings show them, those of later dates left out; paths inside the store.
+
+    Parameters
+    ----------
+    store
+        Its folder.
+    listings
+        By dataset.
+    """
+    documents = [join(name, _DOCUMENT) for name in {"", *listings}]
+    arrays = [
+        file
+        for name, listing in listings.items()
+        for array, document in listing.arrays.items()
+        for file in _inside(store, join(name, array), listing.dates, dated=_is_dated(document))
+    ]
+    return sorted([*arrays, *(file for file in documents if (store / file).is_file())])
+
+
+def settled(store: Path, new: Mapping[str, Listing], old: Mapping[str, Listing]) -> set[str]:
+    """Shards that were published before and that no writer may touch; coordinates grow with the dates."""
+    return {
+        file
+        for name in new.keys() & old.keys()
+        for array, document in old[name].arrays.items()
+        if _is_dated(document)
+        for file in _inside(store, join(name, array), old[name].dates, dated=True)
+        if not file.endswith(_DOCUMENT)
+    }
+
+
+def _is_dated(document: Mapping[str, Any]) -> bool:
+    """Whether an array is cut by date: those of images are, coordinates are not."""
+    return len(document["shape"]) > 2
+
+
+def _inside(store: Path, folder: str, dates: int, *, dated: bool) -> Iterator[str]:
+    """Files of one array; of an array (time, …) those of the first dates alone."""
+    for path in sorted((store / folder).rglob("*")):
+        place = path.relative_to(store / folder).parts
+        later = dated and len(place) > 1 and int(place[1]) >= dates
+        if path.is_file() and not later and not path.name.endswith(".partial"):
+            yield f"{folder}/{'/'.join(place)}"
+
+
+def _differs(path: Path, was: Mark | None) -> str | None:
+    if was is None:
+        return "unknown"
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != was[0]:
+        return "cut short" if size < was[0] else "too long"
+    return None if _mark(path) == was else "changed"
+
+
+def _mark(path: Path) -> Mark:
+    found, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+            size += len(block)
+    return size, found.hexdigest()

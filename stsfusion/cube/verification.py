@@ -1,0 +1,125 @@
+"""Verification: whether a published store still is what was published, file by file and date by date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stsfusion.cube.listing import Listing, join
+from stsfusion.cube.manifest import FILE, Damage, Manifest, files_of
+from stsfusion.cube.publication import Publication
+from stsfusion.cube.spec import CubeSpec
+from stsfusion.cube.store import CubeStore
+from stsfusion.errors import StoreError
+from stsfusion.window import Window
+
+__all__ = ["Verdict", "verify"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a store."""
+
+    files: int
+    """Files that were read."""
+
+    size: int
+    """Their bytes."""
+
+    damages: tuple[Damage, ...]
+    """Every file that is not what it was; empty: all is well."""
+
+    shares: Mapping[str, Mapping[str, float]]
+    """Share of the pixels that hold data, by dataset ('' at the root) and date; of those that can be read."""
+
+
+def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: None) -> Verdict:
+    """Read every published file, compare it with what it was, and count what each date holds.
+
+    What is being written and not yet published is not looked at.
+
+    Parameters
+    ----------
+    store
+        Folder of a published series or of cubes.
+    tick
+        Told the share that is done and the file.
+
+    Raises
+    ------
+    StoreError
+        When nothing is published there, no checksums were kept, or a publication was cut off.
+    """
+    publication = Publication(store)
+    listings = publication.published()
+    known = Manifest.read(store)
+    if not listings or known is None or (publication.pending and publication.staged() == listings):
+        raise _refusal(store, listings, known)
+    there = set(files_of(store, listings))
+    files = sorted(there | known.marks.keys())
+    if publication.pending:
+        files = [file for file in files if _is_shard(file)]
+    damages, size = [], 0
+    for at, file in enumerate(files):
+        tick(at / len(files), file)
+        damages.append(known.damage(store, file))
+        size += (store / file).stat().st_size if file in there else 0
+    found = tuple(damage for damage in damages if damage is not None)
+    return Verdict(len(files), size, found, _shares(CubeStore(store), {damage.file for damage in found}))
+
+
+def _is_shard(file: str) -> bool:
+    """Whether a file is an image's: coordinates grow while further dates are being written."""
+    _, found, place = f"/{file}".rpartition("/c/")
+    return bool(found) and "/" in place
+
+
+def _refusal(store: Path, listings: Mapping[str, Listing], known: Manifest | None) -> StoreError:
+    if not listings:
+        return StoreError(
+            f"store {store}",
+            expected="a published series or cubes",
+            got="nothing published",
+            mend="Name a folder such as demo-out/fused.zarr; a run publishes when all tiles are done.",
+        )
+    if known is None:
+        return StoreError(
+            f"store {store}",
+            expected=f"the checksums of its files, {FILE}",
+            got="none",
+            mend="It was written by an earlier version, or the file was lost: run its recipe again.",
+        )
+    return StoreError(
+        f"store {store}",
+        expected="a finished publication",
+        got="one that was cut off after the new series became visible",
+        mend="Run its recipe again, which finishes it.",
+    )
+
+
+def _shares(store: CubeStore, bad: Collection[str]) -> dict[str, dict[str, float]]:
+    """Share of the pixels with data of every date whose flags are whole."""
+    found: dict[str, dict[str, float]] = {}
+    labels = [file for file in bad if not _is_shard(file)]
+    for name in store.names():
+        if any(file.startswith(join(name, "")) for file in labels):
+            continue  # its frame cannot be trusted
+        spec = store.spec(name)
+        for at, date in enumerate(spec.dates):
+            stem = f"{join(name, 'qa')}/c/{at}/"
+            if not any(file.startswith(stem) for file in bad):
+                found.setdefault(name, {})[str(np.datetime64(date, "s"))] = _share(store, name, spec, at)
+    return found
+
+
+def _share(store: CubeStore, name: str, spec: CubeSpec, at: int) -> float:
+    """Of one date, strip by strip."""
+    _, _, rows, cols = spec.shape
+    strips = [(row, min(row + spec.shard, rows)) for row in range(0, rows, spec.shard)]
+    held = sum(
+        int(np.count_nonzero(store.read_qa(name, Window((at, at + 1), strip, (0, cols))))) for strip in strips
+    )
+    return held / (rows * cols)
