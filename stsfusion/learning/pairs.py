@@ -5,15 +5,20 @@
     fit    tiles ─► pairs of every date ─► PairModel (estimated, assumed, given) ─► learn ─► state by date
     fuse   a pair ─► sharpen ─► the image of its date ─► other dates linearly in days between the images
 
-A date that the rich sensor saw without the sharp one is interpolated in space alone. A method says what it
-learns of a scene (`learn`), how it fuses one pair (`sharpen`) and how much context that needs (`context`).
+A date that the rich sensor saw without the sharp one is interpolated in space alone. One that the sharp
+sensor saw without the rich one gets a coarse image by regression on its own sharp image (see `between`),
+which is sharpened with what was learned on the nearest date; where nothing can be told of it, it is a date
+between images.
+
+A method says what it learns of a scene (`learn`), how it fuses one pair (`sharpen`) and how much context that
+needs (`context`).
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -21,13 +26,17 @@ import torch
 from torch import Tensor
 
 from stsfusion.errors import ProblemError
-from stsfusion.fusion.answer import Answer
+from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.method import FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import at_dates, date_weights
+from stsfusion.learning.bandmatch import BandMatch, Sample
+from stsfusion.learning.between import Look, bridged, dates_alone, sample
+from stsfusion.learning.kept import joined, under
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairing import Psf, model_for
 from stsfusion.learning.registered import FEW, learnable, registered
+from stsfusion.learning.weighted import Weighted
 from stsfusion.operators.fill import fill
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.resample import Upsample, blocks, upsample
@@ -37,6 +46,9 @@ __all__ = ["PairMethod"]
 
 _UNKNOWN = 1.0
 """Standard deviation of a band of which nothing is known, reflectance."""
+
+_BETWEEN = "between"
+"""Prefix of what `fit` learns for dates that the sharp sensor alone saw."""
 
 _NEARLY = 0.9
 """Share of its bands that a pixel must have to be learned from where next to none has all of them."""
@@ -95,7 +107,14 @@ class PairMethod(FusionMethod):
         slide = math.ceil(moved) + TAPS if moved else 0
         up = Upsample(ratio, (1, 1, 1, 1)).reach + (reach if self.psf in ("estimated", "given") else 0)
         filling = self.passes * (ratio + 1) + ratio
-        return max(self.context(ratio, reach), up) + slide + filling
+        return max(self.context(ratio, reach), up) + slide + filling + self._detour(ratio)
+
+    def _detour(self, ratio: int) -> int:
+        """Fine pixels around a coarse one that is told by the fine image, and to its far side."""
+        if not under(self.state, _BETWEEN):
+            return 0
+        sizes = [t.shape[0] for name, t in self.state.items() if name.endswith(".model.kernel")]
+        return max((max(sizes) - ratio) // 2, 0) + ratio
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Settle the model of every date that both saw, and learn its scene.
@@ -119,6 +138,8 @@ class PairMethod(FusionMethod):
                 mend="Choose 'mixreg' or 'gsa', which need no common wavelengths, or other bands.",
             )
         state, days = {"live": live, "used": used}, list[float]()
+        samples: list[list[Sample]] = []
+        alone = any(dates_alone(*self._site(problem)) for problem in problems)
         found = self._by_day(problems, state)
         for i, (day, pairs) in enumerate(found.items()):
             tick(i / len(found), "point spread function and response")
@@ -135,9 +156,12 @@ class PairMethod(FusionMethod):
             state |= {f"{len(days)}.model.{name}": t.clone() for name, t in model.tensors().items()}
             state |= {f"{len(days)}.{name}": t for name, t in learned.items()}
             days.append(day)
+            samples.append([sample(pair, model.to(pair.fine)) for pair in ready] if alone else [])
             tick((i + 1) / len(found), "learned")
         if not days:
             raise self._unseen()
+        if alone:
+            state |= joined({_BETWEEN: BandMatch.learn(samples, curved=True)})
         return self.with_state(state | {"days": torch.tensor(days, dtype=torch.float64)})
 
     def fuse(self, problem: Problem) -> Answer:
@@ -147,17 +171,55 @@ class PairMethod(FusionMethod):
         seen = problem.target.days[rich.dates]
         whole = torch.ones(len(seen), 1, 1, 1, dtype=torch.bool, device=series.device)
         shares = date_weights(whole, seen, problem.target.days)[..., 0, 0, 0]
-        total = _Series.empty(series.new_zeros(problem.target.shape), self.card.sigma)
+        total = Weighted.empty(series.new_zeros(problem.target.shape), self.card.sigma)
         for i, date in enumerate(rich.dates):
-            frame, sigma = self.frame(problem, series[date], date)
+            frame, sigma, _ = self.frame(problem, series[date], date)
             for k in shares[:, i].nonzero()[:, 0].tolist():
                 total.add(k, frame, sigma, float(shares[k, i]))
-        return Answer(total.values, blocks(quality, rich.ratio), total.sigma())
+        quality = blocks(quality, rich.ratio)
+        for date, coarse, told in self._between(problem, series):
+            frame, sigma, known = self.frame(problem, coarse, date)
+            where = blocks(told, rich.ratio) & known
+            total.put(date, frame, None if sigma is None else self._unsure(sigma), where)
+            quality[date, 0][where] = int(Quality.FUSED)
+        return Answer(total.values, quality, total.sigma())
+
+    def _between(self, problem: Problem, series: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Dates that the sharp sensor alone saw: each with its (L, h, w) coarse image, and where it is told.
+
+        `series` is the (time, L, h, w) coarse series; bands that are dead stay as they are in it.
+        """
+        rich, sharp = self._site(problem)
+        alone, learned = dates_alone(rich, sharp), under(self.fitted(), _BETWEEN)
+        both = [date for date in rich.dates if date in sharp.dates]
+        if not (alone and learned and both):
+            return
+        match = BandMatch.of({name: t.to(series.device) for name, t in learned.items()})
+        live = self.fitted()["live"].to(series.device)
+        looks = [self._look(problem, series, date) for date in both]
+        for date in alone:
+            image, told = bridged(match, self._look(problem, series, date), looks, series[both][:, live])
+            coarse = series[date].clone()
+            coarse[live] = torch.where(told, image, coarse[live])
+            yield date, coarse, told
+
+    def _look(self, problem: Problem, series: Tensor, date: int) -> Look:
+        pair = self.pair(problem, series[date], date)
+        assert pair is not None
+        model, _ = self.of_day(pair.day, pair.coarse)
+        return Look.of(registered(pair, model), model)
+
+    def _unsure(self, sigma: Tensor) -> Tensor:
+        """With the misfit of the regression that stands in for the rich sensor."""
+        state = self.fitted()
+        misfit = sigma.new_zeros(len(sigma))
+        misfit[state["live"].to(sigma.device)] = state[f"{_BETWEEN}.misfit"].to(sigma)
+        return (sigma.square() + misfit.square()[:, None, None]).sqrt()
 
     # ------------------------------------------------------------ one date
 
-    def frame(self, problem: Problem, coarse: Tensor, date: int) -> tuple[Tensor, Tensor | None]:
-        """(L, H, W) image of one date that the rich sensor saw, and its standard deviation.
+    def frame(self, problem: Problem, coarse: Tensor, date: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """(L, H, W) image of one date, its standard deviation, and the (H, W) pixels that were sharpened.
 
         `coarse` is the date's (L, h, w) image with the gaps filled.
         """
@@ -166,13 +228,14 @@ class PairMethod(FusionMethod):
         live = self.fitted()["live"].to(coarse.device)
         if pair is None:
             _, own = self.of_day(float(problem.target.days[date]), coarse)
-            return plain, self._spread(plain, live, None, self.blank(own), None)
+            nowhere = torch.zeros_like(plain[0], dtype=torch.bool)
+            return plain, self._spread(plain, live, None, self.blank(own), None), nowhere
         model, own = self.of_day(pair.day, coarse)
         pair = registered(pair, model)
         image = plain.new_zeros(plain.shape)
         image[live] = torch.where(pair.known, self.sharpen(pair, model, own).to(plain), plain[live])
         sigma = self.doubt(pair, model, own)
-        return image, self._spread(plain, live, sigma, self.blank(own), pair.known)
+        return image, self._spread(plain, live, sigma, self.blank(own), pair.known), pair.known
 
     def _spread(
         self, like: Tensor, live: Tensor, sigma: Tensor | None, blank: Tensor | None, known: Tensor | None
@@ -204,10 +267,13 @@ class PairMethod(FusionMethod):
         if date not in sharp.dates:
             return None
         live, used = live.to(coarse.device), used.to(coarse.device)
-        place, own = sharp.dates.index(date), rich.dates.index(date)
+        place = sharp.dates.index(date)
         mask = _of_date(sharp, place)[:, used]
         fine, _ = fill(sharp.data[place : place + 1][:, used], mask, self.passes * rich.ratio)
-        seen = _of_date(rich, own)[:, live if rich.valid.shape[1] > 1 else slice(None)].all(1)[0]
+        seen = torch.ones_like(coarse[0], dtype=torch.bool)
+        if date in rich.dates:
+            own = _of_date(rich, rich.dates.index(date))
+            seen = own[:, live if rich.valid.shape[1] > 1 else slice(None)].all(1)[0]
         return Pair(
             coarse=coarse[live],
             fine=fine[0],
@@ -249,43 +315,6 @@ class PairMethod(FusionMethod):
     def _site(self, problem: Problem) -> tuple[Observation, Observation]:
         rich, sharp = problem.require("rich", "sharp", by=self.card.name)
         return rich, sharp
-
-
-@dataclass(eq=False)
-class _Series:
-    """A series that is summed from weighted images, with the variance of such a mixture."""
-
-    values: Tensor
-    """(time, L, H, W)."""
-
-    variance: Tensor | None
-    """The same; None: not asked for."""
-
-    weight: list[float]
-    """(time,) summed so far."""
-
-    @classmethod
-    def empty(cls, values: Tensor, sigma: bool) -> Self:
-        """Nothing yet."""
-        return cls(values, torch.zeros_like(values) if sigma else None, [0.0] * len(values))
-
-    def add(self, k: int, image: Tensor, sigma: Tensor | None, share: float) -> None:
-        """Add one image to a date; two that differ make the date between them less certain.
-
-        Source: West (1979), updating of a weighted mean and variance.
-        """
-        before = self.weight[k]
-        if self.variance is not None and sigma is not None:
-            self.variance[k].add_(sigma.square(), alpha=share)
-            if before > 0:
-                apart = image - self.values[k] / before
-                self.variance[k].add_(apart.square(), alpha=share * before / (before + share))
-        self.values[k].add_(image, alpha=share)
-        self.weight[k] = before + share
-
-    def sigma(self) -> Tensor | None:
-        """(time, L, H, W) standard deviation."""
-        return None if self.variance is None else self.variance.sqrt_()
 
 
 def _of_date(observation: Observation, place: int) -> Tensor:

@@ -17,6 +17,7 @@ from references import blurred, enlarged
 from torch import Tensor
 
 from stsfusion.errors import ProblemError
+from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.method import Card, Geometry
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.pairs import PairMethod
@@ -116,10 +117,14 @@ def test_dates_between_images_are_linear_in_days():
     np.testing.assert_allclose(answer.values[:, 2, 9, 9].numpy(), expected, rtol=1e-6)
 
 
-def test_a_sharp_image_of_another_date_is_not_taken_for_this_ones():
-    answer = fused(pair_problem(days=(0.0, 10.0, 40.0), rich_dates=(0, 2), sharp_dates=(0, 1, 2)))
-    assert {pair.day for pair in Echo.seen} == {0.0, 40.0}
-    np.testing.assert_allclose(answer.values[:, 0, 0, 0].numpy(), [0.0, 10.01, 40.04], rtol=1e-6)
+def test_a_date_that_the_sharp_sensor_alone_saw_is_sharpened_with_what_was_learned_nearest():
+    problem = pair_problem(days=(0.0, 10.0, 40.0), rich_dates=(0, 2), sharp_dates=(0, 1, 2))
+    answer = fused(problem)
+    np.testing.assert_allclose(answer.values[:, 0, 0, 0].numpy(), [0.0, 0.01, 40.04], rtol=1e-6)
+    (shown,) = [pair for pair in Echo.seen if pair.day == 10.0]
+    assert torch.equal(shown.fine, problem.sharp.data[1])
+    assert answer.quality.unique().tolist() == [int(Quality.OBSERVED), int(Quality.FUSED)]
+    assert bool((answer.quality[1] == int(Quality.FUSED)).all())
 
 
 def test_a_date_without_a_sharp_image_is_interpolated_in_space():
