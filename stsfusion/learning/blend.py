@@ -1,0 +1,96 @@
+"""Blend: the bases of an asked date as one, weighted pixel by pixel, and the coarse change smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d
+
+from stsfusion.fusion.timeline import date_weights
+from stsfusion.learning.looks import Base, Look
+
+__all__ = ["Blend", "gaussian_mean", "gaussian_reach", "linear_shares", "settled"]
+
+_REACH = 3.0
+"""Standard deviations of a Gaussian that are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Σ w_i of what the bases hold, the weights summing to one in every pixel."""
+
+    fine: Tensor
+    """(b, H, W) reflectance."""
+
+    coarse: Tensor
+    """(b, H, W) reflectance on the fine grid."""
+
+    own: Tensor
+    """(b, h, w) the same on the dense sensor's grid."""
+
+    known: Tensor
+    """(H, W) bool: everything in it was seen."""
+
+    @classmethod
+    def of(cls, bases: Sequence[Base], shares: Tensor) -> Self:
+        """Sum bases by (n, H, W) shares."""
+        ratio = bases[0].ratio
+        coarse = [w * base.coarse for w, base in zip(shares, bases, strict=True)]
+        fine = [w * base.fine for w, base in zip(shares, bases, strict=True)]
+        under = avg_pool2d(shares[:, None], ratio)
+        own = [w * base.own for w, base in zip(under, bases, strict=True)]
+        blind = [(w > 0) & ~base.known for w, base in zip(shares, bases, strict=True)]
+        return cls(_sum(fine), _sum(coarse), _sum(own), ~torch.stack(blind).any(0))
+
+    @classmethod
+    def linear(cls, bases: Sequence[Base], asked: Look) -> Self:
+        """Linear in days between the nearest bases known at each pixel."""
+        return cls.of(bases, linear_shares(bases, asked))
+
+
+def linear_shares(bases: Sequence[Base], asked: Look) -> Tensor:
+    """(n, H, W) linear in days between the nearest bases known at a pixel; outside them the nearest alone."""
+    known = torch.stack([base.known for base in bases])[:, None]
+    days = torch.tensor([base.day for base in bases], dtype=torch.float64)
+    day = torch.tensor([asked.day], dtype=torch.float64)
+    shares, plain = (date_weights(mask, days, day)[0, :, 0] for mask in (known, torch.ones_like(known)))
+    return settled(shares, plain)
+
+
+def settled(weights: Tensor, plain: Tensor) -> Tensor:
+    """(n, H, W) weights to a sum of one; where all are zero, `plain` takes their place."""
+    total = weights.sum(0)
+    return torch.where(total > 0, weights / total.clamp_min(torch.finfo(weights.dtype).tiny), plain)
+
+
+def gaussian_mean(image: Tensor, deviation: float) -> Tensor:
+    """(b, y, x) smoothed by a Gaussian of this standard deviation in pixels, cut off at three of them.
+
+    Near the image's edge the weights inside it count alone.
+    """
+    half = gaussian_reach(deviation)
+    if half == 0:
+        return image
+    places = torch.arange(-half, half + 1, dtype=image.dtype, device=image.device)
+    profile = torch.exp(-0.5 * (places / deviation) ** 2)
+    profile = profile / profile.sum()
+    flat = torch.cat([image, torch.ones_like(image[:1])])[:, None]
+    tall = conv2d(flat, profile[None, None, :, None], padding=(half, 0))
+    wide = conv2d(tall, profile[None, None, None, :], padding=(0, half))[:, 0]
+    return wide[:-1] / wide[-1:]
+
+
+def gaussian_reach(deviation: float) -> int:
+    """Pixels that `gaussian_mean` looks at on every side."""
+    return int(_REACH * deviation + 0.5)
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
