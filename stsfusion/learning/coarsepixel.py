@@ -82,9 +82,9 @@ class CoarsePixel:
         return avg_pool2d(image[None], self.size)[0].flatten(1)
 
     def at(self, image: Tensor) -> Tensor:
-        """(c, y, x) of a coarse image on the fine grid to its values at those pixels, (c, n)."""
+        """(c, n) what the sensor saw of those pixels; its image is on its own grid where aligned, else fine."""
         if self.aligned:
-            return self.samples(image)
+            return image.flatten(1)
         rows, cols = (length // self.size * self.size for length in image.shape[1:])
         half = self.size // 2
         return image[:, half : rows : self.size, half : cols : self.size].flatten(1)

@@ -1,4 +1,4 @@
-"""fitfc: regression in a moving window of coarse pixels, filtered over similar pixels, residuals given back."""
+"""fitfc: regression in a moving window of coarse pixels, a filter over similar pixels, residuals given back."""
 
 from __future__ import annotations
 

@@ -98,6 +98,6 @@ def test_resampled_coarse_images_are_fitted_in_sliding_windows():
     one = FitFC(bases="nearest", coarse=4, window=3, radius=3, similar=1, ridge=RIDGE).fit([problem])
     dense = problem.dense.data.double().numpy()
     ridge = RIDGE * dense[[0, 2]].swapaxes(0, 1).reshape(4, -1).var(1)
-    slopes, offset = regression([dense[0, 1]], dense[1, 1], 15, ridge[1], np.array([1.0]))
+    slopes, _ = regression([dense[0, 1]], dense[1, 1], 15, ridge[1], np.array([1.0]))
     expected = slopes[0] * (problem.sharp.data[0, 1].double().numpy() - dense[0, 1]) + dense[1, 1]
     np.testing.assert_allclose(one.fuse(problem).full()[1, 1].numpy(), expected, atol=1e-4)
