@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.methods import create
 from stsfusion.pipeline.comparison import Compare
 from stsfusion.pipeline.quick import able, shortened
+from stsfusion.pipeline.shorthand import text_of
 
 __all__ = ["Entrant", "entrants"]
 
@@ -65,18 +66,7 @@ def _entrant(settings: Mapping[str, Any], quick: bool) -> Entrant:
     ready, hasty = shortened(settings) if quick else (dict(settings), False)
     psf = str(settings.get("psf", ""))
     assumed = "" if psf in ("estimated", "given") else psf
-    return Entrant(_label(settings), create(ready), assumed, hasty)
-
-
-def _label(settings: Mapping[str, Any]) -> str:
-    said = ",".join(_pairs(settings))
-    return f"{settings['name']}:{said}" if said else str(settings["name"])
-
-
-def _pairs(settings: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in settings.items():
-        if key != "name":
-            yield f"{key}={'/'.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+    return Entrant(text_of(settings), create(ready), assumed, hasty)
 
 
 def _distinct(labels: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from stsfusion.errors import RecipeError, nearest
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.records import Document, Record, parse
 
-__all__ = ["check_method_settings", "method_from", "method_schema", "record_of"]
+__all__ = ["check_method_settings", "is_method", "method_from", "method_schema", "record_of"]
 
 
 def record_of(cls: type[Any], **fixed: Any) -> type[Record]:
@@ -39,13 +39,18 @@ def record_of(cls: type[Any], **fixed: Any) -> type[Record]:
     return create_model(cls.__name__, __base__=base, **fixed, **fields)  # type: ignore[call-overload]
 
 
+def is_method(hint: Any) -> bool:
+    """Whether a field of this type holds a method."""
+    return isinstance(hint, type) and issubclass(hint, FusionMethod)
+
+
 def _open(hint: Any) -> Any:
     """The part of a type that can be written in a file.
 
     A field that holds a method is written as that method's name or settings, checked on their own; of
     a choice between a record and its name the name is left.
     """
-    if isinstance(hint, type) and issubclass(hint, FusionMethod):
+    if is_method(hint):
         return str | dict[str, Any]
     if get_origin(hint) in (Union, UnionType):
         written = [part for part in get_args(hint) if not is_dataclass(part)]

@@ -4,21 +4,31 @@
 
     bicubic,gsa                          two methods with their defaults
     stsnet:steps=200,kernels=1/3,gsa     the first with two settings; a slash separates the members of a list
-    {"name": "chain", "first": {...}}    JSON, for methods that hold methods
+    estarfm:window=51+cnmf               a chain: the first's series guides the second
+    {"name": "chain", "first": {...}}    JSON, for whatever cannot be said otherwise
 """
 
 from __future__ import annotations
 
 import json
+import re
 import typing
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from stsfusion.errors import MethodError
 from stsfusion.methods import kind
+from stsfusion.pipeline.settings import is_method
 
-__all__ = ["settings_from", "split"]
+__all__ = ["settings_from", "split", "text_of"]
+
+_LINK = re.compile(r"\+(?=\s*[a-z_])", re.IGNORECASE)
+"""The plus between two methods; one before a digit is a number's."""
+
+_CHAIN = ("chain", "first", "then")
+"""The method that a plus stands for, and its settings."""
 
 
 def split(text: str) -> list[str]:
@@ -45,6 +55,9 @@ def settings_from(text: str) -> dict[str, Any]:
     """
     if text.lstrip().startswith("{"):
         return _json(text)
+    links = _LINK.split(text)
+    if len(links) > 1:
+        return _chained(text, links)
     name, _, rest = text.partition(":")
     name = name.strip()
     hints = typing.get_type_hints(kind(name))
@@ -54,6 +67,36 @@ def settings_from(text: str) -> dict[str, Any]:
             raise MethodError(f"method '{text}'", expected="settings as key=value", got=f"'{key}'")
     given = {key.strip(): value.strip() for key, _, value in pairs}
     return {"name": name, **{k: _read(name, k, v, hints[k]) if k in hints else v for k, v in given.items()}}
+
+
+def text_of(settings: str | Mapping[str, Any]) -> str:
+    """The shortest text from which `settings_from` makes these settings."""
+    if isinstance(settings, str):
+        return settings
+    name, *places = _CHAIN
+    if set(settings) == {"name", *places} and settings["name"] == name:
+        return "+".join(text_of(settings[place]) for place in places)
+    said = ",".join(_pairs(settings))
+    return f"{settings['name']}:{said}" if said else str(settings["name"])
+
+
+def _pairs(settings: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in settings.items():
+        if key != "name":
+            yield f"{key}={'/'.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+
+
+def _chained(text: str, links: list[str]) -> dict[str, Any]:
+    """Two methods, one after the other."""
+    name, *places = _CHAIN
+    if len(links) != len(places):
+        raise MethodError(
+            f"method '{text}'",
+            expected="two methods, as in estarfm+cnmf",
+            got=f"{len(links)}",
+            mend="A chain has a spatio-temporal and a spectral method.",
+        )
+    return {"name": name, **dict(zip(places, map(settings_from, links), strict=True))}
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -66,6 +109,8 @@ def _json(text: str) -> dict[str, Any]:
 
 def _read(name: str, key: str, text: str, hint: Any) -> Any:
     """The value as its field is annotated: as it stands, as a list cut at slashes, or none."""
+    if is_method(hint):
+        return settings_from(text)
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
     for candidate in (text, text.split("/"), *([None] if text.lower() == "none" else [])):
         try:

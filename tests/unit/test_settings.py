@@ -12,6 +12,7 @@ from stsfusion import methods
 from stsfusion.errors import RecipeError
 from stsfusion.forward.protocol import Protocol
 from stsfusion.fusion.method import FusionMethod
+from stsfusion.fusion.weights import settings_of
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.pipeline.settings import (
     check_method_settings,
@@ -135,6 +136,6 @@ def test_the_schema_has_one_entry_a_method():
 @pytest.mark.parametrize("name", methods.names())
 def test_defaults_of_every_method_pass_their_own_check(name):
     example = methods.kind(name).example()
-    plain = {key: value for key, value in vars(example).items() if not key.startswith("_")}
+    plain = {key: value for key, value in settings_of(example).items() if key != "name"}
     record_of(type(example))(**plain)
     assert method_from(name) == methods.kind(name)()

@@ -8,7 +8,7 @@ import pytest
 
 from stsfusion.errors import MethodError
 from stsfusion.pipeline import shorthand
-from stsfusion.pipeline.shorthand import settings_from, split
+from stsfusion.pipeline.shorthand import settings_from, split, text_of
 
 
 @dataclass
@@ -35,6 +35,11 @@ def likely(monkeypatch):
         ("stsnet:steps=2,kernels=1/3,gsa", ["stsnet:steps=2,kernels=1/3", "gsa"]),
         ("stsnet:a=1, stsnet:a=2,b=3 ,", ["stsnet:a=1", "stsnet:a=2,b=3"]),
         ('{"name": "chain", "first": {"name": "gsa", "ridge": 1}},gsa', None),
+        ("coarsedelta+gsa,bicubic", ["coarsedelta+gsa", "bicubic"]),
+        (
+            "efast:sigma=2,passes=1+gsa:ridge=1,passes=3,gsa",
+            ["efast:sigma=2,passes=1+gsa:ridge=1,passes=3", "gsa"],
+        ),
         ("", []),
     ],
 )
@@ -76,3 +81,34 @@ def test_plain_names_and_json():
         settings_from('{"name": gsa}')
     with pytest.raises(MethodError, match="Did you mean 'bicubic'"):
         settings_from("bicubik:a=1")
+
+
+CHAINS = {
+    "coarsedelta+gsa": {"name": "chain", "first": {"name": "coarsedelta"}, "then": {"name": "gsa"}},
+    "coarsedelta:passes=1+gsa:ridge=1e+3,passes=3": {
+        "name": "chain",
+        "first": {"name": "coarsedelta", "passes": 1},
+        "then": {"name": "gsa", "ridge": 1e3, "passes": 3},
+    },
+    "chain:first=coarsedelta": {"name": "chain", "first": {"name": "coarsedelta"}},
+}
+
+
+@pytest.mark.parametrize("text", CHAINS)
+def test_a_plus_makes_a_chain(text):
+    assert settings_from(text) == CHAINS[text]
+
+
+def test_a_chain_has_two_methods():
+    with pytest.raises(MethodError, match=r"expected two methods, as in estarfm\+cnmf, got 3"):
+        settings_from("coarsedelta+gsa+cnmf")
+    with pytest.raises(MethodError, match="Did you mean 'coarsedelta'"):
+        settings_from("coarsedelt+gsa")
+
+
+@pytest.mark.parametrize(
+    "text", ["bicubic", "gsa:ridge=0.5", "stsnet:kernels=1/3,width=8", *list(CHAINS)[:1]]
+)
+def test_text_and_settings_are_each_others(text):
+    assert text_of(settings_from(text)) == text
+    assert text_of(text) == text
