@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from stsfusion.records import Record
 
-__all__ = ["Group", "Optics", "Package", "SensorFile", "Sources", "Tabled"]
+__all__ = ["Gains", "Group", "Optics", "Package", "SensorFile", "Sources", "Tabled"]
 
 
 def _numbers(value: object) -> object:
@@ -134,6 +135,16 @@ class Optics(Record):
     """Typical signal-to-noise ratio as specified; None: not published. Bands carry their own noise."""
 
 
+class Gains(Record):
+    """Gains that are published by year, because deliveries hold none: radiance = gain · count."""
+
+    source: Text
+    """Where they come from."""
+
+    years: dict[Annotated[str, Field(pattern=r"^\d{4}$")], Numbers] = Field(min_length=1)
+    """(band,) gains in the sensor's order of bands, W m⁻² sr⁻¹ µm⁻¹ per count, by year of acquisition."""
+
+
 class Package(Record):
     """How deliveries look; patterns are searched without regard to case."""
 
@@ -142,6 +153,33 @@ class Package(Record):
 
     rasters: dict[str, Pattern] = {}
     """Regular expression of the raster file that holds each group of bands."""
+
+    holds: dict[str, Words] = {}
+    """Bands of each raster in the file's order, one by one or as 'VN01..VN76'; a raster not named has all."""
+
+    metadata: Pattern = r"\.xml$"
+    """Regular expression of the XML file that describes the product."""
+
+    gains: dict[str, Pattern] = {}
+    """Regular expression of the text file with each raster's gains."""
+
+    wavelengths: dict[str, Pattern] = {}
+    """Regular expression of the text file with each raster's centres and widths."""
+
+    saturation: Annotated[int, Field(gt=0)] | None = None
+    """Count from which on a pixel is saturated; None: not known."""
+
+    published: Gains | None = None
+    """Gains by year; None: none are public."""
+
+    def held(self, raster: str, names: Sequence[str]) -> tuple[str, ...]:
+        """The bands of a raster, in its file's order, out of all `names` of the sensor."""
+        found: list[str] = []
+        for word in self.holds.get(raster, tuple(names)):
+            first, dots, last = word.partition("..")
+            start = names.index(first)
+            found += names[start : names.index(last) + 1] if dots else [first]
+        return tuple(found)
 
 
 class Sources(Record):
