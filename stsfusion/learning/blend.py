@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 from stsfusion.fusion.timeline import date_weights
 from stsfusion.learning.looks import Base, Look
 
-__all__ = ["Blend", "gaussian_mean", "gaussian_reach", "linear_shares", "settled"]
+__all__ = ["Blend", "gaussian_mean", "gaussian_reach", "linear_shares", "pixels", "settled"]
 
 _REACH = 3.0
 """Standard deviations of a Gaussian that are kept."""
@@ -65,6 +65,12 @@ def settled(weights: Tensor, plain: Tensor) -> Tensor:
     """(n, H, W) weights to a sum of one; where all are zero, `plain` takes their place."""
     total = weights.sum(0)
     return torch.where(total > 0, weights / total.clamp_min(torch.finfo(weights.dtype).tiny), plain)
+
+
+def pixels(images: Sequence[Tensor], known: Sequence[Tensor]) -> Tensor:
+    """(b, n) what was seen in several (b, y, x) images; all of them, where nothing was."""
+    seen = torch.cat([image[:, mask] for image, mask in zip(images, known, strict=True)], 1)
+    return seen if seen.shape[1] else torch.cat([image.flatten(1) for image in images], 1)
 
 
 def gaussian_mean(image: Tensor, deviation: float) -> Tensor:

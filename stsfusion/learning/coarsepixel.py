@@ -24,6 +24,9 @@ __all__ = ["CoarsePixel", "box_mean", "resolved", "width_of"]
 _WIDEST = 81
 """Fine pixels of the widest coarse pixel that is looked for."""
 
+_ENOUGH = 24
+"""Images that widths are found from."""
+
 _NOTHING = 1e-12
 """Weight that is none."""
 
@@ -82,7 +85,7 @@ class CoarsePixel:
         return avg_pool2d(image[None], self.size)[0].flatten(1)
 
     def at(self, image: Tensor) -> Tensor:
-        """(c, n) what the sensor saw of those pixels; its image is on its own grid where aligned, else fine."""
+        """(c, n) what the sensor saw of those pixels, from its image: on its own grid where aligned."""
         if self.aligned:
             return image.flatten(1)
         rows, cols = (length // self.size * self.size for length in image.shape[1:])
@@ -104,7 +107,8 @@ def width_of(asked: int, tiles: Sequence[Looks], dates: Sequence[Sequence[int]])
         return asked
     if tiles[0].ratio > 1:
         return tiles[0].ratio
-    bases = [tile.base(date) for tile, seen in zip(tiles, dates, strict=True) for date in seen]
+    places = [(tile, date) for tile, seen in zip(tiles, dates, strict=True) for date in seen]
+    bases = [tile.base(date) for tile, date in places[:: -(-len(places) // _ENOUGH)]]
     return resolved([(base.fine, base.coarse, base.known) for base in bases])
 
 
@@ -149,6 +153,8 @@ def _smoothness(images: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _roughness(image: Tensor, valid: Tensor) -> Tensor:
+    if not bool(valid.any()):
+        return torch.full_like(image[:, 0, 0], torch.nan)
     known = image[:, valid]
     across = _steps(image, valid, lambda x: (x[..., 1:], x[..., :-1]))
     down = _steps(image, valid, lambda x: (x[..., 1:, :], x[..., :-1, :]))

@@ -1,4 +1,4 @@
-"""fitfc: regression in a moving window of coarse pixels, a filter over similar pixels, residuals given back."""
+"""fitfc: regression in a moving window of coarse pixels, a filter over similar ones, residuals given back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from stsfusion.fusion.method import Card, Tick
-from stsfusion.learning.blend import linear_shares
+from stsfusion.learning.blend import linear_shares, pixels
 from stsfusion.learning.coarsepixel import CoarsePixel, width_of
 from stsfusion.learning.looks import Base, Look, Looks
 from stsfusion.learning.movingfit import MovingFit
@@ -74,8 +74,9 @@ class FitFC(SeriesMethod):
         seen = [self.bases_of(tile) for tile in tiles]
         bases = [tile.base(date) for tile, dates in zip(tiles, seen, strict=True) for date in dates]
         tick(0.5, "coarse pixels")
-        fine = torch.cat([base.fine[:, base.known] for base in bases], 1).double()
-        coarse = torch.cat([base.coarse[:, base.known] for base in bases], 1).double()
+        known = [base.known for base in bases]
+        fine = pixels([base.fine for base in bases], known).double()
+        coarse = pixels([base.coarse for base in bases], known).double()
         level = fine.var(1, correction=0).mean().sqrt()
         return {
             "coarse": torch.tensor(width_of(self.coarse, tiles, seen)),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from stsfusion.fusion.method import Card, Tick
-from stsfusion.learning.blend import Blend
+from stsfusion.learning.blend import Blend, pixels
 from stsfusion.learning.classes import Classes, class_changes
 from stsfusion.learning.coarsepixel import CoarsePixel, box_mean, width_of
 from stsfusion.learning.looks import Base, Look, Looks
@@ -157,17 +157,15 @@ class FSDAF(SeriesMethod):
 
 def _deviation(bases: Sequence[Base]) -> Tensor:
     """(b,) standard deviations of the fine images; one where nothing varies."""
-    fine = torch.cat([base.fine[:, base.known] for base in bases], 1).double()
-    scale = fine.std(1, correction=0)
+    fine = pixels([base.fine for base in bases], [base.known for base in bases])
+    scale = fine.double().std(1, correction=0)
     return torch.where(scale > 0, scale, 1.0).float()
 
 
 def _sampled(views: Sequence[tuple[Blend, Look]], dice: torch.Generator) -> Tensor:
-    """(n, b) fine pixels that were seen; any, where none was."""
-    pixels = torch.cat([base.fine[:, base.known] for base, _ in views], 1)
-    if not pixels.shape[1]:
-        pixels = torch.cat([base.fine.flatten(1) for base, _ in views], 1)
-    return pixels[:, torch.randperm(pixels.shape[1], generator=dice)[:_SAMPLES].to(pixels.device)].T
+    """(n, b) fine pixels, of those that were seen."""
+    fine = pixels([base.fine for base, _ in views], [base.known for base, _ in views])
+    return fine[:, torch.randperm(fine.shape[1], generator=dice)[:_SAMPLES].to(fine.device)].T
 
 
 def _rows(base: Blend, asked: Look, classes: Classes, pixel: CoarsePixel) -> tuple[Tensor, Tensor]:
