@@ -1,0 +1,76 @@
+"""Terminal: what all commands share: errors in words, exit codes, tables, and lists that were typed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stsfusion.errors import LockedError, StsfusionError
+
+__all__ = ["FAILED", "LATER", "WRONG", "aside", "indices", "listed", "plainly", "show", "wide"]
+
+FAILED, LATER, WRONG = 3, 75, 2
+"""Exit codes: some tiles or methods failed, try again later, wrong settings or input."""
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Errors made on purpose are told in words, with the exit code that schedulers understand."""
+    try:
+        yield
+    except LockedError as error:
+        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False)
+        raise typer.Exit(LATER) from None
+    except StsfusionError as error:
+        Console(stderr=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        raise typer.Exit(WRONG) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on from here", style="yellow")
+        raise typer.Exit(LATER) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."
+        Console(stderr=True).print(said, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(WRONG) from None
+
+
+def aside(json_asked: bool) -> Console:
+    """Where progress is drawn: not on a standard output that someone else reads."""
+    return Console(stderr=not json_asked and not sys.stdout.isatty())
+
+
+def listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def wide() -> Console:
+    """As wide as the terminal, or wide enough for a table where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def indices(text: str | None) -> tuple[int, ...] | None:
+    """Whole numbers between commas; None for nothing."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no list of whole numbers such as 0,2,4,6") from None
+
+
+def show(title: str, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
+    """A plain table."""
+    table = Table(
+        *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    wide().print(table, highlight=False, markup=False)
