@@ -22,8 +22,9 @@ from torch.nn.functional import max_pool2d
 from stsfusion.fusion.problem import Observation
 from stsfusion.learning.pair import Pair
 from stsfusion.operators.blur import box_kernel
-from stsfusion.operators.estimate import Overlap, displacement, estimate, response_for
+from stsfusion.operators.estimate import displacement, estimate, response_for
 from stsfusion.operators.hysure_estimate import estimate_hysure, hysure_response, rms_misfit
+from stsfusion.operators.overlap import Overlap
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.translate import translate
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from stsfusion.operators.estimate import Overlap
+from stsfusion.operators.overlap import Overlap
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["estimate_hysure", "hysure_response"]

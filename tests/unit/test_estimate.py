@@ -11,7 +11,8 @@ from pairscenes import NM, responses, textured
 from torch import Tensor
 
 from stsfusion.operators.blur import Blur, box_kernel, gaussian_kernel
-from stsfusion.operators.estimate import Overlap, displacement, estimate, response_for
+from stsfusion.operators.estimate import displacement, estimate, response_for
+from stsfusion.operators.overlap import Overlap
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.translate import translate
 

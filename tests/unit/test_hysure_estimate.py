@@ -8,8 +8,8 @@ import torch
 from pairscenes import NM, responses, textured
 
 from stsfusion.operators.blur import Blur, box_kernel, gaussian_kernel
-from stsfusion.operators.estimate import Overlap
 from stsfusion.operators.hysure_estimate import estimate_hysure, hysure_response, rms_misfit
+from stsfusion.operators.overlap import Overlap
 
 BANDS, FINE = 9, 3
 

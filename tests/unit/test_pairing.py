@@ -12,8 +12,8 @@ from torch import Tensor
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.pairing import block_gaussian, model_for
 from stsfusion.operators.blur import box_kernel, gaussian_kernel
-from stsfusion.operators.estimate import Overlap
 from stsfusion.operators.hysure_estimate import estimate_hysure, hysure_response
+from stsfusion.operators.overlap import Overlap
 from stsfusion.operators.pairmodel import PairModel
 from stsfusion.operators.translate import translate
 
