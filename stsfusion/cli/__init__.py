@@ -10,7 +10,7 @@ import typer
 
 from stsfusion import __version__
 from stsfusion.cli.bench import bench
-from stsfusion.cli.terminal import plainly, show
+from stsfusion.cli.terminal import FAILED, plainly, show
 from stsfusion.errors import StoreError
 
 __all__ = ["app"]
@@ -114,6 +114,40 @@ def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.
             )
         for name, facts in found.items():
             show(name or store.name, ("what", "is"), [(key, _short(value)) for key, value in facts.items()])
+
+
+@app.command()
+def verify(
+    store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Read every published file of a store and say which is not what it was when it was published.
+
+    Exit code 0: all is whole; 3: something is damaged, missing or unknown.
+
+    [bold]Examples[/bold]
+
+      stsfusion verify demo-out/fused.zarr
+      stsfusion verify demo-out/cubes.zarr --json
+    """
+    from dataclasses import asdict
+
+    from stsfusion.cube.verification import verify as read_all
+    from stsfusion.running.progress import progress
+
+    with plainly(), progress("Reading", 1.0, quiet=quiet) as bar:
+        verdict = read_all(store, bar.at)
+    if as_json:
+        print(json.dumps(asdict(verdict), indent=1))
+    else:
+        size = f"{verdict.size / 2**20:.1f} MiB"
+        rows = [("files", f"{verdict.files} ({size})"), ("not what they were", len(verdict.damages))]
+        rows += [(f"  {damage.what}", damage.file) for damage in verdict.damages]
+        for name, dates in verdict.shares.items():
+            rows += [(f"{name} {date}".strip(), f"{share:.1%} with data") for date, share in dates.items()]
+        show("", ("what", "is"), rows)
+    raise typer.Exit(FAILED if verdict.damages else 0)
 
 
 @app.command()
