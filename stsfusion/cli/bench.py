@@ -78,6 +78,46 @@ def bench_sts(
     raise typer.Exit(FAILED if contest.failures(result["rows"]) else 0)
 
 
+@bench.command("stf")
+def bench_stf(
+    series: Annotated[
+        Path,
+        typer.Argument(
+            help="NetCDF with `reflectance` (time, band, y, x), `wavelength` in nm, and a coarse variable."
+        ),
+    ],
+    predict: Annotated[
+        int, typer.Option(metavar="INDEX", help="The date whose fine image is hidden, counted from 0.")
+    ],
+    coarse: Annotated[
+        str, typer.Option(metavar="VARIABLE", help="The coarse series, on the same grid or a coarser one.")
+    ] = "modis",
+    methods: Annotated[
+        str, typer.Option(help="Methods, with settings as in estarfm:window=31; all: every one that can.")
+    ] = "all",
+    json_file: Json = None,
+    cache: Cache = None,
+) -> None:
+    """Spatio-temporal fusion of real series: a fine image is hidden, predicted and compared.
+
+    Methods are given the fine images of all other dates and the coarse ones of all, which have the same bands
+    and cover the same ground: on the same grid, or with pixels a whole number of times as large. Each runs in
+    a process of its own. Rows are kept, so that a run that was cut off goes on where it was.
+
+    [bold]Examples[/bold]
+
+      stsfusion bench stf boreas_west.nc --predict 1
+      stsfusion bench stf landsat.nc --predict 4 --coarse viirs --methods coarsedelta,efast --json rows.json
+    """
+    from stsfusion.pipeline import benchtable, contest, shorthand
+    from stsfusion.pipeline.stf import bench_stf as compare
+
+    with plainly(), benchtable.watching(aside(json_file is not None)) as watch:
+        result = compare(series, predict, shorthand.split(methods), coarse, json_file, cache, watch)
+    wide().print(benchtable.table(result))
+    raise typer.Exit(FAILED if contest.failures(result["rows"]) else 0)
+
+
 @bench.command("hsi-msi")
 def bench_hsi_msi(
     scenes: Annotated[

@@ -7,18 +7,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stsfusion.forward.simulate import Protocol
 from stsfusion.methods import create
-from stsfusion.pipeline.contest import Watch, contest, default_cache, keep, unwatched
+from stsfusion.pipeline.contest import Table, Watch, contest, default_cache, keep, unwatched
 from stsfusion.pipeline.shorthand import settings_from
 from stsfusion.pipeline.stage import SeriesStage
 from stsfusion.pipeline.truth import read_truth
 
-__all__ = ["bench_sts"]
+__all__ = ["bench_sts", "told"]
 
 
 def bench_sts(
@@ -55,8 +55,15 @@ def bench_sts(
     entrants = {text: create(settings_from(text)) for text in methods}
     stage = SeriesStage(read_truth(truth_path), protocol)
     cache = default_cache() if cache_dir is None else Path(cache_dir)
-    result: dict[str, Any] = {"protocol": stage.said, "rows": [], "per_date": []}
-    for text, table in contest(stage, entrants, cache, progress):
+    return told(stage.said, contest(stage, entrants, cache, progress), json_path)
+
+
+def told(
+    protocol: Mapping[str, Any], tables: Iterable[tuple[str, Table]], json_path: str | Path | None
+) -> dict[str, Any]:
+    """Tables of methods as one result, written anew after every method where there is a path."""
+    result: dict[str, Any] = {"protocol": dict(protocol), "rows": [], "per_date": []}
+    for text, table in tables:
         for part, rows in table.items():
             result[part] += [{"method": text, **row} for row in rows]
         if json_path is not None:

@@ -25,9 +25,8 @@ _BARS = 16
 
 
 def table(result: Mapping[str, Any]) -> Table:
-    """All subsets of all methods of `bench sts`; what failed says why."""
-    protocol = result["protocol"]
-    board = Table(title=f"{protocol['truth']}, simulated sensors, seed {protocol['seed']}")
+    """All subsets of all methods of `bench sts` and `bench stf`; what failed says why."""
+    board = Table(title=_title(result["protocol"]))
     board.add_column("method", overflow="fold")
     board.add_column("dates")
     add_columns(board, (*METRICS, *COST))
@@ -36,6 +35,13 @@ def table(result: Mapping[str, Any]) -> Table:
             board.add_row(Text(method if i == 0 else ""), *_cells(row, i == 0))
         board.add_section()
     return board
+
+
+def _title(protocol: Mapping[str, Any]) -> str:
+    if "predict" in protocol:
+        hidden = protocol["times"][protocol["predict"]]
+        return f"{protocol['truth']}: {hidden} from '{protocol['coarse']}' and the other dates"
+    return f"{protocol['truth']}, simulated sensors, seed {protocol['seed']}"
 
 
 def _cells(row: Mapping[str, Any], first: bool) -> list[Text]:

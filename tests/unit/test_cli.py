@@ -20,7 +20,18 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "status", "info", "methods", "sensors", "schema", "doctor", "bench sts", "bench hsi-msi"],
+    [
+        "run",
+        "status",
+        "info",
+        "methods",
+        "sensors",
+        "schema",
+        "doctor",
+        "bench sts",
+        "bench stf",
+        "bench hsi-msi",
+    ],
 )
 def test_help_teaches(command):
     done = call(*command.split(), "--help")
