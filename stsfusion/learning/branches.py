@@ -45,9 +45,11 @@ class BranchNet(nn.Module):
     extrapolation.
     """
 
-    def __init__(self, layout: Layout, width: int, blocks: int, kernels: Sequence[int]) -> None:
+    def __init__(
+        self, layout: Layout, width: int, blocks: int, kernels: Sequence[int], *, mixed: bool = False
+    ) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.mixed = layout, mixed
         d, s, k, codes = layout.dense, layout.sharp, layout.rank, layout.channels - layout.values
         self.spatial = Branch(2 * d + s + codes, width, d, blocks, kernels)
         self.temporal = Branch(2 * d + s + codes, width, s, blocks, kernels)
@@ -74,13 +76,20 @@ class BranchNet(nn.Module):
         """
         names = ("scores", "now", "between", "low", "sharp", "products", "codes")
         scores, now, between, low, sharp, curved, codes = (x[:, self.layout.part(n)] for n in names)
-        d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
-        d_temporal, temporal = self.temporal(_together(between, now - between, sharp, codes))
-        d_spectral, spectral = self.spectral(_together(now, now - low, scores, curved, codes))
+        with self._eased(x):
+            d_spatial, spatial = self.spatial(_together(now, now - between, sharp, codes))
+            d_temporal, temporal = self.temporal(_together(between, now - between, sharp, codes))
+            d_spectral, spectral = self.spectral(_together(now, now - low, scores, curved, codes))
         base = head.revised(x, now + spatial)
-        joined = torch.tanh(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
-        joined = joined if kept is None else joined * kept
-        return Outputs(base + self.last(joined), now + spatial, sharp + temporal, scores + spectral)
+        with self._eased(x):
+            joined = torch.tanh(self.join(_together(d_spatial, d_temporal, d_spectral, base, codes)))
+            added = self.last(joined if kept is None else joined * kept)
+        return Outputs(base + added, now + spatial, sharp + temporal, scores + spectral)
+
+    def _eased(self, x: Tensor) -> torch.autocast:
+        """While training on a GPU, bfloat16 where it does no harm; sums with the features are in full."""
+        eased = self.mixed and self.training and x.is_cuda
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=eased)
 
 
 def _together(*parts: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from stsfusion.learning.branches import HIDDEN, Outputs
 from stsfusion.learning.detail import lowpass
 from stsfusion.learning.features import mixed
 from stsfusion.learning.head import Head
-from stsfusion.learning.lessons import Exercise
+from stsfusion.learning.holding import exam_of, held_cells, side_of
+from stsfusion.learning.lessons import Exercise, scale_of
 from stsfusion.learning.losses import spectral_distance
 from stsfusion.learning.patches import Label, Lesson, Turn
 from stsfusion.learning.ridge import Affine, Sums
@@ -35,6 +36,9 @@ _SHORTEST = 0.3
 
 _MIXED = 0.7
 """Largest share of another date in a mixture."""
+
+_EXAMS = 12
+"""Windows of one exam, about."""
 
 _DARK = 0.02
 """Reflectance under which errors are no longer counted relative to the band's mean."""
@@ -80,6 +84,9 @@ class Curriculum:
     head: Head
     """The closed-form answer."""
 
+    exams: Sequence[Lesson]
+    """Windows whose labels are held back from all groups; empty: nothing is."""
+
     @classmethod
     def of(
         cls,
@@ -89,13 +96,30 @@ class Curriculum:
         *,
         patch: int,
         dropout: float,
+        hiding: bool = True,
+        holding: bool = False,
     ) -> Curriculum:
-        """Lessons of every exercise with its features."""
-        groups = [_lessons(exercise, tensors, units) for exercise, tensors in asked]
+        """Lessons of every exercise with its features.
+
+        Parameters
+        ----------
+        asked
+            All exercises with the features of their tiles.
+        units, head
+            Of all values, and the closed-form answer.
+        patch, dropout
+            See the fields.
+        hiding
+            Whether lessons hide dates; False: those that do are left out.
+        holding
+            Whether labels are held back for exams.
+        """
+        taught = [pair for pair in asked if hiding or not pair[0].hidden]
+        groups = [_lessons(exercise, tensors, units, holding) for exercise, tensors in taught]
         scaling = units.scaling
         return cls(
             groups,
-            _chances([exercise for exercise, _ in asked]),
+            _chances([exercise for exercise, _ in taught]),
             patch,
             dropout,
             units.subspace,
@@ -104,6 +128,7 @@ class Curriculum:
             scaling.sharp_sd / scaling.sharp_mean.clamp_min(_DARK),
             *_band_maps(asked, units),
             head,
+            _exams(asked, units, patch) if holding else (),
         )
 
     def losses(self, net: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
@@ -116,6 +141,13 @@ class Curriculum:
         said = net(x, self.head, self._kept(x, generator))
         turned = Outputs(*(turn.back(t) for t in (said.scores, said.spatial, said.temporal, said.spectral)))
         return self.judge(turned, lesson.labels)
+
+    def exam(self, net: nn.Module) -> float:
+        """The answer's mean loss on what is held back: all units kept, nothing turned, mixed or hurried."""
+        lost = [
+            self._of_scores(net(exam.features, self.head).scores, exam.labels["rich"]) for exam in self.exams
+        ]
+        return float(torch.stack(lost).mean())
 
     def _varied(self, lesson: Lesson, generator: torch.Generator) -> Lesson:
         """The lesson with another season: a hidden date becomes a mixture of itself and another date."""
@@ -171,12 +203,51 @@ def _of_bands(images: Tensor, label: Label, units: Tensor) -> Tensor:
     return spectral_distance((label.look(images) - label.data) * units[:, None, None], label.weight)
 
 
-def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units) -> list[Lesson]:
+def _lessons(exercise: Exercise, tensors: list[Tensor], units: Units, holding: bool) -> list[Lesson]:
+    """One a tile; with labels that say nothing of the cells that are held back, if any are."""
+    lessons = _whole_lessons(exercise, tensors, units)
+    if not holding:
+        return lessons
+    return [lesson.veiled(_held(lesson, exercise)) for lesson in lessons]
+
+
+def _whole_lessons(exercise: Exercise, tensors: list[Tensor], units: Units) -> list[Lesson]:
     found = []
     for problem, x, labels in zip(exercise.problems, tensors, exercise.labels, strict=True):
         made = {role: _label(role, o, units, exercise.hidden) for role, o in labels.items()}
         found.append(Lesson(x, made, exercise.hidden, _multiple(problem, labels)))
     return found
+
+
+def _held(lesson: Lesson, exercise: Exercise) -> Tensor:
+    rows, cols = lesson.features.shape[2:]
+    return held_cells(rows, cols, _side(exercise))
+
+
+def _side(exercise: Exercise) -> int:
+    """Pixels along one side of a cell at the exercise's scale: the same ground at both."""
+    problem = exercise.problems[0]
+    scale, multiple = scale_of(problem), Geometry.of(problem).multiple
+    whole = side_of(scale * multiple)
+    return whole // scale if exercise.shifted else whole
+
+
+def _exams(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, patch: int) -> list[Lesson]:
+    """Hidden dates between others at the true scale, where there are any; else the scale shift."""
+    between = [pair for pair in asked if not pair[0].shifted and pair[0].lies_between()]
+    chosen = between or [pair for pair in asked if pair[0].shifted and not pair[0].hidden]
+    lessons = [
+        (exercise, lesson)
+        for exercise, tensors in chosen
+        for lesson in _whole_lessons(exercise, tensors, units)
+    ]
+    most = max(_EXAMS // len(lessons), 1)
+    found = []
+    for exercise, lesson in lessons:
+        for window in exam_of(lesson, _side(exercise), patch, most):
+            label = window.labels["rich"].only(exercise.hidden or window.labels["rich"].dates)
+            found.append(replace(window, labels={"rich": label}))
+    return [window for window in found if bool((window.labels["rich"].weight > 0).any())]
 
 
 def _multiple(problem: Problem, labels: Mapping[Role, Observation]) -> int:

@@ -18,7 +18,7 @@ from stsfusion.errors import ProblemError
 from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.fusion.wald import coarsen, hide
 
-__all__ = ["Exercise", "exercises"]
+__all__ = ["Exercise", "exercises", "scale_of"]
 
 Pair = tuple[Problem, dict[Role, Observation]]
 """A tile, and what is known of its answer."""
@@ -86,7 +86,7 @@ def _shifted(problems: Sequence[Problem]) -> list[Pair]:
     refusal: ProblemError | None = None
     for problem in problems:
         try:
-            wald = coarsen(problem, _scale(problem))
+            wald = coarsen(problem, scale_of(problem))
         except ProblemError as error:
             refusal = error
             continue
@@ -96,7 +96,8 @@ def _shifted(problems: Sequence[Problem]) -> list[Pair]:
     return pairs
 
 
-def _scale(problem: Problem) -> int:
+def scale_of(problem: Problem) -> int:
+    """How much coarser the shifted scale is: the hyperspectral ratio makes its images the labels."""
     (rich,) = problem.require("rich")
     return rich.ratio if rich.ratio > 1 else 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -17,22 +17,34 @@ from stsfusion.fusion.weights import settings_of
 from stsfusion.learning.checkpoint import name_of
 from stsfusion.learning.layers import initialise
 from stsfusion.learning.losses import TaskWeights
+from stsfusion.learning.plateau import EVERY, Plateau
 from stsfusion.learning.training import Schedule, train
 
-__all__ = ["Losses", "NetworkMethod", "part"]
+__all__ = ["Lessons", "NetworkMethod", "part"]
 
-Losses = Callable[[nn.Module, torch.Generator], Mapping[str, Tensor]]
-"""Draws one example and gives the loss of every task; training walks it step by step."""
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a network is taught, and asked afterwards."""
+
+    losses: Callable[[nn.Module, torch.Generator], Mapping[str, Tensor]]
+    """Draws one example and gives the loss of every task; training walks it step by step."""
+
+    judge: Callable[[nn.Module], float] | None = None
+    """The loss on what is never drawn, always the same; None: nothing is held back."""
+
 
 _NET = "net."
+
+_CURVE = "curve"
 
 
 @dataclass
 class NetworkMethod(FusionMethod):
     """A method whose `fit` is closed-form preparation, then training on the region itself."""
 
-    steps: int = 2000
-    """Steps of the optimiser."""
+    steps: int = field(default=2000, metadata={"ge": 0, "le": 10000000})
+    """Steps of the optimiser; the most there are, where `patience` ends them."""
 
     rate: float = 3e-3
     """Largest learning rate."""
@@ -40,11 +52,22 @@ class NetworkMethod(FusionMethod):
     seed: int = 0
     """Of the first weights and of every random choice."""
 
+    patience: int = field(default=3, metadata={"ge": 0, "le": 1000})
+    """Exams on what was held back, one every 100 steps, without gain after which the rate falls to a fifth;
+    the third fall ends the training, and the best weights are kept. 0: nothing is held back, all steps are
+    walked; so are fewer steps than it takes to lose patience."""
+
     multitask: bool = True
+    """Learn all tasks; False: the first alone, which is the answer."""
+
+    weighted: bool = True
     """Weigh the tasks by learned c (sum L/(2c²) + ln(1 + c²)); False: all weights stay one half."""
 
+    mixed: bool = True
+    """On a GPU, convolve in bfloat16 while training; what is lost is counted in full precision."""
+
     @abstractmethod
-    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Losses]:
+    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Lessons]:
         """What is learned in closed form, and the examples with their losses."""
 
     @abstractmethod
@@ -54,12 +77,17 @@ class NetworkMethod(FusionMethod):
     @property
     @abstractmethod
     def tasks(self) -> tuple[str, ...]:
-        """Names of all losses."""
+        """Names of all losses, the answer's first."""
 
     @property
     def walked(self) -> int:
         """Steps that training takes with these settings."""
         return self.steps
+
+    @property
+    def watched(self) -> bool:
+        """Whether something is held back, so that training may end before its steps do."""
+        return 0 < self.patience * EVERY < self.walked
 
     def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
         """Layers that start at zero."""
@@ -79,14 +107,19 @@ class NetworkMethod(FusionMethod):
             )
         asked = [problem.question() for problem in problems]
         with torch.no_grad():
-            state, losses = self.prepare(asked, tick)
-        net = self._trained(state, losses, asked, tick)
-        learned = {_NET + name: tensor for name, tensor in net.state_dict().items()}
-        return self.with_state({**state, **{k: t.contiguous() for k, t in learned.items()}})
+            state, lessons = self.prepare(asked, tick)
+        net, curve = self._trained(state, lessons, asked, tick)
+        learned = {_NET + name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+        return self.with_state({**state, **learned, **({_CURVE: curve.float()} if len(curve) else {})})
+
+    @property
+    def curve(self) -> Tensor:
+        """(exams, 2) steps and the loss on what was held back while it was trained; empty if nothing was."""
+        return self.fitted().get(_CURVE, torch.zeros(0, 2))
 
     def _trained(
-        self, state: Mapping[str, Tensor], losses: Losses, problems: Sequence[Problem], tick: Tick
-    ) -> nn.Module:
+        self, state: Mapping[str, Tensor], lessons: Lessons, problems: Sequence[Problem], tick: Tick
+    ) -> tuple[nn.Module, Tensor]:
         device = next(iter(problems[0].observations.values())).data.device
         generator = torch.Generator().manual_seed(self.seed)
         with torch.device("meta"):
@@ -94,17 +127,32 @@ class NetworkMethod(FusionMethod):
         net.to_empty(device=device)
         initialise(net, generator, self.silent_layers(net))
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        weights = TaskWeights(self.tasks).to(device)
-        weights.requires_grad_(self.multitask)
-        train(
+        weights = TaskWeights(self.tasks if self.multitask else self.tasks[:1]).to(device)
+        weights.requires_grad_(self.weighted)
+        course = train(
             [p for p in (*net.parameters(), *weights.parameters()) if p.requires_grad],
-            lambda: weights(losses(net, generator)),
+            lambda: weights(lessons.losses(net, generator)),
             Schedule(self.walked, self.rate),
             tick,
             name=self._name(problems),
             drawing=generator,
+            plateau=self._plateau(net, lessons),
         )
-        return net.eval().requires_grad_(False)
+        return net.eval().requires_grad_(False), course.curve
+
+    def _plateau(self, net: nn.Module, lessons: Lessons) -> Plateau | None:
+        judge = lessons.judge
+        if judge is None or not self.watched:
+            return None
+
+        def asked() -> float:
+            net.eval()
+            with torch.no_grad():
+                lost = judge(net)
+            net.train()
+            return lost
+
+        return Plateau(asked, tries=self.patience)
 
     def _name(self, problems: Sequence[Problem]) -> str:
         """What this training is called where checkpoints are open: by its settings and all that it sees."""

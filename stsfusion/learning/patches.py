@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,6 +54,18 @@ class Label:
         weight[place] = weight[place] * (weight[source] > 0)
         return replace(self, data=data, weight=weight)
 
+    def veiled(self, hidden: Tensor) -> Label:
+        """The label without weight where the (y, x) bool mask, on the target's grid, is set in any pixel."""
+        r = self.blur.ratio
+        rows, cols = self.weight.shape[2:]
+        mask = hidden[: rows * r, : cols * r].reshape(rows, r, cols, r).any(3).any(1)
+        return replace(self, weight=torch.where(mask.to(self.weight.device), 0.0, self.weight))
+
+    def only(self, dates: Collection[int]) -> Label:
+        """The label without weight at other dates."""
+        share = torch.tensor([float(date in dates) for date in self.dates]).to(self.weight)
+        return replace(self, weight=self.weight * share[:, None, None, None])
+
     def look(self, images: Tensor) -> Tensor:
         """What the sensor would see of (time, channel, y, x) images at its dates."""
         chosen = images[list(self.dates)]
@@ -80,9 +92,17 @@ class Lesson:
         """A random window of about this many pixels a side, or all of it when it is smaller."""
         rows, cols = self.features.shape[2:]
         (row, height), (col, width) = (self._side(length, size, generator) for length in (rows, cols))
-        window = (slice(None), slice(None), slice(row, row + height), slice(col, col + width))
-        labels = {role: label.crop(row, col, height, width) for role, label in self.labels.items()}
+        return self.cut(row, col, height, width)
+
+    def cut(self, row: int, col: int, rows: int, cols: int) -> Lesson:
+        """A window, its edges on multiples of `multiple`."""
+        window = (slice(None), slice(None), slice(row, row + rows), slice(col, col + cols))
+        labels = {role: label.crop(row, col, rows, cols) for role, label in self.labels.items()}
         return Lesson(self.features[window], labels, self.hidden, self.multiple)
+
+    def veiled(self, hidden: Tensor) -> Lesson:
+        """The lesson with labels that say nothing where the (y, x) bool mask is set."""
+        return replace(self, labels={role: label.veiled(hidden) for role, label in self.labels.items()})
 
     def _side(self, length: int, size: int, generator: torch.Generator) -> tuple[int, int]:
         m = self.multiple

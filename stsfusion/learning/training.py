@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from stsfusion.errors import MethodError
 from stsfusion.fusion.method import Tick, silent
 from stsfusion.learning.checkpoint import Walk
+from stsfusion.learning.plateau import Plateau, Vigil
 
-__all__ = ["Schedule", "train"]
+__all__ = ["Course", "Schedule", "train"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Schedule:
     """How long and how fast a network learns."""
 
     steps: int
-    """Optimiser steps."""
+    """Optimiser steps; the most there are, where a plateau may end them."""
 
     rate: float
     """Largest learning rate."""
@@ -44,6 +45,17 @@ class Schedule:
         return self.rate * (0.01 + 0.99 * 0.5 * (1 + falling))
 
 
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How a training went."""
+
+    history: list[float]
+    """Loss of every step."""
+
+    curve: Tensor
+    """(exams, 2) steps done and the loss on what was held back; empty without a plateau."""
+
+
 def train(
     parameters: Iterable[nn.Parameter],
     loss_of: Callable[[], Tensor],
@@ -52,8 +64,11 @@ def train(
     *,
     name: str = "",
     drawing: torch.Generator | None = None,
-) -> list[float]:
+    plateau: Plateau | None = None,
+) -> Course:
     """Adam with decoupled decay on whatever `loss_of` draws next.
+
+    With a plateau the schedule is what the rate may be at most, and the weights of the best exam are kept.
 
     Parameters
     ----------
@@ -69,11 +84,8 @@ def train(
         Fingerprint under which progress is kept where checkpoints are open; empty: it is not.
     drawing
         The generator that `loss_of` draws from, kept with the progress.
-
-    Returns
-    -------
-    list of float
-        The loss of every step.
+    plateau
+        When training is over before its steps are; None: all of them are walked.
 
     Raises
     ------
@@ -82,22 +94,41 @@ def train(
     """
     trained = list(parameters)
     optimiser = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=schedule.decay)
-    walk = Walk(name, trained, [optimiser], drawing)
-    done, history = walk.resume(), walk.history
+    vigil = Vigil(plateau, trained, schedule.steps) if plateau and trained else None
+    kept = [*trained, *(vigil.tensors if vigil else ())]
+    walk = Walk(name, kept, [optimiser], drawing)
+    step, history = walk.resume(), walk.history
     running = _running(history)
-    for step in range(done, schedule.steps):
+    if vigil:
+        vigil.look(0)
+    while step < schedule.steps and not (vigil and vigil.over):
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of()
-        loss.backward()
-        nn.utils.clip_grad_norm_(trained, schedule.clip)
-        optimiser.step()
-        history.append(_finite(float(loss.detach()), step, schedule))
+            group["lr"] = schedule.rate_at(step) * (vigil.factor if vigil else 1.0)
+        history.append(_finite(_descend(optimiser, loss_of, schedule.clip), step, schedule))
         running = history[-1] if step == 0 else 0.98 * running + 0.02 * history[-1]
-        tick((step + 1) / schedule.steps, f"step {step + 1} of {schedule.steps}, loss {running:.4f}")
-        walk.keep(step + 1, last=step + 1 == schedule.steps)
-    return history
+        step += 1
+        if vigil and (vigil.due(step) or step == schedule.steps):
+            vigil.look(step)
+        tick(step / schedule.steps, _words(step, schedule, running, vigil))
+        walk.keep(step, last=step == schedule.steps or bool(vigil and vigil.over))
+    if vigil:
+        vigil.settle()
+    return Course(history, vigil.curve if vigil else torch.zeros(0, 2, dtype=torch.float64))
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss_of: Callable[[], Tensor], clip: float) -> float:
+    optimiser.zero_grad(set_to_none=True)
+    loss = loss_of()
+    loss.backward()
+    nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _words(step: int, schedule: Schedule, running: float, vigil: Vigil | None) -> str:
+    held = f", held back {vigil.last:.4f}" if vigil else ""
+    most = "at most " if vigil else ""
+    return f"step {step} of {most}{schedule.steps}, loss {running:.4f}{held}"
 
 
 def _running(history: list[float]) -> float:

@@ -17,7 +17,7 @@ from stsfusion.learning.branches import BranchNet
 from stsfusion.learning.curriculum import TASKS, Curriculum
 from stsfusion.learning.head import Head
 from stsfusion.learning.lessons import exercises
-from stsfusion.learning.network import Losses, NetworkMethod
+from stsfusion.learning.network import Lessons, NetworkMethod
 from stsfusion.learning.posing import Asked, choose_penalty
 from stsfusion.learning.preparation import Preparation, learn_head
 from stsfusion.learning.units import learn_units
@@ -80,6 +80,9 @@ class STSNet(NetworkMethod):
     hidings: int = 5
     """Ways of hiding dates that are trained on, at most."""
 
+    date_dropout: bool = True
+    """False: no lesson of the network hides a date; the closed-form answer is learned as ever."""
+
     passes: int = field(default=2, metadata={"ge": 0, "le": 64})
     """Pixels of each sensor by which gaps are entered from their edges."""
 
@@ -120,7 +123,7 @@ class STSNet(NetworkMethod):
         coarse = max(detail + there_and_back("rich", rich), self.passes * rich + there_and_back("rich", rich))
         return coarse + (self.blocks * (max(self.kernels) // 2) if self.branches else 0)
 
-    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Losses]:
+    def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Lessons]:
         """Units, detail and head in closed form; lessons for the network."""
         tick(0.0, "subspace and regressions")
         units = learn_units(
@@ -131,14 +134,22 @@ class STSNet(NetworkMethod):
         posed = [(each.exercise, each.features(penalty)) for each in asked]
         head = learn_head(posed, units, penalty=self.penalty, curved=self.curved)
         whole = next(a for a in asked if not a.exercise.shifted and not a.exercise.hidden)
-        curriculum = Curriculum.of(posed, units, head, patch=self.patch, dropout=self.dropout)
+        curriculum = Curriculum.of(
+            posed,
+            units,
+            head,
+            patch=self.patch,
+            dropout=self.dropout,
+            hiding=self.date_dropout,
+            holding=self.watched,
+        )
         prepared = Preparation(units, whole.detail(penalty), whole.sharp_days, head)
-        return prepared.tensors(), curriculum.losses
+        return prepared.tensors(), Lessons(curriculum.losses, curriculum.exam if curriculum.exams else None)
 
     def build(self, state: Mapping[str, Tensor]) -> nn.Module:
         """Three branches and what joins them."""
         layout = self._prepared(state).units.layout
-        return BranchNet(layout, self.width, self.blocks, self.kernels)
+        return BranchNet(layout, self.width, self.blocks, self.kernels, mixed=self.mixed)
 
     def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
         """All exits start at zero, so that training starts at the ridge regression."""

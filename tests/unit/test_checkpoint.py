@@ -73,8 +73,8 @@ def test_a_network_that_died_goes_on_to_the_same_bytes(tmp_path):
 
         name = name_of({"a": 1}, {})
         tick = lambda done, words: said.append(words)  # noqa: E731
-        history = train_network([weight], loss_of, Schedule(12, 0.1), tick, name=name, drawing=generator)
-        return weight.detach(), history, said
+        course = train_network([weight], loss_of, Schedule(12, 0.1), tick, name=name, drawing=generator)
+        return weight.detach(), course.history, said
 
     whole, losses, words = network()
     with checkpoints(tmp_path, every=0), pytest.raises(Killed):

@@ -9,7 +9,7 @@ from torch import nn
 from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card
-from stsfusion.learning.network import NetworkMethod, part
+from stsfusion.learning.network import Lessons, NetworkMethod, part
 from stsfusion.testing import tiny_problem
 
 
@@ -37,7 +37,7 @@ class Shift(NetworkMethod):
             noise = 0.01 * torch.randn(bands, generator=generator)
             return {"shift": (net(torch.ones(1, 1, 1, 1)).flatten() - wanted + noise).square().mean()}
 
-        return {"wanted": wanted}, losses
+        return {"wanted": wanted}, Lessons(losses)
 
     def build(self, state):
         return nn.Conv2d(1, len(state["wanted"]), 1)
@@ -72,8 +72,8 @@ def test_fitting_leaves_the_method_as_it_was(problem):
     assert not method.state
 
 
-def test_equal_weights_are_kept_without_multitask(problem):
-    runs = [Shift(steps=20, multitask=m).fit([problem]).state["net.bias"] for m in (True, False)]
+def test_equal_weights_are_kept_when_not_weighted(problem):
+    runs = [Shift(steps=20, weighted=w).fit([problem]).state["net.bias"] for w in (True, False)]
     assert not torch.equal(*runs)
 
 

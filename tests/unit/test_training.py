@@ -20,8 +20,8 @@ def fit_line(seed, steps=400):
         return (slope[0] * x + slope[1] - (3 * x - 1)).square().mean()
 
     said = []
-    history = train([slope], loss_of, Schedule(steps, 0.05), lambda done, words: said.append((done, words)))
-    return slope.detach(), history, said
+    course = train([slope], loss_of, Schedule(steps, 0.05), lambda done, words: said.append((done, words)))
+    return slope.detach(), course.history, said
 
 
 def test_a_line_is_found():
@@ -60,5 +60,5 @@ def test_a_loss_that_is_no_number_stops_the_training():
 
 def test_no_steps_change_nothing():
     weight = nn.Parameter(torch.ones(()))
-    assert train([weight], lambda: weight, Schedule(0, 0.1)) == []
+    assert train([weight], lambda: weight, Schedule(0, 0.1)).history == []
     assert float(weight.detach()) == 1.0
