@@ -20,6 +20,15 @@ __all__ = ["EFAST"]
 _STEPS = 30
 """Steps of the ramp from a gap to where it is not felt."""
 
+_WIDTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Smoothings that are tried, coarse pixels."""
+
+_USUAL = 0.5
+"""Smoothing where there is a single base to learn from, coarse pixels."""
+
+_ENOUGH = 48
+"""Bases that the smoothing is learned from."""
+
 _BESIDE = 1e-3
 """Weight of a pixel beside a gap, in that of one far from it."""
 
@@ -44,8 +53,9 @@ class EFAST(SeriesMethod):
     clear: float = field(default=15.0, metadata={"ge": 0.0, "le": 100.0})
     """D, coarse pixels from a gap to where it is not felt."""
 
-    smooth: float = field(default=0.5, metadata={"ge": 0.0, "le": 4.0})
-    """Standard deviation of the smoothing of the coarse change, coarse pixels; 0: none."""
+    smooth: float | None = field(default=None, metadata={"ge": 0.0, "le": 4.0})
+    """Standard deviation of the smoothing of the coarse change, coarse pixels; 0: none; None: the one with
+    which bases are best made from each other."""
 
     coarse: int = field(default=0, metadata={"ge": 0, "le": 512})
     """Fine pixels along one side of a coarse one; 0: the data's ratio, or found where they were resampled."""
@@ -64,19 +74,39 @@ class EFAST(SeriesMethod):
 
     def context(self, ratio: int) -> int:
         """The smoothing; the ramp works on masks alone."""
-        size = self._size(self.state, "own.coarse", ratio)
-        return gaussian_reach(self.smooth * size) + self._stride(size) * _STEPS
+        size = int(self.state.get("own.coarse", self.coarse or ratio))
+        widest = max(_WIDTHS) if self.smooth is None else self.smooth
+        smooth = float(self.state.get("own.smooth", widest))
+        return gaussian_reach(smooth * size) + self._stride(size) * _STEPS
 
     def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:
-        """The coarse pixels' width."""
-        found = width_of(self.coarse, tiles, [self.bases_of(tile) for tile in tiles])
-        return {"coarse": torch.tensor(found)}
+        """The coarse pixels' width, and how far the coarse change is smoothed."""
+        size = width_of(self.coarse, tiles, [self.bases_of(tile) for tile in tiles])
+        tick(0.5, "smoothing")
+        smooth = self._smoothing(tiles, size) if self.smooth is None else self.smooth
+        return {"coarse": torch.tensor(size), "smooth": torch.tensor(smooth)}
+
+    def _smoothing(self, tiles: Sequence[Looks], size: int) -> float:
+        """The width with the least squared errors over bases left out in turn, each band in its own mean."""
+        apart = torch.zeros(len(_WIDTHS), int(tiles[0].live.sum()), dtype=torch.float64)
+        whole = [(tile, date) for tile in tiles for date in self.bases_of(tile) if self.chosen(tile, date)]
+        for tile, date in whole[:: max(1, -(-len(whole) // _ENOUGH))]:
+            truth = tile.base(date)
+            bases = [tile.base(base) for base in self.chosen(tile, date)]
+            base = Blend.of(bases, self._shares(bases, truth, size))
+            left, known = truth.fine - base.fine, truth.known & base.known
+            for i, width in enumerate(_WIDTHS):
+                change = gaussian_mean(truth.coarse - base.coarse, width * size)
+                apart[i] += (left - change)[:, known].double().square().sum(1).cpu()
+        told = apart.mean(0) > 0
+        score = (apart / apart.mean(0))[:, told].sum(1)
+        return _WIDTHS[int(score.argmin())] if bool(told.any()) else _USUAL
 
     def predict(self, bases: Sequence[Base], asked: Look, state: Mapping[str, Tensor]) -> Tensor:
         """The weighted bases, plus the smoothed change."""
-        size = self._size(state, "coarse", asked.ratio)
+        size = int(state["coarse"])
         base = Blend.of(bases, self._shares(bases, asked, size))
-        return base.fine + gaussian_mean(asked.coarse - base.coarse, self.smooth * size)
+        return base.fine + gaussian_mean(asked.coarse - base.coarse, float(state["smooth"]) * size)
 
     def _shares(self, bases: Sequence[Base], asked: Look, size: int) -> Tensor:
         """(n, H, W) of the bases; the nearest in days has an exponent of zero, so that none underflows."""
@@ -89,9 +119,6 @@ class EFAST(SeriesMethod):
     def _stride(self, size: int) -> int:
         """Fine pixels of one step of the ramp, rounded up."""
         return -(-int(self.clear * size) // _STEPS)
-
-    def _size(self, state: Mapping[str, Tensor], name: str, ratio: int) -> int:
-        return int(state[name]) if name in state else self.coarse or ratio
 
 
 def _ramp(known: Tensor, stride: int) -> Tensor:

@@ -13,6 +13,7 @@ from stsfusion.errors import MethodError
 from stsfusion.fusion.method import Geometry
 from stsfusion.methods import create
 from stsfusion.methods.efast import EFAST
+from stsfusion.operators.resample import upsample
 from stsfusion.testing import fuse_tiled, tiny_problem
 
 
@@ -89,6 +90,27 @@ def test_a_smoother_change_and_a_longer_ramp_need_more_context():
     assert wide.halo(geometry) < EFAST(smooth=2.0, clear=30.0).fit([problem]).halo(geometry)
     whole = wide.fuse(problem).full()
     assert float((fuse_tiled(wide, problem, 24) - whole).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_the_smoothing_is_learned_from_bases_alone(noise):
+    problem = tiny_problem(size=96, dates=5, multispectral=True, ratios=(3, 1)).question()
+    sharp = problem.sharp.data
+    grown = upsample(torch.rand(5, 4, 12, 12, generator=torch.Generator().manual_seed(5)), 8) * 0.2
+    wrong = upsample(torch.randn(5, 4, 24, 24, generator=torch.Generator().manual_seed(6)), 4, "nearest")
+    dense = replace(problem.dense, data=sharp[:1] + grown + noise * wrong)
+    problem = problem.with_observations(
+        {"dense": dense, "sharp": replace(problem.sharp, data=sharp[:1] + grown[::2])}
+    )
+    fitted = EFAST(coarse=4).fit([problem])
+    assert (float(fitted.state["own.smooth"]) == 0.0) == (noise == 0.0)
+    truth = sharp[0] + grown[1]
+    for other in (0.0, 2.0):
+        fused = EFAST(coarse=4, smooth=other).fit([problem]).fuse(problem).full()
+        best = fitted.fuse(problem).full()
+        assert (best[1] - truth).square().mean() <= (fused[1] - truth).square().mean()
+    alone = problem.with_observations({"sharp": problem.sharp.select([1])})
+    assert float(EFAST(coarse=4).fit([alone]).state["own.smooth"]) == 0.5
 
 
 def test_settings_have_bounds():
