@@ -20,6 +20,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
+from stsfusion.pipeline.ranges import ranges
 from stsfusion.pipeline.truth import Truth
 from stsfusion.quality.scores import Scores, score
 
@@ -108,7 +109,10 @@ class SeriesStage:
 
     def key(self, method: FusionMethod) -> str:
         """Fingerprint of all that a method's scores depend on: truth, question, settings and code."""
-        return fingerprint(self._scene, settings_of(method), fingerprint_of_code(method), METRICS)
+        parts = ranges(self.truth.wavelengths.tolist())
+        return fingerprint(
+            self._scene, settings_of(method), fingerprint_of_code(method), METRICS, list(parts)
+        )
 
     @property
     def blank(self) -> dict[str, Any]:
@@ -116,12 +120,16 @@ class SeriesStage:
         return {"subset": "all", **dict.fromkeys(METRICS)}
 
     def judge(self, answer: Answer) -> dict[str, list[dict[str, Any]]]:
-        """`rows` (all, observed, missing dates) and `per_date`, see `scores`."""
+        """`rows` (all, observed, missing dates) and `per_date`, see `scores`; parts of the spectrum follow."""
         scores = self.scores(answer)
-        dates = zip(self.truth.times, scores.to_dates(), strict=True)
         return {
-            "rows": [{"subset": row.subset, **row.values} for row in scores.averages],
-            "per_date": [{"time": time, **row} for time, row in dates],
+            "rows": [
+                {key: value for key, value in row.items() if key != "dates"} for row in scores.to_rows()
+            ],
+            "per_date": [
+                {"time": self.truth.times[date.date], **row}
+                for date, row in zip(scores.dates, scores.to_dates(), strict=True)
+            ],
         }
 
     @cached_property
@@ -129,7 +137,7 @@ class SeriesStage:
         return fingerprint(self.problem, self.truth.values.shape, self.truth.valid)
 
     def scores(self, answer: Answer) -> Scores:
-        """Scores on the truth's own extent, gaps left out.
+        """Scores on the truth's own extent, gaps left out; VNIR and SWIR apart where there are both.
 
         Raises
         ------
@@ -139,7 +147,8 @@ class SeriesStage:
         values, valid = torch.from_numpy(self.truth.values), torch.from_numpy(self.truth.valid)
         own = Extent(answer, *values.shape[2:])
         ratio, known = self.protocol.rich_ratio, None if bool(valid.all()) else valid
-        return score(own, values, ratio, self.observed, valid=known, names=METRICS)
+        parts = ranges(self.truth.wavelengths.tolist())
+        return score(own, values, ratio, self.observed, valid=known, names=METRICS, groups=parts)
 
 
 def _filled(truth: Truth) -> NDArray[np.float32]:
