@@ -37,7 +37,7 @@ class Chain(FusionMethod):
     Source: the two-stage chains of Peng et al. (2024), tables 4 and 5.
     """
 
-    first: FusionMethod = "coarsedelta"  # type: ignore[assignment]
+    first: FusionMethod = "estarfm"  # type: ignore[assignment]
     """The spatio-temporal method, in the sharp sensor's bands; a name, or name and settings."""
 
     then: FusionMethod = "cnmf"  # type: ignore[assignment]

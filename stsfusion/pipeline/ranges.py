@@ -1,4 +1,4 @@
-"""Ranges: parts of the spectrum that are scored on their own, since sensors differ in what they see of them."""
+"""Ranges: parts of the spectrum that are scored on their own, since not every sensor sees all of them."""
 
 from __future__ import annotations
 

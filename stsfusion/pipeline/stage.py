@@ -120,7 +120,7 @@ class SeriesStage:
         return {"subset": "all", **dict.fromkeys(METRICS)}
 
     def judge(self, answer: Answer) -> dict[str, list[dict[str, Any]]]:
-        """`rows` (all, observed, missing dates) and `per_date`, see `scores`; parts of the spectrum follow."""
+        """`rows` (all, observed, missing dates; then parts of the spectrum) and `per_date`, see `scores`."""
         scores = self.scores(answer)
         return {
             "rows": [
