@@ -20,6 +20,9 @@ from stsfusion.operators.resample import Upsample, blocks, upsample
 
 __all__ = ["FitFC"]
 
+_MOST = 20
+"""Similar pixels where nothing is said."""
+
 _ROUNDING = 1e-9
 """Share of the scene's variance that a window's exceeds unless it has no contrast at all."""
 
@@ -40,8 +43,9 @@ class FitFC(SeriesMethod):
     radius: int = field(default=15, metadata={"ge": 0, "le": 100})
     """Fine pixels that similar ones are looked for in, to every side."""
 
-    similar: int = field(default=20, metadata={"ge": 1, "le": 1000})
-    """How many similar pixels are averaged, the pixel itself among them."""
+    similar: int = field(default=0, metadata={"ge": 0, "le": 1000})
+    """How many similar pixels are averaged, the pixel itself among them; 0: as many as a coarse pixel has
+    fine ones, the authors' 20 at most."""
 
     ridge: float = field(default=1e-3, metadata={"ge": 0.0, "le": 1e3})
     """What is added to the window's variance, in the scene's variance of the coarse band."""
@@ -100,7 +104,8 @@ class FitFC(SeriesMethod):
             rest = upsample(rest[None], asked.ratio)[0]
         sharp = [base.fine for base in bases]
         guide = torch.cat(sharp)
-        alike = Neighbours(self.radius, self.similar, state["level"].expand(len(guide)))
+        count = self.similar or min(pixel.size**2, _MOST)
+        alike = Neighbours(self.radius, count, state["level"].expand(len(guide)))
         return alike.mean(fit(sharp) + rest, guide, known)
 
     def _pixel(self, state: Mapping[str, Tensor], name: str, ratio: int) -> CoarsePixel:
@@ -113,4 +118,4 @@ class FitFC(SeriesMethod):
     @classmethod
     def example(cls, **settings: object) -> FitFC:
         """Small windows."""
-        return cls(**{"window": 3, "radius": 3, "similar": 6, **settings})  # type: ignore[arg-type]
+        return cls(**{"window": 3, "radius": 3, **settings})  # type: ignore[arg-type]

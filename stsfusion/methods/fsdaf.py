@@ -27,6 +27,9 @@ _SAMPLES = 20_000
 _SEEN = 0.999
 """Share of a coarse pixel that must have been seen on all dates to learn from it."""
 
+_MOST = 20
+"""Similar pixels, and how far they may be, where nothing is said."""
+
 _EVENLY = 0.1
 """Weight that every fine pixel gets in a residual, in the residual: none takes a coarse pixel's all."""
 
@@ -53,11 +56,13 @@ class FSDAF(SeriesMethod):
     trim: float = field(default=0.1, metadata={"ge": 0.0, "le": 0.45})
     """Share of these left out at either end of their changes."""
 
-    radius: int = field(default=20, metadata={"ge": 0, "le": 100})
-    """Fine pixels that similar ones are looked for in, to every side."""
+    radius: int = field(default=0, metadata={"ge": 0, "le": 100})
+    """Fine pixels that similar ones are looked for in, to every side; 0: a coarse pixel's width, from 2 to
+    the authors' 20."""
 
-    similar: int = field(default=20, metadata={"ge": 1, "le": 1000})
-    """How many similar pixels are averaged, the pixel itself among them."""
+    similar: int = field(default=0, metadata={"ge": 0, "le": 1000})
+    """How many similar pixels are averaged, the pixel itself among them; 0: as many as a coarse pixel has
+    fine ones, the authors' 20 at most."""
 
     coarse: int = field(default=0, metadata={"ge": 0, "le": 512})
     """Fine pixels along one side of a coarse one; 0: the data's ratio, or found where they were resampled."""
@@ -81,7 +86,9 @@ class FSDAF(SeriesMethod):
     def context(self, ratio: int) -> int:
         """The thin plate or the coarse pixel, and the similar pixels."""
         pixel = self._pixel(self.state, "own.coarse", ratio)
-        return self.radius + max(pixel.reach, pixel.size // 2, (REACH + 1) * ratio if pixel.aligned else 0)
+        return self._radius(pixel) + max(
+            pixel.reach, pixel.size // 2, (REACH + 1) * ratio if pixel.aligned else 0
+        )
 
     def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:
         """The coarse pixels' width and, for every date, classes and what they change by."""
@@ -120,7 +127,8 @@ class FSDAF(SeriesMethod):
         labels = Classes(state["centres"][day], state["scale"])(base.fine)
         change = state["changes"][day].T[:, labels]
         change = change + self._rest(base, asked, labels, change, pixel)
-        alike = Neighbours(self.radius, self.similar, state["scale"], power=1)
+        count = self.similar or min(pixel.size**2, _MOST)
+        alike = Neighbours(self._radius(pixel), count, state["scale"], power=1)
         return base.fine + alike.mean(change, base.fine, base.known, labels)
 
     def _rest(self, base: Blend, asked: Look, labels: Tensor, change: Tensor, pixel: CoarsePixel) -> Tensor:
@@ -146,13 +154,16 @@ class FSDAF(SeriesMethod):
             for date, look in looks
         ]
 
+    def _radius(self, pixel: CoarsePixel) -> int:
+        return self.radius or min(max(pixel.size, 2), _MOST)
+
     def _pixel(self, state: Mapping[str, Tensor], name: str, ratio: int) -> CoarsePixel:
         return CoarsePixel.of(int(state[name]) if name in state else self.coarse or ratio, ratio)
 
     @classmethod
     def example(cls, **settings: object) -> FSDAF:
-        """Few classes and a small search."""
-        return cls(**{"classes": 3, "radius": 3, "similar": 6, **settings})  # type: ignore[arg-type]
+        """Few classes."""
+        return cls(**{"classes": 3, **settings})  # type: ignore[arg-type]
 
 
 def _deviation(bases: Sequence[Base]) -> Tensor:

@@ -89,6 +89,15 @@ def test_a_gain_and_an_offset_between_the_dates_are_found():
     torch.testing.assert_close(fused, 1.4 * sharp.data[0] + 0.05, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("ratio", "similar"), [(2, 4), (6, 20)])
+def test_as_many_are_averaged_as_a_coarse_pixel_holds(ratio, similar):
+    problem = tiny_problem(size=48, dates=3, multispectral=True, ratios=(3, ratio)).question()
+    own, said = (
+        FitFC(radius=4, **more).fit([problem]).fuse(problem).full() for more in ({}, {"similar": similar})
+    )
+    assert torch.equal(own, said)
+
+
 def test_resampled_coarse_images_are_fitted_in_sliding_windows():
     problem = tiny_problem(size=96, dates=3, multispectral=True, ratios=(3, 1)).question()
     method = FitFC(coarse=4, window=3, radius=3, similar=4).fit([problem])

@@ -148,6 +148,16 @@ def test_finds_what_changes_class_by_class():
     assert errors[0] < 0.002 < 0.02 < errors[1]
 
 
+@pytest.mark.parametrize(("ratio", "radius", "similar"), [(2, 2, 4), (3, 3, 9), (6, 6, 20)])
+def test_the_search_is_as_wide_as_a_coarse_pixel(ratio, radius, similar):
+    problem = tiny_problem(size=48, dates=3, multispectral=True, ratios=(3, ratio)).question()
+    own, said = (
+        FSDAF(classes=3, **more).fit([problem]).fuse(problem).full()
+        for more in ({}, {"radius": radius, "similar": similar})
+    )
+    assert torch.equal(own, said)
+
+
 def test_another_seed_may_sort_otherwise_and_the_same_never():
     problem = tiny_problem(size=48, dates=3, multispectral=True).question()
     centres = [FSDAF.example(seed=seed).fit([problem]).state["own.centres"] for seed in (0, 0, 1)]
