@@ -51,7 +51,7 @@ def estimate(overlaps: Sequence[Overlap], coverage: Tensor, ratio: int) -> PairM
     """
     sums = gather(overlaps, ratio)
     told = Told.of(sums)
-    start = gaussian(search(told, ratio, sums.size), sums.size)
+    start = gaussian(search(told, ratio), sums.size)
     kernel, response = _refine(sums, coverage, start)
     plain = _response(sums, coverage, start, _flat(coverage), 1e-4)
     before, after = (float(_misfit(sums, *pair).sum()) for pair in ((start, plain), (kernel, response)))
@@ -69,7 +69,7 @@ def displacement(overlaps: Sequence[Overlap], ratio: int) -> tuple[float, float]
     model's misfit as well.
     """
     sums = gather(overlaps, ratio)
-    _, down, right = search(Told.of(sums), ratio, sums.size).tolist()
+    _, down, right = search(Told.of(sums), ratio).tolist()
     return down, right
 
 

@@ -82,9 +82,9 @@ def gather(overlaps: Sequence[Overlap], ratio: int) -> Sums:
             flat.sum(0).reshape(bands, places),
             z.sum(1),
         ]
-        total = piece if not total else [a + b for a, b in zip(total, piece, strict=True)]
+        total = piece if not total else [a.add_(b) for a, b in zip(total, piece, strict=True)]
     count = float(total[0])
-    parts = [part.cpu() / max(count, 1.0) for part in total[1:]]
+    parts = [part.cpu().div_(max(count, 1.0)) for part in total[1:]]
     return Sums(count, *parts)
 
 
