@@ -16,6 +16,9 @@ __all__ = ["Subspace", "band_noise", "signed"]
 _FLOOR = 0.1
 """Noise under this share of the median band's is not believed."""
 
+_LEAST = 1e-5
+"""Nor is noise under this share of the standard deviation of the scene's bands."""
+
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
@@ -71,7 +74,7 @@ class Subspace:
             When there are fewer than two pixels.
         """
         count, mean, covariance = _moments(pixels)
-        sd = band_noise(covariance, count) if noise is None else _believable(noise.to(covariance))
+        sd = band_noise(covariance, count) if noise is None else _believable(noise.to(covariance), covariance)
         values, vectors = torch.linalg.eigh(covariance / torch.outer(sd, sd))
         values, vectors = values.flip(0).clamp_min(0.0), vectors.flip(1)
         enough = int((values.cumsum(0) < share * values.sum()).sum()) + 1
@@ -142,14 +145,17 @@ def band_noise(covariance: Tensor, count: int) -> Tensor:
     Source: the regression of Bioucas-Dias and Nascimento (2008), sec. II, in closed form.
     """
     bands = len(covariance)
-    total = covariance.diagonal().clamp_min(1e-12)
+    own = covariance.diagonal()
+    total = own.clamp_min(1e-12 * float(own.mean()) or 1e-12)
     load = 1e-8 + max(0.0, 1.0 - count / (4.0 * bands))
     loaded = covariance + torch.diag(load * total)
-    return _believable(torch.linalg.inv(loaded).diagonal().reciprocal().clamp_min(0.0).sqrt())
+    return _believable(torch.linalg.inv(loaded).diagonal().reciprocal().clamp_min(0.0).sqrt(), covariance)
 
 
-def _believable(sd: Tensor) -> Tensor:
-    return sd.clamp_min(_FLOOR * float(sd.median())).clamp_min(1e-6)
+def _believable(sd: Tensor, covariance: Tensor) -> Tensor:
+    """Not below a share of the other bands', nor of what the scene varies by, in whatever unit."""
+    spread = float(covariance.diagonal().clamp_min(0.0).mean().sqrt())
+    return sd.clamp_min(max(_FLOOR * float(sd.median()), _LEAST * spread or _LEAST))
 
 
 def _moments(pixels: Iterable[Tensor]) -> tuple[int, Tensor, Tensor]:

@@ -41,6 +41,16 @@ def test_pieces_add_up_to_the_whole():
         torch.testing.assert_close(two.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("by", [2.0**-20, 2.0**20])
+def test_a_unit_is_only_a_unit(by):
+    _, noisy, _ = mixed()
+    pixels = torch.from_numpy(noisy)
+    once, other = Subspace.learn([pixels], rank=3), Subspace.learn([pixels * by], rank=3)
+    torch.testing.assert_close(other.basis / by, once.basis)
+    torch.testing.assert_close(other.analysis * by, once.analysis)
+    torch.testing.assert_close(other.noise / by, once.noise)
+
+
 def test_noise_is_found_where_bands_explain_each_other():
     _, noisy, noise = mixed(pixels=20000)
     found = band_noise(torch.from_numpy(np.cov(noisy.T)), 20000).numpy()
