@@ -1,0 +1,162 @@
+"""STARFM and ESTARFM as their papers tell them, one pixel after the other, in numpy and double precision.
+
+Images are (base, band, row, col); `known` (base, row, col) says where base and asked date were both seen.
+"""
+
+import numpy as np
+from scipy.special import stdtr
+
+
+def window_of(row, col, shape, radius):
+    """Rows and columns of the search window, cut off at the image's edge."""
+    return (
+        slice(max(row - radius, 0), min(row + radius + 1, shape[0])),
+        slice(max(col - radius, 0), min(col + radius + 1, shape[1])),
+    )
+
+
+def distances(row, col, window):
+    rows, cols = np.mgrid[window]
+    return np.hypot(rows - row, cols - col)
+
+
+def trusted(known):
+    """(base,) those that know a pixel; all where none does."""
+    return known if known.any() else np.ones_like(known)
+
+
+# ---------------------------------------------------------------- ESTARFM
+
+
+def estarfm(
+    fine, coarse, asked, known, *, spread, level, low, high, radius, classes=4.0, fewest=5,
+    change=0.12, significance=0.05, steepest=5.0, margin=0.5, pixels=None,
+):  # fmt: skip
+    """(band, row, col) of the asked date; NaN at pixels that are not asked for."""
+    shape = fine.shape[2:]
+    out = np.full(fine.shape[1:], np.nan)
+    settings = (spread, level, low, high, classes, fewest, change, significance, steepest, margin)
+    for row, col in np.ndindex(shape) if pixels is None else pixels:
+        window = window_of(row, col, shape, radius)
+        near = 1.0 + distances(row, col, window) / radius
+        out[:, row, col] = _enhanced_pixel(
+            *(image[(..., *window)] for image in (fine, coarse, asked, known)),
+            near, fine[:, :, row, col], (asked - coarse)[:, :, row, col], known[:, row, col], *settings,
+        )  # fmt: skip
+    return out
+
+
+def _enhanced_pixel(
+    fine, coarse, asked, known, near, own, moved, here,
+    spread, level, low, high, classes, fewest, change, significance, steepest, margin,
+):  # fmt: skip
+    bases, bands = own.shape
+    alike = (np.abs(fine - own[..., None, None]) < 2.0 * spread[..., None, None] / classes).all((0, 1))
+    alike &= known.any(0)
+    shares = _temporal_shares(asked - coarse, known, moved, here, level)
+    drift = np.stack([_window_change(asked - coarse, known, moved, m) for m in range(bases)])
+    if alike.sum() <= fewest:
+        return (shares * (own + drift)).sum(0)
+    x, y = fine[..., alike], coarse[..., alike]
+    weight = known[:, alike].mean(0) / ((1.0 - _likeness(x, y)) * near[alike] + 1e-7)
+    weight /= weight.sum()
+    out = np.empty(bands)
+    for b in range(bands):
+        slope = _conversion(x[:, b], y[:, b], known[:, alike], change * level, significance, steepest)
+        each = own[:, b] + slope * ((asked[b] - coarse[:, b])[:, alike] * weight).sum(1)
+        out[b] = (shares[:, b] * each).sum()
+        span = margin * (high[b] - low[b])
+        if not low[b] - span <= out[b] <= high[b] + span:
+            out[b] = (shares[:, b] * (x[:, b] * weight).sum(1)).sum()
+    return out
+
+
+def _likeness(x, y):
+    """(pixel,) correlation of fine and coarse spectra over bases and bands."""
+    if x.shape[1] == 1:
+        return 1.0 - (np.abs(x - y) / (np.abs(x) + np.abs(y))).mean((0, 1))
+    x, y = (part.reshape(-1, part.shape[2]) for part in (x, y))
+    x, y = x - x.mean(0), y - y.mean(0)
+    with np.errstate(invalid="ignore"):
+        found = (x * y).sum(0) / np.sqrt((x**2).sum(0) * (y**2).sum(0))
+    return np.where(np.isnan(found), 0.5, found)
+
+
+def _conversion(x, y, known, least, significance, steepest):
+    """Slope of fine (base, pixel) on coarse, where the coarse image changed enough to tell."""
+    means = [y[m][known[m]].mean() for m in range(len(y)) if known[m].any()]
+    if max(means) - min(means) < least or np.ptp(y[known]) == 0:
+        return 1.0
+    x, y = x[known] - x[known].mean(), y[known] - y[known].mean()
+    slope, freedom = (x @ y) / (y @ y), len(x) - 2
+    left = x @ x - slope * (x @ y)
+    chance = 2.0 * stdtr(freedom, -abs(slope) / np.sqrt(max(left, 1e-300) / freedom / (y @ y)))
+    return slope if chance <= significance and 0.0 < slope <= steepest else 1.0
+
+
+def _window_change(change, known, moved, m):
+    return change[m][:, known[m]].mean(1) if known[m].any() else moved[m]
+
+
+def _temporal_shares(change, known, moved, here, level):
+    """(base, band) inverse of the mean coarse change over all of the window."""
+    trust = trusted(here)
+    inverse = np.stack(
+        [
+            trust[m] / (np.abs(_window_change(change, known, moved, m)) + 1e-6 * level)
+            for m in range(len(change))
+        ]
+    )
+    return inverse / inverse.sum(0)
+
+
+# ---------------------------------------------------------------- STARFM
+
+
+def starfm(
+    fine, coarse, asked, known, *, spread, level, radius, classes=4.0, uncertainty=0.02, floor=5e-4,
+    decay=None, logarithmic=False, pixels=None,
+):  # fmt: skip
+    """(band, row, col) of the asked date, candidates of all bases pooled."""
+    shape, decay = fine.shape[2:], radius if decay is None else decay
+    out = np.full(fine.shape[1:], np.nan)
+    for row, col in np.ndindex(shape) if pixels is None else pixels:
+        window = window_of(row, col, shape, radius)
+        near = 1.0 + distances(row, col, window) / decay
+        for b in range(fine.shape[1]):
+            out[b, row, col] = _adaptive_pixel(
+                fine, coarse, asked, known, b, (row, col), window, near,
+                spread, level, classes, uncertainty, floor, logarithmic,
+            )  # fmt: skip
+    return out
+
+
+def _adaptive_pixel(
+    fine, coarse, asked, known, b, place, window, near,
+    spread, level, classes, uncertainty, floor, logarithmic,
+):  # fmt: skip
+    trust = trusted(known[(slice(None), *place)])
+    values, weights, copies = [], [], []
+    for m in np.flatnonzero(trust):
+        unlike = np.abs(fine[m, b] - coarse[m, b])
+        moved = np.abs(asked[b] - coarse[m, b])
+        here, then = unlike[place], moved[place]
+        own = fine[m, b][place] + asked[b][place] - coarse[m, b][place]
+        copies.append((own, min(here, then) <= 1e-6 * level))
+        allowed = np.sqrt(2.0) * uncertainty * level
+        candidates = known[m][window] & (unlike[window] < here + allowed) & (moved[window] < then + allowed)
+        for band in range(fine.shape[1]):
+            apart = np.abs(fine[m, band][window] - fine[m, band][place])
+            candidates &= apart < 2.0 * spread[m, band] / classes
+        s, t = unlike[window][candidates], moved[window][candidates]
+        if logarithmic:
+            cost = np.log(s / (floor * level) + 2.0) * np.log(t / (floor * level) + 2.0) * near[candidates]
+        else:
+            cost = (s + floor * level) * (t + floor * level) * near[candidates]
+        weights.append(1.0 / cost)
+        values.append((fine[m, b] + asked[b] - coarse[m, b])[window][candidates])
+    same = [own for own, exact in copies if exact]
+    if same:
+        return np.mean(same)
+    weights, values = np.concatenate(weights), np.concatenate(values)
+    return (weights * values).sum() / weights.sum() if len(weights) else np.mean([own for own, _ in copies])
