@@ -13,14 +13,17 @@ import warnings
 import zipfile
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from stsfusion.sensing.sensor import load_sensor
+from stsfusion.sensing.sensor import load_sensor as read_sensor
 from stsfusion.sensing.sunlight import irradiance
 
+load_sensor = cache(read_sensor)
+light_of = cache(lambda band: irradiance(band.curve))
 LON, LAT = 116.72, 37.50
 GROUND = 60.0
 BEIJING = timedelta(hours=8)
@@ -31,7 +34,7 @@ def ground(lon, lat, season=0.5):
     """(3, …) shares of soil, vegetation and water."""
     e, n = (lon - LON) * 111320 * math.cos(math.radians(37.5)), (lat - LAT) * 111132
     v = (0.15 + 0.8 * season) * (0.5 + 0.5 * np.sin(e / 140) * np.cos(n / 110))
-    water = 1 / (1 + np.exp((np.hypot(e - 400, n + 250) - 180) / 12))
+    water = 1 / (1 + np.exp(np.minimum((np.hypot(e - 400, n + 250) - 180) / 12, 50)))
     v = v * (1 - water)
     shares = np.stack([(1 - v) * (1 - water), v, water])
     return shares / shares.sum(axis=0)
@@ -254,7 +257,7 @@ def _counts(order, camera, bands, gains):
     shares = ground(*camera.ground(cols, rows), order.season)
     rho = np.einsum("kb,kyx->byx", spectra(bands), shares)
     zenith, _, distance = sun(order.utc, order.lon, order.lat)
-    light = np.array([irradiance(band.curve) for band in bands]) * math.cos(math.radians(zenith))
+    light = np.array([light_of(band) for band in bands]) * math.cos(math.radians(zenith))
     radiance = rho * (light / (math.pi * distance**2))[:, None, None]
     counts = np.clip(np.rint(radiance / np.asarray(gains)[:, None, None]), 0, 4095).astype(np.uint16)
     counts[:, :, 0] = 0

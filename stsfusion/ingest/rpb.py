@@ -27,7 +27,7 @@ __all__ = ["Rational", "read_rpb"]
 
 Array = NDArray[np.float64]
 
-_ENTRY = re.compile(r"(\w+)\s*=\s*(\([^()]*\)|[^;()]*?)\s*;", re.ASCII)
+_ENTRY = re.compile(r"(\w+)[ \t]*=\s*(\([^()]*\)|[^;()=\n]*?)\s*;", re.ASCII)
 _SCALARS = {
     "line_offset": "lineOffset", "sample_offset": "sampOffset", "lat_offset": "latOffset",
     "lon_offset": "longOffset", "height_offset": "heightOffset", "line_scale": "lineScale",

@@ -1,0 +1,339 @@
+"""Images that users made elsewhere: ENVI cubes, and GeoTIFFs with a note beside them.
+
+The note is a YAML file, or a STAC item, of the image's own name:
+
+    sensor: gf6-wfv
+    time: 2021-12-16T03:04:29Z
+    values: reflectance
+    scale: 0.0001
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from rasterio.crs import CRS
+from rasterio.warp import transform as to_map
+
+from stsfusion.cube.source import date_in
+from stsfusion.errors import SensorError
+from stsfusion.ingest.envi import EnviHeader, read_header
+from stsfusion.ingest.files import digest, read_bytes
+from stsfusion.ingest.finding import known_product, known_sensor
+from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.metadata import moment
+from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.sun import position
+from stsfusion.records import Record, load, parse
+from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile, Values
+from stsfusion.sensing.sensor import Sensor
+
+__all__ = ["Note", "envi_scene", "read_note", "tiff_scene"]
+
+_MORNING = 10.5
+"""Local solar hour of satellites in orbits like theirs, where only the date is known."""
+
+_SHARE = 0.5
+"""Share of a band's width by which a cube's wavelength may miss the band's centre."""
+
+_MEND = "Write a note beside it: sensor, time, values and scale in a YAML file of the same name."
+
+
+class Note(Record):
+    """What a user says of an image."""
+
+    sensor: str
+    """Name in the catalogs."""
+
+    time: str
+    """Acquisition, UTC, as 2021-12-16T03:04:29Z."""
+
+    values: Values = "reflectance"
+    """What the stored numbers are."""
+
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """What they are multiplied by; counts are not."""
+
+    bands: tuple[str, ...] | None = None
+    """The sensor's bands in the file's order; None: all."""
+
+    cloud: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Percent."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What there is to know of an image, wherever it was said."""
+
+    path: Path
+    home: Path
+    note: Note
+    time: datetime
+    notes: tuple[str, ...]
+    layer: Layer
+    files: tuple[SceneFile, ...]
+    angles: tuple[float, float] | None = None
+
+
+def read_note(image: Path, limits: Limits) -> tuple[Note, Path] | None:
+    """The note beside an image, and where it stands; None where there is none.
+
+    Raises
+    ------
+    DeliveryError
+        For a note that says something else than a note can.
+    """
+    stem = image.with_suffix("")
+    path = stem.with_name(f"{stem.name}.yaml")
+    if path.is_file():
+        read_bytes(path, limits.text)
+        return load(path, Note, error=DeliveryError), path
+    path = stem.with_name(f"{stem.name}.json")
+    if not path.is_file():
+        return None
+    try:
+        item = json.loads(read_bytes(path, limits.text))
+    except (ValueError, RecursionError) as fault:
+        raise DeliveryError(f"file {path}", expected="a STAC item", got=str(fault)[:80]) from None
+    return _item(item, image, path), path
+
+
+def _item(item: Any, image: Path, path: Path) -> Note:
+    """A note from a STAC item: the asset that is the image, and the properties."""
+    plain = (
+        isinstance(item, dict) and item.get("type") == "Feature" and isinstance(item.get("properties"), dict)
+    )
+    assets = item.get("assets") if plain else None
+    if not isinstance(assets, dict):
+        raise DeliveryError(f"file {path}", expected="a STAC item", got="other JSON")
+    own = [
+        a
+        for a in assets.values()
+        if isinstance(a, dict) and str(a.get("href", "")).removeprefix("./") == image.name
+    ]
+    if len(own) != 1:
+        raise DeliveryError(
+            f"file {path}", expected=f"one asset with the address '{image.name}'", got=f"{len(own)}"
+        )
+    properties = item["properties"]
+    bands = own[0].get("bands") or [{}]
+    scale = own[0].get("raster:scale", bands[0].get("raster:scale") if isinstance(bands[0], dict) else None)
+    said = {
+        "sensor": properties.get("stsfusion:sensor", item.get("collection")),
+        "time": properties.get("datetime"),
+        "values": properties.get("stsfusion:values", "reflectance"),
+        "scale": 1.0 if scale is None else scale,
+        "cloud": properties.get("eo:cloud_cover"),
+    }
+    return parse(
+        {key: value for key, value in said.items() if value is not None},
+        Note,
+        where=str(path),
+        error=DeliveryError,
+    )
+
+
+def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
+    """A GeoTIFF on a map, with a note beside it.
+
+    Raises
+    ------
+    DeliveryError
+        When the note is absent or wrong, or the image lies nowhere.
+    """
+    limits = limits or Limits()
+    found = read_note(path, limits)
+    if found is None:
+        raise DeliveryError(
+            f"file {path}", expected="a known product, or a note beside it", got="neither", mend=_MEND
+        )
+    note, where = found
+    sensor = _sensor(note.sensor, where)
+    names = note.bands or sensor.names
+    bands = _pick(sensor, names, where)
+    with open_raster(path, limits=limits) as raster:
+        if raster.shape[0] != len(names) or not raster.placed():
+            raise DeliveryError(
+                f"file {path}",
+                expected=f"{len(names)} bands on a map",
+                got=f"{raster.shape[0]} bands" + ("" if raster.placed() else " without a reference system"),
+            )
+        place = tuple(raster.dataset.transform)[:6]
+        crs, kind = str(raster.dataset.crs.to_wkt()), str(raster.dataset.dtypes[0])
+    layer = Layer(
+        "",
+        tuple(names),
+        raster.shape[1:],
+        kind,
+        tuple(b.wavelength for b in bands),
+        tuple(b.fwhm for b in bands),
+        crs=crs,
+        transform=place,
+    )
+    files = (_file(path, home, "raster"), _file(where, home, "metadata"))
+    return _scene(_Image(path, home, note, moment(where, note.time), (), layer, files))
+
+
+def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
+    """An ENVI cube on a map: its header tells bands and place, its name or a note the sensor and the time.
+
+    Raises
+    ------
+    DeliveryError
+        When sensor, time, place or the kind of numbers cannot be told.
+    """
+    limits = limits or Limits()
+    head = read_header(path, limits)
+    if head.crs is None or head.transform is None:
+        raise DeliveryError(
+            f"file {path}",
+            expected="'map info' with a reference system",
+            got="none",
+            mend="Bring the cube onto a map first, or deliver the raw product.",
+        )
+    found = read_note(path, limits)
+    note, where, notes = (*found, ()) if found else _told(head)
+    sensor = _sensor(note.sensor, where)
+    names = note.bands or _matched(sensor, head)
+    if len(names) != head.shape[0]:
+        raise DeliveryError(f"file {path}", expected=f"{len(names)} bands", got=f"{head.shape[0]}")
+    bands = _pick(sensor, names, where)
+    layer = Layer(
+        "",
+        tuple(names),
+        head.shape[1:],
+        str(np.dtype(head.kind).name),
+        head.wavelength or tuple(b.wavelength for b in bands),
+        head.fwhm or tuple(b.fwhm for b in bands),
+        good=head.good,
+        crs=head.crs,
+        transform=head.transform,
+    )
+    files = [_file(head.data, home, "raster"), _file(path, home, "header")]
+    files += [_file(where, home, "metadata")] if found else []
+    return _scene(
+        _Image(path, home, note, moment(where, note.time), notes, layer, tuple(files), _angles(head))
+    )
+
+
+def _told(head: EnviHeader) -> tuple[Note, Path, tuple[str, ...]]:
+    """What a header and its file's name say in a note's stead."""
+    stem = head.path.with_suffix("").name
+    sensor, date = known_product(stem), date_in(stem)
+    time = head.texts.get("acquisition time", "")
+    if sensor is None or (date is None and not time):
+        raise DeliveryError(
+            f"file {head.path}", expected="a product's name, or a note beside it", got=repr(stem), mend=_MEND
+        )
+    if head.scale is None:
+        raise DeliveryError(
+            f"file {head.path}",
+            expected="'reflectance scale factor', or a note beside it",
+            got="neither",
+            mend=_MEND,
+        )
+    notes: tuple[str, ...] = ()
+    if not time and date is not None:
+        assert head.transform is not None
+        lon = _footprint(head.crs or "", head.transform, head.shape[1:])[0][0]
+        day = datetime.fromisoformat(str(date.astype("datetime64[D]"))).replace(tzinfo=UTC)
+        time = f"{day + timedelta(hours=_MORNING - lon / 15):%Y-%m-%dT%H:%M:%SZ}"
+        notes = (f"time of day unknown: taken as {_MORNING} h of local solar time",)
+    return Note(sensor=sensor.name, time=time, scale=head.scale), head.path, notes
+
+
+def _matched(sensor: Sensor, head: EnviHeader) -> tuple[str, ...]:
+    """The sensor's band for each wavelength of a cube, each once."""
+    if not head.wavelength:
+        return sensor.names
+    names: list[str] = []
+    for nm in head.wavelength:
+        free = [band for band in sensor.bands if band.name not in names]
+        best = min(free, key=lambda band: abs(band.wavelength - nm), default=None)
+        if best is None or abs(best.wavelength - nm) > _SHARE * best.fwhm:
+            raise DeliveryError(
+                f"file {head.path}: wavelength",
+                expected=f"bands of {sensor.name}",
+                got=f"{nm:g} nm, which is none",
+                mend=_MEND,
+            )
+        names.append(best.name)
+    return tuple(names)
+
+
+def _angles(head: EnviHeader) -> tuple[float, float] | None:
+    try:
+        return float(head.texts["solar zenith"]), float(head.texts["solar azimuth"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _sensor(name: str, where: Path) -> Sensor:
+    try:
+        return known_sensor(name)
+    except SensorError as fault:
+        raise DeliveryError(
+            f"file {where}: {fault.where}", expected=fault.expected, got=fault.got, mend=fault.mend
+        ) from None
+
+
+def _pick(sensor: Sensor, names: Sequence[str], where: Path) -> tuple[Any, ...]:
+    try:
+        return sensor.pick(names)
+    except SensorError as fault:
+        raise DeliveryError(
+            f"file {where}: bands", expected=fault.expected, got=fault.got, mend=fault.mend
+        ) from None
+
+
+def _file(path: Path, home: Path, role: Role) -> SceneFile:
+    return SceneFile(path.relative_to(home).as_posix(), role, "", path.stat().st_size, digest(path))
+
+
+def _footprint(
+    crs: str, transform: tuple[float, float, float, float, float, float], shape: Sequence[int]
+) -> tuple[tuple[float, float], ...]:
+    """(longitude, latitude) of the four outer corners."""
+    a, b, c, d, e, f = transform
+    corners = [(0, 0), (shape[1], 0), (shape[1], shape[0]), (0, shape[0])]
+    xs, ys = [a * x + b * y + c for x, y in corners], [d * x + e * y + f for x, y in corners]
+    lon, lat = to_map(CRS.from_user_input(crs), CRS.from_epsg(4326), xs, ys)
+    if not all(math.isfinite(value) for value in (*lon, *lat)):
+        raise DeliveryError("footprint", expected="a place on Earth", got="none")
+    return tuple(zip(lon, lat, strict=True))
+
+
+def _scene(image: _Image) -> Scene:
+    layer, note = image.layer, image.note
+    assert layer.crs is not None
+    assert layer.transform is not None
+    footprint = _footprint(layer.crs, layer.transform, layer.shape)
+    time = image.time if image.time.tzinfo else image.time.replace(tzinfo=UTC)
+    lon, lat = (sum(values) / 4 for values in zip(*footprint, strict=True))
+    zenith, azimuth = image.angles or position(time, lon, lat)
+    return Scene(
+        name=image.path.with_suffix("").name,
+        sensor=note.sensor,
+        platform="",
+        level="",
+        time=time,
+        footprint=footprint,
+        sun_zenith=zenith,
+        sun_azimuth=azimuth,
+        delivery=str(image.home),
+        layers=(layer,),
+        files=image.files,
+        values=note.values,
+        scale=note.scale,
+        cloud=note.cloud,
+        notes=image.notes if image.angles else (*image.notes, "sun angles computed"),
+    )

@@ -1,0 +1,287 @@
+"""From a product's files to a Scene: every side file read, and held against the others.
+
+What must agree: the product's name with the XML (satellite, instrument, number, date, place), the XML's size
+with the images, its corners with the RPC, its sun with the sky, each column with the number of bands.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stsfusion.ingest.columns import read_gains, read_wavelengths
+from stsfusion.ingest.files import digest
+from stsfusion.ingest.finding import Product
+from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.metadata import Facts, read_facts
+from stsfusion.ingest.raster import Raster, open_raster
+from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.rpb import Rational, read_rpb
+from stsfusion.ingest.sun import settle
+from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
+from stsfusion.sensing.sensor import Sensor
+from stsfusion.sensing.sensor_file import Package
+
+__all__ = ["product_scene"]
+
+_PLATFORMS = {"ZY1E": "ZY1-02D", "ZY1F": "ZY1-02E", "GF6": "GF-6"}
+_NAME = re.compile(
+    r"(?P<platform>[A-Z0-9]+)_(?P<instrument>[A-Z]+)_(?P<lon>[EW][\d.]+)_(?P<lat>[NS][\d.]+)_(?P<date>\d{8})"
+    r"(?:_\d{6})?_(?P<level>L\d[A-C]?)(?P<number>\d{7,12})",
+    re.IGNORECASE,
+)
+_FAR = 1.0
+"""Degrees by which the place in a name may differ from the scene's centre; names have one decimal."""
+
+_CORNER = 1000.0
+"""Metres by which corners by XML and by RPC may differ, …"""
+_CORNER_SHARE = 0.02
+"""… or this share of the scene's diagonal: XML corners are rounded, and do not know the terrain."""
+
+_METRES = 111_195.0
+_NUMBERS = ("uint8", "uint16", "int16", "uint32", "float32")
+
+
+@dataclass
+class _Intake:
+    """A product being read: what is known so far."""
+
+    product: Product
+    package: Package
+    facts: Facts
+    home: Path
+    limits: Limits
+    files: list[SceneFile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def sensor(self) -> Sensor:
+        return self.product.sensor
+
+    def keep(self, path: Path, role: Role, layer: str = "") -> None:
+        """Note a file with its sum."""
+        place = path.relative_to(self.home).as_posix()
+        self.files.append(SceneFile(place, role, layer, path.stat().st_size, digest(path)))
+
+
+def product_scene(
+    product: Product, home: Path, *, allow_missing: bool = False, limits: Limits | None = None
+) -> Scene:
+    """Read one product.
+
+    Parameters
+    ----------
+    home
+        The delivery's folder, that paths are told from.
+    allow_missing
+        Take a product of which images are missing; what is missing is noted.
+
+    Raises
+    ------
+    DeliveryError
+        With the first file that lacks, is broken, or contradicts another.
+    """
+    limits = limits or Limits()
+    package = product.sensor.package
+    assert package is not None, "products are found by their packages"
+    if product.doubles:
+        raise DeliveryError(
+            f"file {product.doubles[0]}",
+            expected=f"one image of its kind in {product.name}",
+            got="another one beside it",
+            mend="Remove one of them.",
+        )
+    if product.absent and not allow_missing:
+        raise DeliveryError(
+            f"product {product.folder / product.name}",
+            expected=f"images {', '.join(package.rasters)}",
+            got=f"none called {', '.join(product.absent)}",
+            mend="Fetch the delivery again, or allow what is missing to be missing.",
+        )
+    path = _metadata(product, package)
+    intake = _Intake(product, package, read_facts(path, limits), home, limits)
+    intake.keep(path, "metadata")
+    intake.notes += [f"image {name} is missing" for name in product.absent]
+    level = _check_name(intake)
+    layers = tuple(_layer(intake, name, file) for name, file in product.ordered)
+    facts = intake.facts
+    sun = settle(f"file {facts.path}", facts.start, *facts.centre, *facts.sun)
+    several = len({name.lower() for name in package.rasters}) > 1
+    return Scene(
+        name=product.name if several else f"{product.name}-{next(iter(package.rasters))}",
+        sensor=intake.sensor.name,
+        platform=_PLATFORMS.get(facts.platform.upper(), facts.platform),
+        level=level,
+        time=sun.time,
+        footprint=facts.corners,
+        sun_zenith=sun.zenith,
+        sun_azimuth=sun.azimuth,
+        delivery=str(home),
+        layers=layers,
+        files=tuple(intake.files),
+        produced=facts.produced,
+        view_zenith=facts.view[0],
+        view_azimuth=facts.view[1],
+        cloud=facts.cloud,
+        pixel=facts.pixel,
+        notes=(*intake.notes, *sun.notes),
+        texts=facts.texts,
+    )
+
+
+def _metadata(product: Product, package: Package) -> Path:
+    """The XML of the product, or of one of its images; check files and orders are others."""
+    parts = {"", *(f"{mark}{name}".lower() for name in package.rasters for mark in "-_")}
+    found = [path for path in product.beside(package.metadata) if product.part(path) in parts]
+    if not found:
+        raise DeliveryError(
+            f"product {product.folder / product.name}",
+            expected=f"{product.name}.xml",
+            got="none",
+            mend="Fetch the delivery again.",
+        )
+    return min(found, key=lambda path: (len(path.name), path.name))
+
+
+def _check_name(intake: _Intake) -> str:
+    """The level by the name, when name and XML tell of the same product."""
+    facts, parts = intake.facts, _NAME.match(intake.product.name)
+    if parts is None:
+        return facts.level
+    lon = float(parts["lon"][1:]) * (-1 if parts["lon"][0] in "Ww" else 1)
+    lat = float(parts["lat"][1:]) * (-1 if parts["lat"][0] in "Ss" else 1)
+    east = (facts.centre[0] - lon + 180) % 360 - 180
+    date = f"{facts.start:%Y%m%d}"
+    apart = abs((facts.start.date() - facts.start.strptime(parts["date"], "%Y%m%d").date()).days)
+    number = facts.product.lstrip("0")
+    pairs = (
+        ("satellite", parts["platform"].upper(), facts.platform.upper(), True),
+        ("instrument", parts["instrument"].upper(), facts.instrument.upper(), True),
+        ("number", parts["number"].lstrip("0"), number, bool(number)),
+    )
+    wrong = [(what, name, said) for what, name, said, asked in pairs if asked and name != said]
+    if apart > 1:
+        wrong.append(("date", parts["date"], date))
+    if abs(east) > _FAR or abs(facts.centre[1] - lat) > _FAR:
+        wrong.append(("place", f"{lon:g}, {lat:g}", "{:.2f}, {:.2f}".format(*facts.centre)))
+    if wrong:
+        what, name, said = wrong[0]
+        raise DeliveryError(
+            f"file {facts.path}: {what}",
+            expected=f"{name}, as in {intake.product.name}",
+            got=said,
+            mend="It belongs to another product.",
+        )
+    return str(parts["level"]).upper()
+
+
+def _layer(intake: _Intake, name: str, path: Path) -> Layer:
+    """One image with its side files."""
+    bands = intake.package.held(name, intake.sensor.names)
+    with open_raster(path, limits=intake.limits) as raster:
+        _check_image(intake, raster, len(bands), name)
+        kind = str(raster.dataset.dtypes[0])
+        place = tuple(raster.dataset.transform)[:6] if raster.placed() else None
+        crs = str(raster.dataset.crs.to_wkt()) if raster.placed() else None
+    intake.keep(path, "raster", name)
+    if place is None:
+        _rational(intake, name, path, raster.shape[1:])
+    gain, offset = _pairs(intake, "gains", name, len(bands)) or ((), ())
+    own = _pairs(intake, "wavelengths", name, len(bands))
+    if own is None:
+        known = intake.sensor.pick(bands)
+        own = tuple(band.wavelength for band in known), tuple(band.fwhm for band in known)
+    return Layer(name, bands, raster.shape[1:], kind, *own, gain, offset, (), crs, place)
+
+
+def _check_image(intake: _Intake, raster: Raster, bands: int, name: str) -> None:
+    """Bands as the sensor has them, rows and columns as the XML says, numbers as cameras count."""
+    count, rows, cols = raster.shape
+    kind = str(raster.dataset.dtypes[0])
+    if count != bands or kind not in _NUMBERS:
+        raise DeliveryError(
+            f"file {raster.path}", expected=f"{bands} bands of counts", got=f"{count} of {kind}"
+        )
+    said = intake.facts.shape
+    if said is None or said == (rows, cols):
+        return
+    if len(intake.package.rasters) > 1 and not intake.package.holds:
+        # Strips: whether the XML tells of one or of all of them is not known.
+        intake.notes.append(
+            f"image {name} has {rows} × {cols} pixels, the metadata say {said[0]} × {said[1]}"
+        )
+        return
+    raise DeliveryError(
+        f"file {raster.path}",
+        expected=f"{said[0]} × {said[1]} pixels, as {intake.facts.path.name} says",
+        got=f"{rows} × {cols}",
+        mend="Image and metadata belong to different products.",
+    )
+
+
+def _rational(intake: _Intake, name: str, raster: Path, shape: Sequence[int]) -> None:
+    """The image's RPC, which must see the ground that the XML tells of."""
+    stem = raster.name[: raster.name.rindex(".")].lower()
+    found = [path for path in intake.product.beside(r"\.rpb$") if path.name.lower() == f"{stem}.rpb"]
+    if not found:
+        raise DeliveryError(
+            f"file {raster}",
+            expected=f"{stem}.rpb beside it, or a reference system",
+            got="neither",
+            mend="Fetch the delivery again.",
+        )
+    rational = read_rpb(found[0], intake.limits)
+    intake.keep(found[0], "rpc", name)
+    seen = _seen(rational, shape, found[0])
+    corners = intake.facts.corners
+    reach = max(_CORNER, _CORNER_SHARE * _apart(corners[0], corners[2]))
+    strips = len(intake.package.rasters) > 1 and not intake.package.holds
+    far = (
+        min(_apart(seen_one, intake.facts.centre) for seen_one in seen) - _apart(corners[0], corners[2])
+        if strips
+        else max(min(_apart(one, other) for other in seen) for one in corners)
+    )
+    if far > reach:
+        raise DeliveryError(
+            f"file {found[0]}",
+            expected=f"the ground that {intake.facts.path.name} tells of",
+            got=f"a place {far / 1000:.1f} km off",
+            mend="It belongs to another product.",
+        )
+
+
+def _seen(rational: Rational, shape: Sequence[int], path: Path) -> list[tuple[float, float]]:
+    """The four corners that the image sees at its middle height."""
+    rows, cols = shape[0] - 1, shape[1] - 1
+    try:
+        lon, lat = rational.ground([0, cols, cols, 0], [0, 0, rows, rows], rational.height_offset)
+    except DeliveryError as fault:
+        raise DeliveryError(f"file {path}", expected=fault.expected, got=fault.got) from None
+    return list(zip(lon.tolist(), lat.tolist(), strict=True))
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Metres between two places that are near to one another."""
+    east = ((one[0] - other[0] + 180) % 360 - 180) * math.cos(math.radians((one[1] + other[1]) / 2))
+    return _METRES * math.hypot(east, one[1] - other[1])
+
+
+def _pairs(
+    intake: _Intake, role: Role, name: str, bands: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The two columns of a side file; None where the sensor's deliveries have no such file."""
+    pattern = (intake.package.gains if role == "gains" else intake.package.wavelengths).get(name)
+    if pattern is None:
+        return None
+    found = intake.product.beside(pattern)
+    if len(found) != 1:
+        expected = f"one file of {role} for image {name}"
+        got = ", ".join(path.name for path in found) or "none"
+        raise DeliveryError(f"folder {intake.product.folder}", expected=expected, got=got)
+    read = read_gains if role == "gains" else read_wavelengths
+    columns = read(found[0], bands, intake.limits)
+    intake.keep(found[0], role, name)
+    return columns

@@ -1,0 +1,216 @@
+"""A Scene as a STAC item, and back: what others can read, and nothing lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pystac
+
+from stsfusion.errors import StsfusionError
+from stsfusion.sensing.scene import Layer, Scene, SceneFile
+
+__all__ = ["CatalogError", "from_item", "to_item"]
+
+
+class CatalogError(StsfusionError):
+    """A catalog of scenes is not what it must be, or points where it must not."""
+
+
+_SCHEMAS = "https://stac-extensions.github.io"
+_EXTENSIONS = (
+    f"{_SCHEMAS}/eo/v2.0.0/schema.json",
+    f"{_SCHEMAS}/view/v1.0.0/schema.json",
+    f"{_SCHEMAS}/projection/v2.0.0/schema.json",
+    f"{_SCHEMAS}/processing/v1.2.0/schema.json",
+    f"{_SCHEMAS}/raster/v2.0.0/schema.json",
+    f"{_SCHEMAS}/file/v2.1.0/schema.json",
+)
+
+_SHA256 = "1220"
+"""Before a sha256 as a multihash: its code, and its length of 32 bytes."""
+
+_MEDIA = {
+    ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff",
+    ".geotiff": "image/tiff; application=geotiff", ".xml": "application/xml", ".json": "application/geo+json",
+    ".yaml": "application/yaml", ".rpb": "text/plain", ".raw": "text/plain", ".txt": "text/plain",
+    ".hdr": "text/plain",
+}  # fmt: skip
+_ROLES = {"raster": "data", "rpc": "metadata", "metadata": "metadata", "gains": "metadata",
+          "wavelengths": "metadata", "header": "metadata"}  # fmt: skip
+
+
+def to_item(scene: Scene, hrefs: Mapping[str, str]) -> pystac.Item:
+    """The scene as an item.
+
+    Parameters
+    ----------
+    hrefs
+        Address of each file, by its path in the delivery; for an archive that of the archive.
+    """
+    ring = [[lon, lat] for lon, lat in (*scene.footprint, scene.footprint[0])]
+    lons, lats = zip(*scene.footprint, strict=True)
+    item = pystac.Item(
+        scene.name, {"type": "Polygon", "coordinates": [ring]}, [min(lons), min(lats), max(lons), max(lats)],
+        scene.time, _properties(scene), stac_extensions=list(_EXTENSIONS),
+    )  # fmt: skip
+    for file in scene.files:
+        key = "-".join(part for part in (file.layer, file.role) if part)
+        while key in item.assets:
+            key += "-more"
+        suffix = file.path[file.path.rfind(".") :].lower()
+        extra = {
+            "file:checksum": _SHA256 + (scene.archive or file.sha256), "stsfusion:role": file.role,
+            "stsfusion:layer": file.layer, "stsfusion:path": file.path,
+            "stsfusion:packed": bool(scene.archive),
+            "stsfusion:size": file.size, "stsfusion:sha256": file.sha256,
+        }  # fmt: skip
+        if file.role == "raster":
+            extra |= _image(scene, scene.layer(file.layer))
+        asset = pystac.Asset(hrefs[file.path], media_type=_MEDIA.get(suffix), roles=[_ROLES[file.role]])
+        asset.extra_fields = extra
+        item.add_asset(key, asset)
+    return item
+
+
+def _properties(scene: Scene) -> dict[str, Any]:
+    found = {
+        "platform": scene.platform.lower() or None,
+        "instruments": [scene.sensor],
+        "gsd": scene.pixel,
+        "eo:cloud_cover": scene.cloud,
+        "view:sun_azimuth": round(scene.sun_azimuth % 360, 4),
+        "view:sun_elevation": round(90 - scene.sun_zenith, 4),
+        "view:incidence_angle": scene.view_zenith,
+        "view:azimuth": None if scene.view_azimuth is None else scene.view_azimuth % 360,
+        "processing:level": scene.level or None,
+        "stsfusion:platform": scene.platform,
+        "stsfusion:produced": None if scene.produced is None else scene.produced.isoformat(),
+        "stsfusion:values": scene.values,
+        "stsfusion:scale": scene.scale,
+        "stsfusion:notes": list(scene.notes) or None,
+        "stsfusion:metadata": [list(pair) for pair in scene.texts] or None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _image(scene: Scene, layer: Layer) -> dict[str, Any]:
+    """What is said of an image: place, bands, how to turn counts into radiance."""
+    bands = []
+    for i, name in enumerate(layer.bands):
+        band: dict[str, Any] = {
+            "name": name,
+            "eo:center_wavelength": round(layer.wavelength[i] / 1000, 9),
+            "eo:full_width_half_max": round(layer.fwhm[i] / 1000, 9),
+        }
+        if layer.gain:
+            band |= {"raster:scale": layer.gain[i], "raster:offset": layer.offset[i]}
+        if layer.good:
+            band["stsfusion:good"] = layer.good[i]
+        bands.append(band)
+    place: dict[str, Any] = {"proj:code": None, "proj:shape": list(layer.shape)}
+    if layer.crs is not None and layer.transform is not None:
+        place |= {"proj:wkt2": layer.crs, "proj:transform": list(layer.transform)}
+    whole = {} if layer.gain or scene.values == "counts" else {"raster:scale": scene.scale}
+    return {"bands": bands, "data_type": layer.kind, **place, **whole}
+
+
+def from_item(item: pystac.Item, delivery: str) -> Scene:
+    """The scene that an item tells of.
+
+    Parameters
+    ----------
+    delivery
+        Path of its folder or archive.
+
+    Raises
+    ------
+    CatalogError
+        When the item lacks what a scene must have.
+    """
+    try:
+        return _scene(item, delivery)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+        raise CatalogError(
+            f"item {item.id}",
+            expected="a scene as `stsfusion catalog build` writes it",
+            got=f"{type(fault).__name__}: {fault}"[:100],
+            mend="Build the catalog anew.",
+        ) from None
+
+
+def _scene(item: pystac.Item, delivery: str) -> Scene:
+    said = item.properties
+    ring = cast(Any, item.geometry)["coordinates"][0]
+    files = tuple(_file(asset) for asset in item.assets.values())
+    layers = tuple(_layer(a) for a in item.assets.values() if a.extra_fields["stsfusion:role"] == "raster")
+    produced = said.get("stsfusion:produced")
+    assert item.datetime is not None
+    return Scene(
+        name=item.id, sensor=said["instruments"][0], platform=said["stsfusion:platform"],
+        level=said.get("processing:level", ""), time=item.datetime.astimezone(UTC),
+        footprint=tuple((float(lon), float(lat)) for lon, lat in ring[:-1]),
+        sun_zenith=round(90 - said["view:sun_elevation"], 4), sun_azimuth=float(said["view:sun_azimuth"]),
+        delivery=delivery, archive=_archive(item), layers=layers, files=files,
+        values=said["stsfusion:values"], scale=float(said["stsfusion:scale"]),
+        produced=datetime.fromisoformat(produced) if produced else None,
+        view_zenith=_maybe(said, "view:incidence_angle"), view_azimuth=_maybe(said, "view:azimuth"),
+        cloud=_maybe(said, "eo:cloud_cover"), pixel=_maybe(said, "gsd"),
+        notes=tuple(said.get("stsfusion:notes", ())),
+        texts=tuple((name, text) for name, text in said.get("stsfusion:metadata", ())),
+    )  # fmt: skip
+
+
+def _maybe(said: Mapping[str, Any], name: str) -> float | None:
+    return float(said[name]) if name in said else None
+
+
+def _archive(item: pystac.Item) -> str:
+    """The archive's sha256; '' for a folder."""
+    said = [asset.extra_fields for asset in item.assets.values()]
+    sums = {str(one["file:checksum"]).removeprefix(_SHA256) for one in said if one["stsfusion:packed"]}
+    return min(sums, default="")
+
+
+def _file(asset: pystac.Asset) -> SceneFile:
+    said = asset.extra_fields
+    checksum = said["stsfusion:sha256"]
+    if len(bytes.fromhex(checksum)) != 32:
+        raise ValueError(f"sha256 {checksum[:20]}")
+    return SceneFile(
+        said["stsfusion:path"],
+        said["stsfusion:role"],
+        said["stsfusion:layer"],
+        said["stsfusion:size"],
+        checksum,
+    )
+
+
+def _layer(asset: pystac.Asset) -> Layer:
+    said = asset.extra_fields
+    bands = said["bands"]
+
+    def column(name: str, times: float = 1.0) -> tuple[float, ...]:
+        return tuple(
+            round(float(band[name]) * times, 6) if times != 1 else float(band[name])
+            for band in bands
+            if name in band
+        )
+
+    rows, cols = said["proj:shape"]
+    return Layer(
+        said["stsfusion:layer"], tuple(band["name"] for band in bands), (int(rows), int(cols)),
+        said["data_type"],
+        column("eo:center_wavelength", 1000), column("eo:full_width_half_max", 1000),
+        column("raster:scale"), column("raster:offset"),
+        tuple(bool(band["stsfusion:good"]) for band in bands if "stsfusion:good" in band),
+        said.get("proj:wkt2"), _six(said.get("proj:transform")),
+    )  # fmt: skip
+
+
+def _six(values: Sequence[float] | None) -> tuple[float, float, float, float, float, float] | None:
+    if values is None:
+        return None
+    a, b, c, d, e, f = (float(value) for value in values)
+    return a, b, c, d, e, f

@@ -1,0 +1,342 @@
+"""A folder of deliveries becomes a valid static catalog; what is bad is told; nothing changes of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+
+import pystac
+import pytest
+from deliveries import AHSI, VNIC, WFV, deliver, pack
+from typer.testing import CliRunner
+
+from stsfusion.cli.catalog import catalog as command
+from stsfusion.ingest.catalogue import build_catalog
+from stsfusion.ingest.files import digest
+from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.sensing.catalog import find_catalog, open_catalog
+from stsfusion.sensing.stac import CatalogError
+
+SMALL = AHSI.but(lines=6, samples=5)
+STRIPS = WFV.but(lines=6, samples=5)
+PAIR = VNIC.but(lines=6, samples=5)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Three deliveries: one unpacked, one archive in a folder, one flat zip; and their catalog."""
+    made = tmp_path_factory.mktemp("made")
+    home = made / "deliveries"
+    deliver(SMALL, home)
+    pack(deliver(PAIR, made / "else"), "zip", nested=False, folder=home / "2021")
+    pack(deliver(STRIPS, made / "else"), folder=home / "2021")
+    build_catalog(home, made / "mine")
+    return made
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made / "deliveries", tmp_path / "deliveries")
+
+
+@pytest.fixture
+def catalog(made, folder, tmp_path):
+    """The deliveries' catalog; its addresses hold at the new place, too."""
+    return shutil.copytree(made / "mine", tmp_path / "mine")
+
+
+def listed(path):
+    return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def names(built):
+    return [scene.name for scene in built.found.scenes]
+
+
+def test_a_catalog_tells_of_every_delivery(folder, tmp_path):
+    out = tmp_path / "catalogs" / "scenes" / "mine"
+    built = build_catalog(folder, out)
+    assert built.changed
+    assert built.found.refused == ()
+    assert set(names(built)) == {SMALL.name, f"{PAIR.name}-MUX", f"{PAIR.name}-PAN", STRIPS.name}
+    read = open_catalog(out, [folder])
+    assert [s.name for s in read.scenes] == names(built)
+    for mine, its in zip(built.found.scenes, read.scenes, strict=True):
+        other = {f.name for f in fields(mine) if getattr(mine, f.name) != getattr(its, f.name)}
+        assert other <= {"delivery"}
+        assert os.path.samefile(mine.delivery, its.delivery)
+    assert not [p for p in out.parent.iterdir() if p.name != "mine"]
+
+
+def test_recorded_sums_are_those_of_the_files(folder, catalog):
+    scene = next(s for s in open_catalog(catalog, [folder]).scenes if s.sensor == "zy1-02d-ahsi")
+    assert len(scene.files) == 9
+    for file in scene.files:
+        assert digest(f"{scene.delivery}/{file.path}") == file.sha256
+
+
+def test_the_catalog_is_valid_without_a_net(folder, catalog, monkeypatch):
+    validation = pytest.importorskip("pystac.validation.stac_validator")
+    pytest.importorskip("jsonschema")
+    monkeypatch.setattr(socket, "socket", lambda *a, **k: pytest.fail("a connection was asked for"))
+    checker = validation.JsonSchemaSTACValidator()
+    kinds = {"Feature": "Item", "Collection": "Collection", "Catalog": "Catalog"}
+    seen = []
+    for path in (catalog).rglob("*.json"):
+        found = json.loads(path.read_text())
+        kind = getattr(pystac.STACObjectType, kinds[found["type"]].upper())
+        checker.validate_core(found, kind, found["stac_version"], str(path))
+        seen.append(found["type"])
+    assert sorted(seen) == ["Catalog", *["Collection"] * 4, *["Feature"] * 4]
+    found["type"], found["links"] = "Feature", "none"
+    with pytest.raises(pystac.STACValidationError):
+        checker.validate_core(found, pystac.STACObjectType.ITEM, found["stac_version"], "twin")
+
+
+def test_pystac_walks_the_catalog(folder, catalog):
+    root = pystac.Catalog.from_file(str(catalog / "catalog.json"))
+    items = list(root.get_items(recursive=True))
+    assert len(items) == 4
+    for item in items:
+        assert item.datetime == (STRIPS if "GF6" in item.id else SMALL).utc.replace(tzinfo=UTC)
+        for asset in item.get_assets().values():
+            assert os.path.isfile(asset.get_absolute_href())
+
+
+def test_items_say_what_the_extensions_define(folder, catalog):
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+    item = json.loads(path.read_text())
+    said = item["properties"]
+    assert said["platform"] == "gf-6"
+    assert said["instruments"] == ["gf6-wfv"]
+    assert (said["eo:cloud_cover"], said["gsd"], said["processing:level"]) == (3, 16, "L1A")
+    assert said["view:sun_elevation"] == pytest.approx(27.4, abs=0.2)
+    assert 0 <= said["view:sun_azimuth"] <= 360
+    assert 0 <= said["view:incidence_angle"] <= 90
+    asset = item["assets"]["1-raster"]
+    assert asset["proj:shape"] == [6, 5]
+    assert asset["data_type"] == "uint16"
+    assert [band["name"] for band in asset["bands"]] == [f"B{i}" for i in range(1, 9)]
+    assert asset["bands"][0]["eo:center_wavelength"] == 0.4882
+    archive = next(folder.rglob("GF6*.tar.gz"))
+    assert asset["file:checksum"] == "1220" + digest(archive)
+    parts = {url.split("/")[-3] for url in item["stac_extensions"]}
+    assert parts == {"eo", "view", "projection", "processing", "raster", "file"}
+
+
+def test_running_again_changes_nothing(folder, tmp_path):
+    out = tmp_path / "mine"
+    build_catalog(folder, out)
+    before, inode = listed(out), out.stat().st_ino
+    assert not build_catalog(folder, out).changed
+    assert listed(out) == before
+    assert out.stat().st_ino == inode
+    shutil.rmtree(next(folder.glob("ZY1E_AHSI*")))
+    assert build_catalog(folder, out).changed
+    assert listed(out) != before
+
+
+def test_the_order_of_files_is_nothing(folder, tmp_path, monkeypatch):
+    build_catalog(folder, tmp_path / "a" / "mine")
+    walk = os.walk
+
+    def turned(*given, **more):
+        for place, folders, files in walk(*given, **more):
+            folders.reverse()
+            yield place, folders, files[::-1]
+
+    monkeypatch.setattr(os, "walk", turned)
+    build_catalog(folder, tmp_path / "b" / "mine")
+    monkeypatch.undo()
+    assert listed(tmp_path / "a") == listed(tmp_path / "b")
+
+
+def test_one_delivery_in_two_forms_counts_once(folder, tmp_path):
+    pack(next(folder.glob("ZY1E_AHSI*")), folder=folder / "again")
+    built = build_catalog(folder, tmp_path / "mine")
+    assert names(built).count(SMALL.name) == 1
+    (again,) = built.found.repeated
+    assert again[1] == SMALL.name
+    kept = next(s for s in built.found.scenes if s.name == SMALL.name)
+    assert kept.archive == ""
+
+
+def test_a_reprocessed_scene_supersedes_the_old_one(folder, tmp_path):
+    newer = SMALL.but(number=400_000, produced="2022-03-01 00:00:00", season=0.6)
+    deliver(newer, folder)
+    built = build_catalog(folder, tmp_path / "mine")
+    assert newer.name in names(built)
+    assert built.found.superseded == ((SMALL.name, newer.name),)
+    other = SMALL.but(number=400_001, utc=SMALL.utc + timedelta(seconds=12))
+    deliver(other, folder)
+    assert {newer.name, other.name} <= set(names(build_catalog(folder, tmp_path / "mine")))
+
+
+def test_one_name_with_two_contents_is_told(folder, tmp_path):
+    home = deliver(SMALL.but(season=0.9), tmp_path / "other")
+    pack(home, folder=folder / "z")
+    built = build_catalog(folder, tmp_path / "mine")
+    assert names(built).count(SMALL.name) == 1
+    (refused,) = built.found.refused
+    assert "got others" in refused.reason
+
+
+BAD = {
+    "cut archive": lambda f: (f / "x.tar.gz").write_bytes(next(f.rglob("GF6*.gz")).read_bytes()[:-500]),
+    "archive of nothing known": lambda f: pack(_file(f.parent / "junk" / "a.txt").parent, folder=f),
+    "product without an image": lambda f: next(f.glob("ZY1E*/*_SW.tif")).unlink(),
+    "folder without images": lambda f: (f / "ZY1E_AHSI_E116.72_N37.50_20211213_011812_L1A0000389999").mkdir(),
+    "image without a note": lambda f: shutil.copy(next(f.glob("ZY1E*/*_SW.tif")), f / "mine.tif"),
+    "header without pixels": lambda f: (f / "a.hdr").write_text("ENVI\n"),
+    "cut image": lambda f: os.truncate(next(f.glob("ZY1E*/*_SW.tif")), 1000),
+    "image that is a link": lambda f: (f / "l.tif").symlink_to(next(f.glob("ZY1E*/*_SW.tif"))),
+    "a pipe": lambda f: os.mkfifo(f / "p.zip"),
+}  # fmt: skip
+
+
+def _file(path):
+    path.parent.mkdir(parents=True)
+    path.write_text("x")
+    return path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_delivery_is_told_and_holds_up_no_other(folder, tmp_path, name):
+    BAD[name](folder)
+    out = tmp_path / "mine"
+    built = build_catalog(folder, out)
+    (refused,) = built.found.refused
+    assert os.path.basename(refused.delivery) in refused.reason
+    assert STRIPS.name in names(built)
+    said = json.loads((out / "catalog.json").read_text())["stsfusion:refused"]
+    assert len(said) == 1
+    assert str(tmp_path) not in json.dumps(said)
+    assert not build_catalog(folder, out).changed
+
+
+def test_the_command(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    given = ["build", str(folder), "--out", str(tmp_path / "mine")]
+    done = CliRunner().invoke(command, given)
+    assert done.exit_code == 0, done.output
+    assert "4 scenes, 0 bad deliveries" in done.output
+    assert SMALL.name in done.output
+    assert "unchanged" in CliRunner().invoke(command, given).output
+    next(folder.glob("ZY1E*/*_SW.tif")).unlink()
+    done = CliRunner().invoke(command, [*given, "--quiet"])
+    assert done.exit_code == 3
+    assert "none called SW" in done.output
+    done = CliRunner().invoke(command, [*given, "--allow-missing"])
+    assert done.exit_code == 0
+    assert "image SW is missing" in done.output
+    done = CliRunner().invoke(command, ["build", str(tmp_path / "absent"), "--out", str(tmp_path / "x")])
+    assert done.exit_code == 2
+
+
+def test_only_its_own_catalogs_are_overwritten(folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(CatalogError, match="something else"):
+        build_catalog(folder, tmp_path / "mine")
+    assert listed(tmp_path / "mine") == {"thesis.tex": b"x"}
+
+
+def test_a_catalog_inside_the_folder_is_not_looked_into(folder):
+    build_catalog(folder, folder / "mine")
+    assert not build_catalog(folder, folder / "mine").changed
+
+
+def test_an_absent_folder_is_told(tmp_path):
+    with pytest.raises(DeliveryError, match="a folder of deliveries"):
+        build_catalog(tmp_path / "absent", tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scenes_are_found_by_sensor_time_and_place(folder, catalog):
+    found = open_catalog(catalog, [folder])
+    assert [s.name for s in found.find(sensor="gf6-wfv")] == [STRIPS.name]
+    noon = datetime(2021, 12, 14, tzinfo=UTC)
+    assert [s.name for s in found.find(since=noon)] == [STRIPS.name]
+    assert len(found.find(until=noon)) == 3
+    assert len(found.find(bounds=(116.0, 37.0, 117.0, 38.0))) == 4
+    assert found.find(bounds=(100.0, 37.0, 101.0, 38.0)) == ()
+
+
+def test_catalogs_are_found_by_name(folder, tmp_path):
+    out = tmp_path / "catalogs" / "scenes" / "shandong"
+    build_catalog(folder, out)
+    assert find_catalog("shandong", tmp_path) == out
+    assert find_catalog(out) == out
+    with pytest.raises(CatalogError, match="shandong"):
+        find_catalog("shandon", tmp_path)
+
+
+def change(path, edit):
+    found = json.loads(path.read_text())
+    edit(found)
+    path.write_text(json.dumps(found))
+
+
+ASTRAY = {
+    "net": "http://127.0.0.1/a.tiff", "secure net": "https://127.0.0.1/a.tiff", "file": "file:///etc/hostname",
+    "store": "s3://bucket/a.tiff", "GDAL": "/vsicurl/http://127.0.0.1/a.tiff", "root": "/etc/hostname",
+    "up": "../../../../../../../../../../../etc/hostname", "two slashes": "//host/a.tiff", "zero": "a\0.tiff",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASTRAY)
+@pytest.mark.parametrize("where", ["asset", "item"])
+def test_addresses_that_lead_astray_are_refused(folder, catalog, name, where):
+    if where == "asset":
+        (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+        change(path, lambda found: found["assets"]["1-raster"].update(href=ASTRAY[name]))
+    else:
+        path = catalog / "gf6-wfv" / "collection.json"
+        change(path, lambda found: found["links"].append({"rel": "item", "href": ASTRAY[name]}))
+    with pytest.raises(CatalogError, match=r"GF6.*\.json|collection\.json"):
+        open_catalog(catalog, [folder])
+
+
+def test_files_outside_are_opened_only_when_allowed(folder, catalog):
+    with pytest.raises(CatalogError, match="Name the folder"):
+        open_catalog(catalog)
+    assert len(open_catalog(catalog, anywhere=True).scenes) == 4
+    (folder / "2021" / "GF6.tar.gz").symlink_to("/etc/hostname")
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+    text = path.read_text()
+    path.write_text(text.replace(f"{STRIPS.name}.tar.gz", "GF6.tar.gz"))
+    with pytest.raises(CatalogError, match="addresses below"):
+        open_catalog(catalog, [folder])
+
+
+BROKEN = {
+    "no JSON": lambda p: p.write_text("{"),
+    "deep": lambda p: p.write_text("[" * 100_000),
+    "a list": lambda p: p.write_text("[]"),
+    "huge": lambda p: p.write_text(" " * (2**24 + 1)),
+    "no geometry": lambda p: change(p, lambda f: f.update(geometry=None)),
+    "no assets": lambda p: change(p, lambda f: f.update(assets={})),
+    "no date": lambda p: change(p, lambda f: f["properties"].update(datetime="yesterday")),
+    "no sun": lambda p: change(p, lambda f: f["properties"].pop("view:sun_elevation")),
+    "code for a number": lambda p: change(p, lambda f: f["properties"].update({"view:sun_azimuth": "exec"})),
+    "no sum": lambda p: change(p, lambda f: f["assets"]["1-raster"].update({"stsfusion:sha256": "zz"})),
+    "two deliveries": lambda p: change(p, lambda f: f["assets"]["1-raster"].update(href="catalog.json")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_items_are_refused(folder, catalog, name):
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+    BROKEN[name](path)
+    with pytest.raises(CatalogError, match="GF6"):
+        open_catalog(catalog, [folder])
+
+
+def test_circles_end(folder, catalog):
+    link = {"rel": "child", "href": "../catalog.json"}
+    change(catalog / "gf6-wfv" / "collection.json", lambda found: found["links"].append(link))
+    assert len(open_catalog(catalog, [folder]).scenes) == 4
