@@ -38,13 +38,16 @@ class Blend:
     @classmethod
     def of(cls, bases: Sequence[Base], shares: Tensor) -> Self:
         """Sum bases by (n, H, W) shares."""
-        ratio = bases[0].ratio
-        coarse = [w * base.coarse for w, base in zip(shares, bases, strict=True)]
-        fine = [w * base.fine for w, base in zip(shares, bases, strict=True)]
-        under = avg_pool2d(shares[:, None], ratio)
-        own = [w * base.own for w, base in zip(under, bases, strict=True)]
-        blind = [(w > 0) & ~base.known for w, base in zip(shares, bases, strict=True)]
-        return cls(_sum(fine), _sum(coarse), _sum(own), ~torch.stack(blind).any(0))
+        under = avg_pool2d(shares[:, None], bases[0].ratio)[:, 0]
+        blind = torch.zeros_like(bases[0].known)
+        for share, base in zip(shares, bases, strict=True):
+            blind |= (share > 0) & ~base.known
+        return cls(
+            _sum(shares, [base.fine for base in bases]),
+            _sum(shares, [base.coarse for base in bases]),
+            _sum(under, [base.own for base in bases]),
+            ~blind,
+        )
 
     @classmethod
     def linear(cls, bases: Sequence[Base], asked: Look) -> Self:
@@ -95,8 +98,9 @@ def gaussian_reach(deviation: float) -> int:
     return int(_REACH * deviation + 0.5)
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
+def _sum(shares: Tensor, images: Sequence[Tensor]) -> Tensor:
+    """Σ w_i x_i of (n, y, x) shares and n images (b, y, x)."""
+    total = torch.zeros_like(images[0])
+    for share, image in zip(shares, images, strict=True):
+        total.addcmul_(share, image)
     return total

@@ -33,6 +33,7 @@ class CoarseDelta(SeriesMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
+            memory=9.0,
         )
 
     def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:

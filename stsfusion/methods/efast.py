@@ -70,6 +70,7 @@ class EFAST(SeriesMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
+            memory=11.0,
         )
 
     def context(self, ratio: int) -> int:

@@ -63,7 +63,7 @@ class FitFC(SeriesMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
-            memory=12.0,
+            memory=15.0,
         )
 
     def context(self, ratio: int) -> int:

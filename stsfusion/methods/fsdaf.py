@@ -80,7 +80,7 @@ class FSDAF(SeriesMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
-            memory=12.0,
+            memory=15.0,
         )
 
     def context(self, ratio: int) -> int:
