@@ -67,7 +67,7 @@ class Chain(FusionMethod):
         first, then = self.first.card, self.then.card
         return Card(
             name="chain",
-            title=f"{first.title}; then {then.title}",
+            title=f"Two stages: {first.name}, then {then.name}",
             source="Peng, Li, Zhou and Li (2024)",
             needs=ROLES,
             fits="training" if "training" in (first.fits, then.fits) else "scene",

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from stsfusion.pipeline.comparing import Comparison, print_of
-from stsfusion.pipeline.comparison import Compare
+from stsfusion.pipeline.contending import Contending
 from stsfusion.pipeline.contest import failures
 from stsfusion.pipeline.fingerprint import fingerprint
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.pairpage import compared_page
 from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.seriescomparing import SeriesComparison, print_of_series
+from stsfusion.pipeline.seriespage import compared_series_page
 from stsfusion.pipeline.template import write_page
 from stsfusion.running.progress import Bar
 from stsfusion.views.palette import Picture
@@ -32,7 +34,7 @@ class Comparing:
     """One run of a recipe's comparison."""
 
     recipe: Recipe
-    """With a section `compare`."""
+    """With a section `compare` or `compare_series`."""
 
     file: Path
     """Its file, from which scenes are seen."""
@@ -54,7 +56,7 @@ class Comparing:
     def marks(self) -> tuple[str, str]:
         """Fingerprints of the rows with their pictures, and of the page."""
         report = self.recipe.report
-        rows = print_of(_asked(self.recipe), self.file.parent, shown=report.pictures)
+        rows = _print(self.recipe, self.file.parent, shown=report.pictures)
         return rows, fingerprint("report", rows, self.recipe.digest("report"))
 
     def run(self, step: Callable[[str], AbstractContextManager[Bar]], recipe_text: str) -> list[str]:
@@ -79,7 +81,7 @@ class Comparing:
         begun = time.perf_counter()
         self.folder.unmark("evaluate")
         with step("Comparing methods") as bar:
-            comparison = Comparison.of(_asked(self.recipe), self.file.parent)
+            comparison = _comparison(self.recipe, self.file.parent)
             result, pictures = comparison.run(self.rows, bar.at, shown=self.recipe.report.pictures)
         _keep(pictures, self.pictures)
         write_text(self.folder.scores, json.dumps(result, indent=1, allow_nan=False))
@@ -100,7 +102,8 @@ class Comparing:
         begun = time.perf_counter()
         self.folder.unmark("report")
         with step("Writing the report"):
-            page = compared_page(
+            written = compared_page if self.recipe.compare is not None else compared_series_page
+            page = written(
                 json.loads(self.folder.scores.read_text(encoding="utf-8")),
                 _kept(self.pictures),
                 title=self.recipe.report.title or self.file.stem,
@@ -115,19 +118,8 @@ class Comparing:
 
 def intended(recipe: Recipe, file: Path, folder: Folder) -> str:
     """What a run would do, in words; nothing is left behind."""
-    comparison = Comparison.of(_asked(recipe), file.parent)
-    kept = comparison.done(Comparing(recipe, file, folder).rows)
-    asked, stages = comparison.asked, comparison.stages
-    first, psfs = stages[0].scene, len(asked.psfs)
-    bands, rows, cols = first.values.shape
-    many = f"{len(comparison.entrants)} methods and settings on {len(stages) // psfs} scene(s)"
-    return "\n".join(
-        [
-            f"Would compare {many} under {psfs} point spread function(s), profile '{asked.profile}'.",
-            f"first    {first.name}, {bands} bands × {rows} × {cols} pixels, ratio {asked.ratio}",
-            f"rows     {comparison.trials}, of which {kept} are done",
-        ]
-    )
+    comparison = _comparison(recipe, file.parent)
+    return comparison.words(comparison.done(Comparing(recipe, file, folder).rows))
 
 
 def states(recipe: Recipe, file: Path, folder: Folder) -> list[tuple[str, str]]:
@@ -147,9 +139,20 @@ def states(recipe: Recipe, file: Path, folder: Folder) -> list[tuple[str, str]]:
     return [*lines, ("rows kept", str(kept))]
 
 
-def _asked(recipe: Recipe) -> Compare:
-    assert recipe.compare is not None
-    return recipe.compare
+def _comparison(recipe: Recipe, near: Path) -> Contending[Any]:
+    """What the recipe asks, looked at before any work."""
+    if recipe.compare is not None:
+        return Comparison.of(recipe.compare, near)
+    assert recipe.compare_series is not None
+    return SeriesComparison.of(recipe.compare_series, near)
+
+
+def _print(recipe: Recipe, near: Path, *, shown: bool) -> str:
+    """Fingerprint of all that rows and pictures depend on."""
+    if recipe.compare is not None:
+        return print_of(recipe.compare, near, shown=shown)
+    assert recipe.compare_series is not None
+    return print_of_series(recipe.compare_series, near, shown=shown)
 
 
 _FACTS = ("section", "title", "caption", "wide")

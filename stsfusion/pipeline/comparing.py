@@ -3,24 +3,25 @@
 ::
 
     scenes × point spread functions ─► exhibits ─┐
-    methods, as they are and with assumed optics ┴─► contest ─► rows · plates · kernels ─► pictures
+    methods, as they are and with assumed optics ┴─► contest ─► rows · by_band · kernels ─► pictures
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from stsfusion import resources
 from stsfusion.errors import CubeError
 from stsfusion.forward.sample import SAMPLES, open_scene
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.comparison import Compare
-from stsfusion.pipeline.contest import Table, contest
+from stsfusion.pipeline.contending import Contending, Result
+from stsfusion.pipeline.contest import Table
 from stsfusion.pipeline.entrants import Entrant, entrants
 from stsfusion.pipeline.exhibit import Exhibit
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
@@ -30,16 +31,11 @@ from stsfusion.pipeline.plates import Plates
 from stsfusion.pipeline.scene import Scene, read_scene
 from stsfusion.views.palette import Picture
 
-__all__ = ["Comparison", "print_of"]
-
-Tell = Callable[[float, str], None]
-
-Result = dict[str, Any]
-"""Plain JSON: `protocol`, `scenes`, `rows`, `by_band`, `kernels`."""
+__all__ = ["Comparison", "by_band", "print_of"]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Contending[Exhibit]):
     """All questions and all methods of a recipe, looked at before any work."""
 
     asked: Compare
@@ -68,80 +64,66 @@ class Comparison:
             _ = stage.bands, stage.kernel
         return cls(asked, stages, rows)
 
-    @property
-    def trials(self) -> int:
-        """Number of rows in all tables."""
-        return sum(len(self.rows_of(stage)) for stage in self.stages)
-
     def rows_of(self, stage: PairStage) -> list[Entrant]:
         """Who takes part: all; when quick, networks do so under the first point spread function alone."""
         first = stage.protocol.psf == self.asked.psfs[0]
         everyone = first or self.asked.profile == "full"
         return [row for row in self.entrants if everyone or row.method.card.fits != "training"]
 
-    def done(self, cache: Path) -> int:
-        """How many of the rows are kept."""
-        keys = (each.key(row.method) for each in self._exhibits() for row in self.rows_of(each.stage))
-        return sum((cache / f"{key}.json").is_file() for key in keys)
+    def questions(self) -> Iterator[tuple[Exhibit, list[Entrant]]]:
+        """Every scene under every point spread function."""
+        return ((Exhibit(replace(stage)), self.rows_of(stage)) for stage in self.stages)
 
-    def run(self, cache: Path, tell: Tell, *, shown: bool) -> tuple[Result, list[Picture]]:
-        """Every row, and the pictures where they are wanted.
+    def empty(self) -> Result:
+        """What is asked."""
+        lists: Result = {name: [] for name in ("scenes", "rows", "by_band", "kernels")}
+        return {"protocol": self.asked.model_dump(mode="json"), **lists}
 
-        Parameters
-        ----------
-        cache
-            Folder of the rows that are done.
-        tell
-            Told of the share that is done, and of what.
-        """
-        result: Result = {"protocol": self.asked.model_dump(mode="json")}
-        result |= {name: [] for name in ("scenes", "rows", "by_band", "kernels")}
-        found: list[Picture] = []
-        before = 0
-        for exhibit in self._exhibits():
-            rows = self.rows_of(exhibit.stage)
-            tables = self._tables(exhibit, cache, before, tell)
-            before += len(rows)
-            self._add(result, exhibit, tables)
-            if shown:
-                tell(min(before / self.trials, 0.999), f"{_place(exhibit)}: drawing")
-                found += pictures(exhibit, rows, tables, self.asked.about or "")
-        if shown:
-            found += kernel_pictures(result, self.asked.ratio)
-        return result, found
-
-    def _exhibits(self) -> Iterator[Exhibit]:
-        """Copies, so that one stage's problem at a time is held."""
-        return (Exhibit(replace(stage)) for stage in self.stages)
-
-    def _tables(self, exhibit: Exhibit, cache: Path, before: int, tell: Tell) -> dict[str, Table]:
-        """Of every method, by its label."""
-        methods = {row.label: row.method for row in self.rows_of(exhibit.stage)}
-        places = {label: before + place for place, label in enumerate(methods)}
-
-        def watch(label: str, done: float, what: str) -> None:
-            share = (places[label] + done) / self.trials
-            tell(min(share, 0.999), f"{_place(exhibit)} {label}: {what}")
-
-        return dict(contest(exhibit, methods, cache, watch, exhibit.keepsake))
-
-    def _add(self, result: Result, exhibit: Exhibit, tables: Mapping[str, Table]) -> None:
+    def add(
+        self, result: Result, asked: Exhibit, rows: Sequence[Entrant], tables: Mapping[str, Table]
+    ) -> None:
         """Put one question's rows, curves and kernels beside the others."""
-        place = {"scene": exhibit.stage.scene.name, "psf": exhibit.stage.protocol.psf}
-        nm = exhibit.stage.scene.wavelengths.round(2).tolist()
-        result["scenes"].append({**exhibit.said, "wavelengths": nm})
-        truth = {"learnt": False, "weights": exhibit.stage.kernel.tolist()}
+        place = {"scene": asked.stage.scene.name, "psf": asked.stage.protocol.psf}
+        nm = asked.stage.scene.wavelengths.round(2).tolist()
+        result["scenes"].append({**asked.said, "wavelengths": nm})
+        truth = {"learnt": False, "weights": asked.stage.kernel.tolist()}
         result["kernels"].append({**place, "method": "truth", "assumed": "", **truth})
-        for entrant in self.rows_of(exhibit.stage):
+        for entrant in rows:
             table = tables[entrant.label]
             said = {**place, "method": entrant.label, "assumed": entrant.assumed}
             result["rows"] += [{**said, "quick": entrant.quick, **row} for row in table["rows"]]
             if table.get("kernel"):
                 result["kernels"].append({**said, **table["kernel"]})
             if "plates" in table:
-                curve = Plates.from_json(table["plates"]).psnr
-                figures = [None if value != value else round(float(value), 2) for value in curve]
-                result["by_band"].append({**said, "psnr": figures})
+                result["by_band"].append({**said, "psnr": by_band(table)})
+
+    def drawn(self, asked: Exhibit, rows: Sequence[Entrant], tables: Mapping[str, Table]) -> list[Picture]:
+        """Composites, error maps and curves."""
+        return pictures(asked, rows, tables, self.asked.about or "")
+
+    def drawn_of_all(self, result: Result) -> list[Picture]:
+        """Footprints."""
+        return kernel_pictures(result, self.asked.ratio)
+
+    def words(self, kept: int) -> str:
+        """What a run would do."""
+        first, psfs = self.stages[0].scene, len(self.asked.psfs)
+        bands, rows, cols = first.values.shape
+        many = f"{len(self.entrants)} methods and settings on {len(self.stages) // psfs} scene(s)"
+        many += f" under {psfs} point spread function(s)"
+        return "\n".join(
+            [
+                f"Would compare {many}, profile '{self.asked.profile}'.",
+                f"first    {first.name}, {bands} bands × {rows} × {cols} pixels, ratio {self.asked.ratio}",
+                f"rows     {self.trials}, of which {kept} are done",
+            ]
+        )
+
+
+def by_band(table: Table) -> list[float | None]:
+    """PSNR of every band of what was kept of an answer, dB."""
+    curve = Plates.from_json(table["plates"]).psnr
+    return [None if value != value else round(float(value), 2) for value in curve]
 
 
 def print_of(asked: Compare, near: Path, *, shown: bool) -> str:
@@ -203,7 +185,3 @@ def _distinct(scenes: list[Scene]) -> None:
             got="two of this name",
             mend="Rename one.",
         )
-
-
-def _place(exhibit: Exhibit) -> str:
-    return f"{exhibit.stage.scene.name} {exhibit.stage.protocol.psf}"

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from stsfusion.pipeline.pairprotocol import PairProtocol
 from stsfusion.records import Record
 
-__all__ = ["Assumed", "Compare"]
+__all__ = ["Assumed", "Compare", "Text", "are_distinct"]
 
 _FOOTPRINT = re.compile(r"box|(gaussian|fwhm):\d*\.?\d+")
 
@@ -33,7 +33,8 @@ def _is_some(text: str) -> str:
     return text
 
 
-def _are_distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
+def are_distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts, if each is there once; raises ValueError else."""
     if len(set(texts)) < len(texts):
         raise ValueError("each of them once")
     return texts
@@ -49,13 +50,11 @@ Text = Annotated[str, AfterValidator(_is_some)]
 class Compare(Record):
     """Methods for a coarse hyperspectral and a sharp multispectral image, on scenes that are the truth."""
 
-    scenes: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_are_distinct)] = (
-        "indian-pines",
-    )
+    scenes: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(are_distinct)] = ("indian-pines",)
     """'indian-pines' (from the package tensorly), or NetCDF files with `reflectance` (band, y, x) and
     `wavelength` (nm); paths are seen from the recipe, or from the working folder."""
 
-    psfs: Annotated[tuple[Footprint, ...], Field(min_length=1), AfterValidator(_are_distinct)] = (
+    psfs: Annotated[tuple[Footprint, ...], Field(min_length=1), AfterValidator(are_distinct)] = (
         "gaussian:0.5",
         "gaussian:1",
         "gaussian:2",
@@ -69,7 +68,7 @@ class Compare(Record):
     msi: Text = "landsat8-oli"
     """The multispectral sensor, by its name in the catalogs."""
 
-    bands: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_are_distinct)] | None = None
+    bands: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(are_distinct)] | None = None
     """Its bands by name; none: all for images of the ground that the scene covers."""
 
     blind: bool = True
@@ -87,7 +86,7 @@ class Compare(Record):
     methods: Literal["all"] | Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)] = "all"
     """Names, or names and settings; all: every method that needs these two images and nothing else."""
 
-    assumed: Annotated[tuple[Assumed, ...], AfterValidator(_are_distinct)] = ("gaussian",)
+    assumed: Annotated[tuple[Assumed, ...], AfterValidator(are_distinct)] = ("gaussian",)
     """Point spread functions that classical methods take for granted in rows of their own, beside the one
     that is estimated from the pair: gaussian, as in the tables of the literature, box, hysure."""
 

@@ -13,7 +13,7 @@ from stsfusion.pipeline.comparison import Compare
 from stsfusion.pipeline.quick import able, shortened
 from stsfusion.pipeline.shorthand import text_of
 
-__all__ = ["Entrant", "entrants"]
+__all__ = ["Entrant", "entrants", "named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,25 @@ def entrants(asked: Compare) -> list[Entrant]:
         When two rows would have one name.
     """
     specs = able(("rich", "sharp")) if asked.methods == "all" else asked.methods
-    named = [_settings(spec) for spec in specs]
-    twins = [{**settings, "psf": psf} for psf in asked.assumed for settings in named if _may_assume(settings)]
-    found = [_entrant(settings, asked.profile == "quick") for settings in (*named, *twins)]
-    _distinct([entrant.label for entrant in found])
+    own = [_settings(spec) for spec in specs]
+    twins = [{**settings, "psf": psf} for psf in asked.assumed for settings in own if _may_assume(settings)]
+    found = named([*own, *twins], quick=asked.profile == "quick")
     return sorted(found, key=lambda entrant: entrant.assumed != "")
+
+
+def named(
+    specs: Sequence[str | Mapping[str, Any]], *, quick: bool, where: str = "compare.methods"
+) -> list[Entrant]:
+    """Rows as methods were named; `quick`: shortened where they can be.
+
+    Raises
+    ------
+    RecipeError
+        When two rows would have one name; `where` says in which key.
+    """
+    found = [_entrant(_settings(spec), quick) for spec in specs]
+    _distinct([entrant.label for entrant in found], where)
+    return found
 
 
 def _settings(spec: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -69,9 +83,9 @@ def _entrant(settings: Mapping[str, Any], quick: bool) -> Entrant:
     return Entrant(text_of(settings), create(ready), assumed, hasty)
 
 
-def _distinct(labels: Sequence[str]) -> None:
+def _distinct(labels: Sequence[str], where: str) -> None:
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise RecipeError(
-            "compare.methods", expected="each method once", got=f"'{twice}' twice", mend="Remove one of them."
+            where, expected="each method once", got=f"'{twice}' twice", mend="Remove one of them."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.pipeline.contest import Row, Table
 from stsfusion.pipeline.fingerprint import fingerprint
 from stsfusion.pipeline.pairstage import PairStage
-from stsfusion.pipeline.plates import Plates, every
+from stsfusion.pipeline.plates import MAPS, Plates, every
 from stsfusion.pipeline.trial import Trial
 from stsfusion.views.composite import FALSE, TRUE, Choice, Composite, choose
 
@@ -46,6 +46,32 @@ class Exhibit:
     def said(self) -> Row:
         """What stands beside the figures."""
         return self.stage.said
+
+    words: ClassVar[Mapping[str, str]] = {"hyperspectral": "given, coarse", "multispectral": "given, sharp"}
+    """What is said of the images that methods were given."""
+
+    maps: ClassVar[tuple[str, ...]] = MAPS
+    """Error maps that are shown."""
+
+    @property
+    def title(self) -> str:
+        """The question as pictures are headed."""
+        return f"{self.stage.scene.name}, {self.stage.protocol.psf}"
+
+    @property
+    def wavelengths(self) -> NDArray[np.float64]:
+        """(band,) nm."""
+        return self.stage.scene.wavelengths
+
+    def figure(self, table: Table, name: str) -> float | None:
+        """A number of a method's table that goes with its pictures."""
+        value: float | None = table["rows"][0][name]
+        return value
+
+    @property
+    def place(self) -> str:
+        """Scene and point spread function."""
+        return f"{self.stage.scene.name} {self.stage.protocol.psf}"
 
     @property
     def blank(self) -> Row:

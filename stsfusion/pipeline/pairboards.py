@@ -13,7 +13,7 @@ from stsfusion.pipeline.pairstage import SCORES
 from stsfusion.pipeline.scoreboard import Cell, Column, Group, Line, best, columns, number
 from stsfusion.quality.metrics import metrics
 
-__all__ = ["Span", "Wide", "beaten", "costs", "firsts", "medians", "scenes"]
+__all__ = ["Span", "Wide", "apart", "beaten", "costs", "firsts", "medians", "scenes"]
 
 Row = Mapping[str, Any]
 
@@ -116,14 +116,14 @@ def beaten(rows: Sequence[Row], method: str) -> list[tuple[str, str, str, str, s
         for name in SCORES if row["method"] == method else ():
             rival = _rival(row, name, rows)
             if rival is not None:
-                shown = _apart(said[name], row.get(name), rival.get(name))
+                shown = apart(said[name], row.get(name), rival.get(name))
                 found.append(
                     (row["scene"], row["psf"], name.upper(), shown[0], f"{rival['method']} {shown[1]}")
                 )
     return found
 
 
-def _apart(column: Column, own: Any, other: Any) -> tuple[str, str]:
+def apart(column: Column, own: Any, other: Any) -> tuple[str, str]:
     """Both values, with as many digits as it takes to tell them apart."""
     for digits in range(column.digits, 17):
         wider = replace(column, digits=digits)

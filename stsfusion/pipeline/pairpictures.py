@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stsfusion.pipeline.contest import Table
 from stsfusion.pipeline.entrants import Entrant
-from stsfusion.pipeline.exhibit import Exhibit
-from stsfusion.pipeline.plates import MAPS, Plates
+from stsfusion.pipeline.plates import Plates
 from stsfusion.views.bandscores import band_scores
+from stsfusion.views.composite import Choice, Composite
 from stsfusion.views.gallery import Tile, common_top, painted, wall
 from stsfusion.views.kernels import Kernel, kernel_rows
 from stsfusion.views.palette import Picture, png
 
-__all__ = ["KINDS", "kernel_pictures", "pictures"]
+__all__ = ["KINDS", "Exposed", "kernel_pictures", "pictures"]
 
 KINDS = {
     "": "Point spread function estimated or learnt from the pair",
@@ -39,15 +39,60 @@ _MEANS = {
 
 _NOTE = "simulated observations"
 
+_WIDE = ("multispectral", "dense")
+"""Images whose bands are wider than the truth's, and which are stretched on their own."""
+
 _BLACK, _WHITE = 2, 98
 """Percentiles of the truth that are shown as black and as full brightness."""
+
+
+class Exposed(Protocol):
+    """A question of which there are pictures."""
+
+    @property
+    def title(self) -> str:
+        """Heading."""
+        ...
+
+    @property
+    def composite(self) -> Composite:
+        """How colours are made."""
+        ...
+
+    @property
+    def choice(self) -> Choice:
+        """The truth's bands that are shown as red, green and blue."""
+        ...
+
+    @property
+    def wavelengths(self) -> NDArray[np.float64]:
+        """(band,) nm."""
+        ...
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """What is said of the images that methods were given, by name."""
+        ...
+
+    @property
+    def maps(self) -> Sequence[str]:
+        """Error maps that are shown."""
+        ...
+
+    def given(self) -> Mapping[str, NDArray[np.float32]]:
+        """(3, y, x) composites of the truth and of what methods were given."""
+        ...
+
+    def figure(self, table: Table, name: str) -> float | None:
+        """A number of a method's table that goes with its pictures."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
     """The answers to one question that can be shown."""
 
-    exhibit: Exhibit
+    exhibit: Exposed
     """The question."""
 
     entrants: Sequence[Entrant]
@@ -65,7 +110,7 @@ class _Shown:
     @property
     def title(self) -> str:
         """The question in words."""
-        return f"{self.exhibit.stage.scene.name}, {self.exhibit.stage.protocol.psf}"
+        return self.exhibit.title
 
     @cached_property
     def plates(self) -> dict[str, Plates]:
@@ -78,14 +123,14 @@ class _Shown:
 
     def score(self, entrant: Entrant, name: str, digits: int) -> str:
         """A number of the tables."""
-        value = self.tables[entrant.label]["rows"][0][name]
+        value = self.exhibit.figure(self.tables[entrant.label], name)
         return "–" if value is None else f"{value:.{digits}f}"
 
 
 def pictures(
-    exhibit: Exhibit, entrants: Sequence[Entrant], tables: Mapping[str, Table], own: str
+    exhibit: Exposed, entrants: Sequence[Entrant], tables: Mapping[str, Table], own: str
 ) -> list[Picture]:
-    """Of one scene under one point spread function; methods that failed are left out, and named.
+    """Of one question; methods that failed are left out, and named.
 
     Parameters
     ----------
@@ -101,15 +146,14 @@ def pictures(
     tail = f" Failed, and not shown: {', '.join(lost)}." if lost else ""
     tail += " * shortened." if any(entrant.quick for entrant in good) else ""
     shown = _Shown(exhibit, good, tables, own, tail)
-    return [_composites(shown), *(_maps(shown, name) for name in MAPS), _curves(shown)]
+    return [_composites(shown), *(_maps(shown, name) for name in exhibit.maps), _curves(shown)]
 
 
 def _composites(shown: _Shown) -> Picture:
     given, choice = shown.exhibit.given(), shown.exhibit.choice
-    limits = _limits(given["truth"])
-    words = {"hyperspectral": "given, coarse", "multispectral": "given, sharp"}
+    limits, words = _limits(given["truth"]), shown.exhibit.words
     tiles = [
-        Tile(name, words.get(name, ""), painted(look, _limits(look) if name == "multispectral" else limits))
+        Tile(name, words.get(name, ""), painted(look, _limits(look) if name in _WIDE else limits))
         for name, look in given.items()
     ]
     for entrant in shown.entrants:
@@ -117,8 +161,8 @@ def _composites(shown: _Shown) -> Picture:
         tiles.append(shown.tile(entrant, f"PSNR {shown.score(entrant, 'psnr', 2)} dB", look))
     nm = ", ".join(f"{wavelength:.0f}" for wavelength in choice.wavelengths)
     caption = (
-        f"{shown.exhibit.composite.title}, bands at {nm} nm, on the truth's stretch; the multispectral "
-        "image, whose bands are wider, on its own."
+        f"{shown.exhibit.composite.title}, bands at {nm} nm, on the truth's stretch; multispectral "
+        "images, whose bands are wider, on their own."
     )
     return Picture("Colour composites", shown.title, caption + shown.tail, png(wall(tiles, note=_NOTE)))
 
@@ -145,7 +189,7 @@ def _curves(shown: _Shown) -> Picture:
     for row in shown.entrants:
         name = row.label.removesuffix(f":psf={row.assumed}")
         panels.setdefault(KINDS[row.assumed], {})[name] = shown.plates[row.label].psnr
-    nm = np.asarray(shown.exhibit.stage.scene.wavelengths, float)
+    nm = np.asarray(shown.exhibit.wavelengths, float)
     figure = band_scores(nm, panels, label="PSNR (dB)", own=shown.own, note=f"{shown.title} · {_NOTE}")
     caption = "PSNR of every band against that band's largest true value. Higher is better."
     return Picture("PSNR by band", shown.title, caption + shown.tail, png(figure))

@@ -16,6 +16,7 @@ from stsfusion.errors import RecipeError, nearest
 from stsfusion.forward.simulate import Protocol
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.pipeline.comparison import Compare
+from stsfusion.pipeline.seriescompare import CompareSeries
 from stsfusion.pipeline.settings import check_method_settings, method_schema, part_of, record_of
 from stsfusion.records import Document, Record, parse, read_yaml
 
@@ -23,6 +24,9 @@ __all__ = ["Recipe", "RoleSpec", "load_recipe", "recipe_schema"]
 
 MethodSpec = str | dict[str, Any]
 """A method's name, or a mapping of `name` and settings."""
+
+_COMPARISONS = ("compare", "compare_series")
+"""Sections that stand in place of a fusion."""
 
 _FUSE = "Name a method: 'fuse: {method: NAME}'; to compare methods on scenes, say 'compare:' instead."
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
@@ -275,8 +279,16 @@ class Recipe(Record):
     compare: Compare | None = None
     """Methods against each other, in place of a fusion; with `report` and `output` alone."""
 
+    compare_series: CompareSeries | None = None
+    """The same on series."""
+
     report: Report = Report()
     """The page."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether methods are compared, and nothing is fused."""
+        return any(getattr(self, section) is not None for section in _COMPARISONS)
 
     output: Text | None = None
     """Folder of the results, seen from the working folder; none: the recipe's name with '-out'."""
@@ -306,11 +318,12 @@ def load_recipe(path: str | Path, assignments: Iterable[str] = ()) -> tuple[Reci
     file = _find(Path(path))
     document = read_yaml(file).override(assignments)
     recipe = parse(document.data, Recipe, where=document)
-    for key in (("evaluate", "compare"), ("compare", "methods")):
+    for key in (("evaluate", "compare"), ("compare", "methods"), ("compare_series", "methods")):
         _check_methods(document, *key)
-    if recipe.compare is not None:
-        _check_alone(document)
-        return recipe, file
+    for section in _COMPARISONS:
+        if getattr(recipe, section) is not None:
+            _check_alone(document, section)
+            return recipe, file
     if "fuse" not in document.data:
         raise RecipeError(document.where(("fuse",)), expected="the key 'fuse'", got="nothing", mend=_FUSE)
     check_method_settings(part_of(document, ("fuse", "method")))
@@ -327,13 +340,13 @@ def _check_methods(document: Document, section: str, key: str) -> None:
         check_method_settings(Document(document.name, settings, places))
 
 
-def _check_alone(document: Document) -> None:
+def _check_alone(document: Document, comparison: str) -> None:
     """A comparison has nothing to fuse."""
-    others = set(document.data) - {"compare", "report", "output"}
+    others = set(document.data) - {comparison, "report", "output"}
     for section in sorted(others):
         raise RecipeError(
             document.where((section,)),
-            expected="'report' and 'output' alone beside 'compare'",
+            expected=f"'report' and 'output' alone beside '{comparison}'",
             got=f"'{section}'",
             mend="Compare and fuse in two recipes.",
         )
@@ -376,5 +389,6 @@ def recipe_schema() -> Mapping[str, Any]:
     schema["$defs"]["Evaluate"]["properties"]["compare"]["items"] = method
     several = {"type": "array", "items": method, "minItems": 1}
     schema["$defs"]["Compare"]["properties"]["methods"]["anyOf"] = [{"const": "all"}, several]
-    schema["anyOf"] = [{"required": ["fuse"]}, {"required": ["compare"]}]
+    schema["$defs"]["CompareSeries"]["properties"]["methods"] |= several
+    schema["anyOf"] = [{"required": [section]} for section in ("fuse", *_COMPARISONS)]
     return schema

@@ -19,7 +19,7 @@ def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
     folder = folder_of(recipe, file)
     if not folder.root.exists():
         return [("output", f"{folder.root} (not begun)")]
-    if recipe.compare is not None:
+    if recipe.compares:
         return states(recipe, file, folder)
     done = folder.marks()
     if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):

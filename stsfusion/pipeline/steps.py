@@ -108,7 +108,7 @@ def run_recipe(
         words = (
             "Stopped. The same command goes on: finished steps and tiles are kept, a learning begins anew."
         )
-        if run.recipe.compare is not None:
+        if run.recipe.compares:
             words = "Stopped. The same command goes on: finished rows and long trainings are kept."
         return _tell(run, End(LATER, words))
 
@@ -151,7 +151,7 @@ def folder_of(recipe: Recipe, file: Path) -> Folder:
 
 def _carry_out(run: _Run) -> End:
     folder, start = run.folder, time.perf_counter()
-    if run.recipe.compare is not None:
+    if run.recipe.compares:
         failed = Comparing(run.recipe, run.file, folder).run(run.step, _recipe_text(run))
         return _tell(run, End(FAILED, unfinished(failed))) if failed else _over(run, start)
     intake, content = _cubes(run)
@@ -328,7 +328,7 @@ def _plan_early(run: _Run) -> Draft:
 
 
 def _dry(run: _Run) -> End:
-    if run.recipe.compare is not None:
+    if run.recipe.compares:
         return _tell(run, End(DONE, intended(run.recipe, run.file, run.folder)))
     if run.recipe.cubes is not None:
         return _tell(run, End(DONE, promise(_plan_early(run))))

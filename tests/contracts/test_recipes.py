@@ -10,7 +10,7 @@ import pytest
 from stsfusion import methods
 from stsfusion.errors import ProblemError, RecipeError, SensorError
 from stsfusion.forward.protocol import Protocol
-from stsfusion.pipeline.entrants import entrants
+from stsfusion.pipeline.entrants import entrants, named
 from stsfusion.pipeline.footprint import footprint
 from stsfusion.pipeline.recipe import load_recipe
 from stsfusion.sensing.sensor import load_sensor
@@ -25,6 +25,9 @@ def check_recipe(path):
     assert file == path
     if recipe.compare is not None:
         check_comparison(recipe.compare)
+        return
+    if recipe.compare_series is not None:
+        check_series(recipe.compare_series)
         return
     for settings in (recipe.fuse.method, *recipe.evaluate.compare):
         methods.create(settings)
@@ -44,6 +47,17 @@ def check_comparison(asked):
     for psf in asked.psfs:
         assert footprint(psf, asked.ratio).sum() == pytest.approx(1.0)
         asked.protocol(psf)
+
+
+def check_series(asked):
+    """Its methods can be made, no two rows have one name, it is about one of them, its protocol holds."""
+    labels = [row.label for row in named(asked.methods, quick=asked.profile == "quick")]
+    assert len(labels) >= 2
+    assert asked.about is None or asked.about in labels
+    given = asked.protocol.model_dump()
+    protocol = Protocol(**{field.name: given[field.name] for field in fields(Protocol)})
+    for role in ("sharp", "dense"):
+        assert protocol.sensor(role).name == given[role]
 
 
 def test_the_folder_holds_recipes_alone():
@@ -72,6 +86,9 @@ def test_it_is_found_by_its_name_from_anywhere(path, tmp_path, monkeypatch):
         ("compare: {methods: [gsa, gsa]}\n", RecipeError),
         ("compare: {methods: [gsa], assumed: []}\n", AssertionError),
         ("compare: {psfs: ['gaussian:0.01']}\n", ProblemError),
+        ("compare_series: {methods: [gsa, gsa]}\n", RecipeError),
+        ("compare_series: {methods: [gsa, bicubic], about: mixreg}\n", AssertionError),
+        ("compare_series: {methods: [gsa, bicubic], protocol: {dense: no-such}}\n", SensorError),
     ],
 )
 def test_a_broken_twin_is_caught(tmp_path, text, error):

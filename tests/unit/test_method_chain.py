@@ -144,7 +144,7 @@ def test_state_halo_span_and_card_are_those_of_both():
     assert chain.halo(geometry) == (7 * 1 + 2) + (7 * 3 + 1)
     assert chain.span() == 2
     assert (chain.card.sigma, chain.card.seam) == (False, 4e-5)
-    assert "Half; then Half" in chain.card.title
+    assert chain.card.title == "Two stages: half, then half"
     assert chain.card.needs == ("rich", "sharp", "dense")
     assert not chain.card.blind
 
