@@ -96,7 +96,7 @@ def initialise(module: nn.Module, generator: torch.Generator, silent: Sequence[n
     """
     added = {layer.mix for layer in module.modules() if isinstance(layer, TimeMix)}
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
             fan = layer.in_channels * math.prod(layer.kernel_size)
             drawn = torch.randn(layer.weight.shape, generator=generator) / math.sqrt(fan)
             share = 0.0 if layer in silent else 0.2 if layer in added else 1.0
