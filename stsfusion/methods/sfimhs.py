@@ -22,8 +22,8 @@ __all__ = ["SFIMHS"]
 class SFIMHS(PairMethod):
     """X_b = Z_b↑ · I_b / (I_b)↓↑, every hyperspectral band with a sharp image I_b of its own.
 
-    The ratio is taken as 1 + (I_b − I_b↓↑) / max(I_b↓↑, floor), which is the same above the floor and one
-    where a dark image is flat.
+    The ratio is taken as 1 + (I_b − I_b↓↑) / J, where J is I_b↓↑ held a floor away from zero, on its own side
+    of it: the same beyond the floor, one where a dark image is flat, and at home with negative values.
 
     Source: Liu (2000), doi:10.1080/014311600750037499, eq. 4; one I_b a band as in Selva et al. (2015).
     """
@@ -32,7 +32,7 @@ class SFIMHS(PairMethod):
     """How I_b is made: least squares, least squares without negative weights, or the most alike band."""
 
     floor: float = field(default=0.05, metadata={"ge": 1e-6, "le": 1.0})
-    """Share of a band's root mean square level below which no division goes."""
+    """Share of a band's root mean square level; nothing nearer to zero is divided by."""
 
     highest: float = field(default=5.0, metadata={"ge": 1.0, "le": 1e3})
     """Largest ratio; the smallest is zero."""
@@ -60,7 +60,7 @@ class SFIMHS(PairMethod):
         return 2 * (ratio + reach)
 
     def learn(self, pairs: Sequence[Pair], model: PairModel, tick: Tick) -> Mapping[str, Tensor]:
-        """(l, L) slopes and (L,) offsets of I_b, and (L,) the least that is divided by."""
+        """(l, L) slopes and (L,) offsets of I_b, and (L,) the least size that is divided by."""
         sums = joint_sums(pairs, model)
         sharp = intensity(sums, self.rule, self.ridge)
         low = torch.cat([model.lowpass(pair.fine)[:, pair.clear] for pair in pairs], 1)
@@ -74,5 +74,7 @@ class SFIMHS(PairMethod):
         slope, column = state["slope"].T, (slice(None), None, None)
         ratio = torch.tensordot(slope, pair.fine - low, 1)
         under = torch.tensordot(slope, low, 1).add_(state["offset"][column])
-        ratio.div_(under.clamp_(min=state["floor"][column])).add_(1.0).clamp_(0.0, self.highest)
+        floor = state["floor"][column].expand_as(under)
+        under = torch.where(under.abs() < floor, floor.copysign(under), under)
+        ratio.div_(under).add_(1.0).clamp_(0.0, self.highest)
         return ratio.mul_(model.upsample(pair.coarse))

@@ -62,6 +62,13 @@ def test_the_dark_is_not_divided_by(level):
     assert float(fused.abs().max()) <= 5.0 * float(dark.rich.data.abs().max()) * 1.3
 
 
+def test_a_negated_scene_gives_the_negated_answer():
+    problem = tiny_problem(size=48, bands=6, dates=1).question()
+    turned = {role: replace(seen, data=-seen.data) for role, seen in problem.observations.items()}
+    one, other = (SFIMHS().fit([p]).fuse(p).full() for p in (problem, problem.with_observations(turned)))
+    torch.testing.assert_close(other, -one, atol=1e-5, rtol=0.0)
+
+
 def test_an_empty_scene_stays_empty():
     problem = tiny_problem(size=24, bands=6, dates=1).question()
     none = {
