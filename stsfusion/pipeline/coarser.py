@@ -1,12 +1,18 @@
 """Coarser: methods scored one scale coarser, where what the hyperspectral sensor saw is the truth.
 
+::
+
+    seen     every image coarsened, all dates kept                    scored on the hyperspectral dates
+    hidden   the same without one date of rich and sharp, in turn     scored on that date
+
 Needs no other truth (Wald's protocol): every image is degraded on its own grid, methods fuse those, and the
 answer is held against the hyperspectral image as it was. Every method runs in a process of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,22 +22,39 @@ from stsfusion.engine.exchange import read_window
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import StsfusionError
 from stsfusion.fusion.answer import Answer
-from stsfusion.fusion.problem import Observation
-from stsfusion.fusion.wald import Wald, coarsen
+from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.fusion.wald import Wald, coarsen, hide
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.intervals import INTERVALS, intervals
 from stsfusion.pipeline.middle import Dates, central_window
+from stsfusion.pipeline.ranges import ranges
+from stsfusion.pipeline.shorthand import name_of, text_of
 from stsfusion.pipeline.stage import METRICS
-from stsfusion.pipeline.trial import attempt
-from stsfusion.quality.scores import score
+from stsfusion.pipeline.trial import Trial, attempt
+from stsfusion.quality.scores import DateScore, Scores, score
 from stsfusion.window import Window
 
-__all__ = ["COARSER", "coarser_window", "scores_coarser"]
+__all__ = ["COARSER", "HIDDEN", "coarser_window", "scores_coarser"]
 
-COARSER = "coarser"
-"""The subset of these rows."""
+COARSER, HIDDEN = "coarser", "hidden"
+"""The subsets of these rows: all dates kept, and dates that were hidden."""
 
 Row = dict[str, Any]
+Tell = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One question, the dates on which it is scored, and the subset that its rows belong to."""
+
+    problem: Problem
+    """Without the truth."""
+
+    labels: Observation
+    """What the rich sensor saw of the dates that are scored."""
+
+    subset: str
+    """COARSER or HIDDEN."""
 
 
 def coarser_window(plan: Plan, size: int) -> Window:
@@ -43,50 +66,116 @@ def scores_coarser(
     plan: Plan,
     rivals: Sequence[str | Mapping[str, Any]],
     window: Window,
-    tell: Callable[[float, str], None],
-) -> list[Row]:
-    """A row of scores for the plan's own method and each of its rivals; none where pixels are all alike.
+    tell: Tell,
+    *,
+    hidden: bool = False,
+) -> tuple[list[Row], list[Row]]:
+    """Rows of scores for the plan's own method and each of its rivals; none where pixels are all alike.
 
     Parameters
     ----------
     window
         What is coarsened.
+    hidden
+        Whether methods are asked as well for each date between others that rich and sharp are made to miss.
+
+    Returns
+    -------
+    tuple of list
+        Averages, VNIR and SWIR apart where there are both; and rows by date, `date` the target's index.
     """
     ratio = plan.geometry.ratio("rich")
     if ratio == 1:
-        return []
-    own = settings_of(plan.method)
-    asked = [own, *(settings_of(methods.create(rival)) for rival in rivals)]
+        return [], []
+    asked = [(name_of(plan.method), settings_of(plan.method))]
+    asked += [(text_of(rival), settings_of(methods.create(rival))) for rival in rivals]
     try:
         wald = coarsen(read_window(plan, window))
     except StsfusionError as error:
-        return [_failed(str(own["name"]), error)]
-    rows = []
-    for done, settings in enumerate(asked):
-        name = str(settings["name"])
-        tell(done / len(asked), f"running '{name}' one scale coarser")
+        return [_failed(asked[0][0], COARSER, error)], []
+    averages, dates = list[Row](), list[Row]()
+    questions = [_Asked(wald.problem, wald.labels, COARSER), *(_hidden(wald) if hidden else ())]
+    for done, (name, settings) in enumerate(asked):
+        share = done / len(asked)
+        rows, by_date = _judged(
+            name,
+            settings,
+            questions,
+            ratio,
+            lambda what, share=share: tell(share, what),  # type: ignore[misc]
+        )
+        averages += rows
+        dates += by_date
+    return averages, dates
+
+
+def _hidden(wald: Wald) -> Iterator[_Asked]:
+    """A question for each date between others, of which neither rich nor sharp saw anything."""
+    labels = wald.labels
+    for place, date in list(enumerate(labels.dates))[1:-1]:
+        problem = hide(hide(wald.problem, "rich", [date]), "sharp", [date])
+        yield _Asked(problem, labels.select([place]), HIDDEN)
+
+
+def _judged(
+    name: str,
+    settings: Mapping[str, Any],
+    questions: Sequence[_Asked],
+    ratio: int,
+    tell: Callable[[str], None],
+) -> tuple[list[Row], list[Row]]:
+    """One method's rows; one that fails a question is not asked the next."""
+    rows, found = list[Row](), dict[str, list[DateScore]]()
+    by_date = list[Row]()
+    for asked in questions:
+        hiding = " with a hidden date" if asked.subset == HIDDEN else ""
+        tell(f"running '{name}' one scale coarser{hiding}")
         try:
-            trial = attempt(wald.problem, settings)
+            trial = attempt(asked.problem, settings)
         except StsfusionError as error:
-            rows.append(_failed(name, error))
-            continue
-        cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
-        rounded = {key: round(value, 3) for key, value in cost.items()}
-        rows.append({"method": name, "subset": COARSER, **_judged(trial.answer, wald, ratio), **rounded})
+            rows.append(_failed(name, asked.subset, error))
+            break
+        scores = _scores(trial.answer, asked, ratio)
+        found.setdefault(asked.subset, []).extend(scores.dates)
+        by_date += _dated(name, asked, scores)
+        whole = Scores(tuple(found[asked.subset]), scores.groups)
+        rows = [row for row in rows if row["subset"].partition("/")[0] != asked.subset]
+        rows += _averages(name, asked, whole, trial)
+    return rows, by_date
+
+
+def _averages(name: str, asked: _Asked, scores: Scores, trial: Trial) -> list[Row]:
+    """Means over the dates scored so far, with what the latest trial cost and how honest it was."""
+    cost = {key: round(getattr(trial, key), 3) for key in ("fit_s", "fuse_s", "peak_mb")}
+    rows = []
+    for group in scores.groups:
+        mean = scores.average("all", group)
+        honest = {} if group else _honesty(trial.answer, asked.labels)
+        subset = f"{asked.subset}/{group}" if group else asked.subset
+        rows.append({"method": name, "subset": subset, "dates": mean.dates, **mean.values, **honest, **cost})
     return rows
 
 
-def _failed(name: str, error: StsfusionError) -> Row:
-    return {"method": name, "subset": COARSER, "error": str(error)}
+def _dated(name: str, asked: _Asked, scores: Scores) -> list[Row]:
+    said = "missing" if asked.subset == HIDDEN else "observed"
+    rows = []
+    for each in scores.dates:
+        subset = f"{said}/{each.bands}" if each.bands else said
+        rows.append({"method": name, "date": asked.labels.dates[each.date], "subset": subset, **each.values})
+    return rows
 
 
-def _judged(answer: Answer, wald: Wald, ratio: int) -> Row:
-    """Means over the dates that the hyperspectral sensor saw."""
-    labels = wald.labels
-    dates = Dates(answer, tuple(labels.dates))
+def _failed(name: str, subset: str, error: StsfusionError) -> Row:
+    return {"method": name, "subset": subset, "error": str(error)}
+
+
+def _scores(answer: Answer, asked: _Asked, ratio: int) -> Scores:
+    """On the dates that are scored."""
+    labels = asked.labels
+    parts = ranges(asked.problem.target.wavelengths.tolist())
     observed = range(len(labels.dates))
-    found = score(dates, labels.data, ratio, observed, valid=labels.valid, names=METRICS)
-    return {"dates": len(labels.dates), **found.average("all").values, **_honesty(answer, labels)}
+    dates = Dates(answer, tuple(labels.dates))
+    return score(dates, labels.data, ratio, observed, valid=labels.valid, names=METRICS, groups=parts)
 
 
 def _honesty(answer: Answer, labels: Observation) -> Row:

@@ -22,6 +22,7 @@ from stsfusion.pipeline.assemble import Assembly
 from stsfusion.pipeline.coarser import coarser_window, scores_coarser
 from stsfusion.pipeline.intake import TRUTH
 from stsfusion.pipeline.middle import Dates, central_window
+from stsfusion.pipeline.shorthand import name_of, text_of
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.pipeline.trial import attempt
 from stsfusion.quality.scores import Dated, score
@@ -55,6 +56,7 @@ def evaluate(
     *,
     size: int,
     coarser: bool,
+    hidden: bool = False,
     costs: Costs,
     tell: Tell,
 ) -> dict[str, Any]:
@@ -70,6 +72,8 @@ def evaluate(
         Methods that are run on the same input, each in a process of its own.
     coarser
         Where there is no truth, score one scale coarser instead.
+    hidden
+        There, hide dates as well.
     costs
         Of the published series.
     tell
@@ -84,18 +88,18 @@ def evaluate(
         "per_date": [],
     }
     ours = _published(fused, plan, window)
-    name = plan.method.card.name
+    name = name_of(plan.method)
     result["without_truth"] = _consistency(name, ours, question, plan, assembly)
     if truth is None and coarser:
         wide = coarser_window(plan, size)
         result["coarser_window"] = {"rows": wide.rows, "cols": wide.cols}
-        result["rows"] = scores_coarser(plan, rivals, wide, tell)
+        result["rows"], dates = scores_coarser(plan, rivals, wide, tell, hidden=hidden)
+        result["per_date"] = [{**row, "date": _iso(assembly, row["date"])} for row in dates]
     if truth is None:
         return result
     _add(result, plan, assembly, name, ours, truth, vars(costs))
     for done, settings in enumerate(rivals):
-        rival = methods.create(settings)
-        told = rival.card.name
+        rival, told = methods.create(settings), text_of(settings)
         tell(done / len(rivals), f"running '{told}' for comparison")
         try:
             trial = attempt(question, settings_of(rival))

@@ -19,6 +19,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH, Intake
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.report import write_report
+from stsfusion.pipeline.shorthand import name_of, text_of
 from stsfusion.views.palette import Picture
 from stsfusion.views.plots import figures
 
@@ -57,9 +58,10 @@ def make_page(
     for picture in pictures:
         (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
     named = [methods.create(settings) for settings in (recipe.fuse.method, *recipe.evaluate.compare)]
+    names = [name_of(named[0]), *map(text_of, recipe.evaluate.compare)]
     cards = [
         MethodCard(
-            m.card.name,
+            names[i],
             m.card.title,
             m.card.source,
             json.dumps({k: v for k, v in settings_of(m).items() if k != "name"}),

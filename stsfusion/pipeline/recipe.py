@@ -241,6 +241,9 @@ class Evaluate(Record):
     coarser: bool = False
     """Without a truth: compare one scale coarser, the hyperspectral image as truth (Wald's protocol)."""
 
+    hidden: bool = False
+    """There, hide each date between others from the hyperspectral and the fine sensor, and ask for it."""
+
 
 class Report(Record):
     """The page for people."""

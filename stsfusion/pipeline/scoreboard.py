@@ -23,6 +23,7 @@ SUBSETS = {
     "observed": "Dates that the hyperspectral sensor observed",
     "missing": "Dates that the hyperspectral sensor missed",
     "coarser": "One scale coarser, the hyperspectral image as truth (Wald's protocol)",
+    "hidden": "The same, dates hidden from the hyperspectral and the fine sensor, and asked for",
 }
 
 UNITS = {"degree": ("°", 2), "dB": ("dB", 2), "reflectance": ("reflectance", 4), "1": ("", 4)}

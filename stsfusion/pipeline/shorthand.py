@@ -19,10 +19,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from stsfusion.errors import MethodError
+from stsfusion.fusion.method import FusionMethod
 from stsfusion.methods import kind
 from stsfusion.pipeline.settings import is_method
 
-__all__ = ["settings_from", "split", "text_of"]
+__all__ = ["name_of", "settings_from", "split", "text_of"]
 
 _LINK = re.compile(r"\+(?=\s*[a-z_])", re.IGNORECASE)
 """The plus between two methods; one before a digit is a number's."""
@@ -78,6 +79,14 @@ def text_of(settings: str | Mapping[str, Any]) -> str:
         return "+".join(text_of(settings[place]) for place in places)
     said = ",".join(_pairs(settings))
     return f"{settings['name']}:{said}" if said else str(settings["name"])
+
+
+def name_of(method: FusionMethod) -> str:
+    """A method's name; of a chain those of its two."""
+    name, *places = _CHAIN
+    if method.card.name == name:
+        return "+".join(name_of(getattr(method, place)) for place in places)
+    return method.card.name
 
 
 def _pairs(settings: Mapping[str, Any]) -> Iterator[str]:

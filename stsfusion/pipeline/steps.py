@@ -278,6 +278,7 @@ def _evaluate(run: _Run, marks: Prints) -> None:
             recipe.evaluate.compare,
             size=recipe.evaluate.size,
             coarser=recipe.evaluate.coarser,
+            hidden=recipe.evaluate.hidden,
             costs=costs,
             tell=bar.at,
         )

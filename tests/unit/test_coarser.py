@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from engines import Bench
 
-from stsfusion.fusion.wald import coarsen
+from stsfusion.fusion.wald import coarsen, hide
 from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.lineartime import LinearTime
 from stsfusion.pipeline.coarser import coarser_window, scores_coarser
 from stsfusion.quality.metrics import RMSE
 from stsfusion.testing import tiny_problem
@@ -30,7 +32,7 @@ def test_the_answer_is_held_against_what_the_rich_sensor_saw(plan):
     problem, drafted = plan
     window = coarser_window(drafted, 24)
     assert (window.rows, window.cols) == ((0, 72), (0, 72))
-    (row,) = scores_coarser(drafted, (), window, silent)
+    (row,), dates = scores_coarser(drafted, (), window, silent)
     wald = coarsen(problem)
     answer = Bicubic().fuse(wald.problem).full()[wald.labels.dates]
     valid = wald.labels.valid.expand(wald.labels.data.shape)
@@ -39,18 +41,20 @@ def test_the_answer_is_held_against_what_the_rich_sensor_saw(plan):
     assert row["rmse"] == pytest.approx(plain, rel=1e-5)
     assert row["coverage90"] is None
     assert row["fuse_s"] >= 0
+    assert [(each["date"], each["subset"]) for each in dates] == [(d, "observed") for d in wald.labels.dates]
+    assert np.mean([each["psnr"] for each in dates]) == pytest.approx(row["psnr"], rel=1e-9)
 
 
 def test_a_method_that_fails_is_told_and_stops_no_other(plan):
     _, drafted = plan
     blind = replace(drafted, sources=tuple(s for s in drafted.sources if s.role == "rich"))
-    first, second = scores_coarser(blind, ["gsa"], coarser_window(blind, 12), silent)
+    (first, second), _ = scores_coarser(blind, ["gsa"], coarser_window(blind, 12), silent)
     assert first["rmse"] > 0
     assert "sharp" in second["error"]
 
 
 def test_a_window_that_cannot_be_coarsened_is_told(plan):
-    (row,) = scores_coarser(plan[1], ["gsa"], coarser_window(plan[1], 4), silent)
+    (row,), _ = scores_coarser(plan[1], ["gsa"], coarser_window(plan[1], 4), silent)
     assert "larger area" in row["error"]
 
 
@@ -58,4 +62,34 @@ def test_pixels_that_are_all_alike_have_no_coarser_scale(plan):
     kernel = np.ones((1, 1))
     sources = tuple(replace(source, ratio=1, kernel=kernel) for source in plan[1].sources)
     alike = replace(plan[1], sources=sources)
-    assert scores_coarser(alike, (), coarser_window(alike, 24), silent) == []
+    assert scores_coarser(alike, (), coarser_window(alike, 24), silent) == ([], [])
+
+
+def test_hidden_dates_are_asked_for_one_by_one(tmp_path):
+    bench = Bench.of(tiny_problem(size=72, bands=6, dates=5), tmp_path)
+    drafted = bench.plan(Bicubic(), tmp_path / "fused.zarr", 24)
+    window = coarser_window(drafted, 24)
+    rows, dates = scores_coarser(drafted, ["lineartime"], window, silent, hidden=True)
+    assert [(row["method"], row["subset"], row["dates"]) for row in rows] == [
+        ("bicubic", "coarser", 3),
+        ("bicubic", "hidden", 1),
+        ("lineartime", "coarser", 3),
+        ("lineartime", "hidden", 1),
+    ]
+    wald = coarsen(bench.problem)
+    assert wald.labels.dates == [0, 2, 4]
+    asked = hide(hide(wald.problem, "rich", [2]), "sharp", [2])
+    line = LinearTime().fuse(asked).full()[2]
+    valid = wald.labels.valid.expand(wald.labels.data.shape)[1]
+    plain = RMSE(line[None], wald.labels.data[1:2], valid=valid[None])
+    assert rows[3]["rmse"] == pytest.approx(plain, rel=1e-5)
+    assert [row["date"] for row in dates if row["subset"] == "missing"] == [2, 2]
+
+
+def test_parts_of_the_spectrum_are_scored_apart(tmp_path):
+    problem = tiny_problem(size=72, bands=6, dates=1)
+    nm = torch.tensor([450.0, 600.0, 800.0, 1000.0, 1600.0, 2200.0], dtype=torch.float64)
+    bench = Bench.of(replace(problem, target=replace(problem.target, wavelengths=nm)), tmp_path)
+    drafted = bench.plan(Bicubic(), tmp_path / "fused.zarr", 24)
+    rows, _ = scores_coarser(drafted, (), coarser_window(drafted, 24), silent)
+    assert [row["subset"] for row in rows] == ["coarser", "coarser/vnir", "coarser/swir"]
