@@ -152,7 +152,7 @@ class NetworkMethod(FusionMethod):
             net.train()
             return lost
 
-        return Plateau(asked, tries=self.patience)
+        return Plateau(asked, every=EVERY, tries=self.patience)
 
     def _name(self, problems: Sequence[Problem]) -> str:
         """What this training is called where checkpoints are open: by its settings and all that it sees."""

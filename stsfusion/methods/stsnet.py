@@ -44,6 +44,9 @@ class STSNet(NetworkMethod):
     the resampling, the lessons and the closed-form start are ours.
     """
 
+    steps: int = field(default=6000, metadata={"ge": 0, "le": 10000000})
+    """Steps of the optimiser; the most there are, where `patience` ends them."""
+
     kernels: tuple[int, ...] = (1, 3)
     """Kernel sizes in every residual block: (1,), (1, 3) or (1, 3, 5)."""
 

@@ -115,3 +115,78 @@ def test_gaps_in_time_are_told_shorter_and_nothing_else_changes():
     ratio = (told[:, codes] / x[:, codes])[x[:, codes] > 0].unique()
     assert 0.3 <= float(ratio.min()) < 1.0
     assert torch.equal(told[:, units.layout.seen], x[:, units.layout.seen])
+
+
+def test_nothing_is_held_back_unless_asked():
+    made, _ = curriculum(tiny_problem().question())
+    assert not made.exams
+
+
+def taught(problem, **options):
+    units = learn_units([problem], rank=4, share=1.0, axes=2, passes=2, by="test")
+    asked = [Asked.of(exercise, units) for exercise in exercises([problem], 3)]
+    posed = [(each.exercise, each.features(1e-3)) for each in asked]
+    head = learn_head(posed, units, penalty=1e-4, curved=True)
+    return Curriculum.of(posed, units, head, patch=24, dropout=0.5, **options), units
+
+
+def test_no_lesson_hides_a_date_when_told_so_and_all_else_stays():
+    problem = tiny_problem().question()
+    (made, _), (bare, _) = taught(problem), taught(problem, hiding=False)
+    assert [group[0].hidden for group in made.groups if not group[0].hidden] == [
+        group[0].hidden for group in bare.groups
+    ]
+    assert any(group[0].hidden for group in made.groups)
+    assert float(bare.chances[0] / bare.chances[1]) == 0.5
+    assert torch.equal(bare.head.unseen.slope, made.head.unseen.slope)
+    assert torch.equal(bare.to_dense.slope, made.to_dense.slope)
+
+
+def test_exams_ask_hidden_dates_where_no_lesson_says_anything():
+    problem = tiny_problem(size=96).question()
+    made, _ = taught(problem, holding=True)
+    whole, _ = taught(problem)
+    assert made.exams
+    for exam in made.exams:
+        (date,) = exam.hidden
+        label = exam.labels["rich"]
+        asked = [d for d, w in zip(label.dates, label.weight, strict=True) if bool((w > 0).any())]
+        assert asked == [date]
+    for group, all_of_it in zip(made.groups, whole.groups, strict=True):
+        for role, label in group[0].labels.items():
+            veil = all_of_it[0].labels[role].weight > 0
+            share = float((veil & (label.weight == 0)).sum() / veil.sum())
+            assert 0.05 < share < 0.3
+
+
+def test_an_exam_is_better_for_a_better_answer():
+    problem = tiny_problem(size=96)
+    made, _ = taught(problem.question(), holding=True)
+
+    class Says(torch.nn.Module):
+        def __init__(self, off):
+            super().__init__()
+            self.off = off
+
+        def forward(self, x, head):
+            return Outputs(head(x) + self.off, x, x, x)
+
+    costs = [made.exam(Says(off)) for off in (0.0, 0.3)]
+    assert costs == [made.exam(Says(off)) for off in (0.0, 0.3)]
+    assert costs[0] < 0.7 * costs[1]
+
+
+def test_convolutions_are_eased_on_a_gpu_in_training_alone(monkeypatch):
+    net, _ = net_and_head()
+    eased = BranchNet(LAYOUT, 8, 2, (1, 3), mixed=True)
+    here = features()
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: (kind, dtype, enabled))
+
+    class There:
+        is_cuda = True
+        device = torch.device("cuda")
+
+    assert eased._eased(There()) == ("cuda", torch.bfloat16, True)
+    assert not eased._eased(here)[2]
+    assert not net._eased(There())[2]
+    assert not eased.eval()._eased(There())[2]

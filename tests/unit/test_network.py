@@ -89,3 +89,65 @@ def test_the_truth_is_taken_away_before_anything_is_prepared():
 def test_an_unfitted_network_is_refused(problem):
     with pytest.raises(MethodError, match="a fitted method"):
         Shift().fuse(problem)
+
+
+@dataclass
+class Twofold(Shift):
+    """Two tasks that want different things, and something held back."""
+
+    @property
+    def tasks(self):
+        return ("answer", "aside")
+
+    def prepare(self, problems, tick):
+        wanted = torch.linspace(1.0, 2.0, problems[0].target.shape[1])
+
+        def losses(net, generator):
+            said = net(torch.ones(1, 1, 1, 1)).flatten()
+            noise = 0.1 * torch.randn((), generator=generator)
+            return {
+                "answer": (said - wanted + noise).square().mean(),
+                "aside": 4 * (said + 5).square().mean(),
+            }
+
+        def judge(net):
+            assert not net.training
+            assert not torch.is_grad_enabled()
+            return float((net(torch.ones(1, 1, 1, 1)).flatten() - wanted).square().mean())
+
+        return {"wanted": wanted}, Lessons(losses, judge)
+
+
+def said(method):
+    return method.state["net.weight"].flatten() + method.state["net.bias"]
+
+
+def test_all_tasks_pull_and_a_single_one_does_not(problem):
+    single = Twofold(steps=600, multitask=False).fit([problem])
+    torch.testing.assert_close(said(single), single.state["wanted"], atol=0.1, rtol=0)
+    several = Twofold(steps=600, patience=0).fit([problem])
+    assert float((said(several) - several.state["wanted"]).abs().min()) > 0.5
+
+
+def test_weights_that_are_fixed_are_not_learned(problem):
+    """The minimum of equal weights: one of the first and four of the second."""
+    fixed = Twofold(steps=600, patience=0, weighted=False).fit([problem])
+    wanted = (fixed.state["wanted"] - 20.0) / 5.0
+    torch.testing.assert_close(said(fixed), wanted, atol=0.1, rtol=0)
+
+
+def test_training_ends_when_what_is_held_back_is_flat(problem):
+    method = Twofold(steps=4000, multitask=False, patience=1).fit([problem])
+    assert 300 <= float(method.curve[-1, 0]) < 4000
+    assert float(method.curve[-1, 1]) < 0.01 * float(method.curve[0, 1])
+
+
+def test_without_patience_nothing_is_examined(problem):
+    method = Twofold(steps=400, patience=0).fit([problem])
+    assert method.curve.shape == (0, 2)
+    assert "curve" not in method.state
+
+
+@pytest.mark.parametrize("steps, patience, watched", [(300, 3, False), (301, 3, True), (301, 0, False)])
+def test_short_trainings_hold_nothing_back(steps, patience, watched):
+    assert Shift(steps=steps, patience=patience).watched is watched

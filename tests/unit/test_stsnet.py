@@ -174,3 +174,34 @@ def test_every_step_is_told(problem):
     assert told[0][1] == "subspace and regressions"
     assert [words.split(",")[0] for _, words in told[1:]] == [f"step {i} of 3" for i in (1, 2, 3)]
     assert told[-1][0] == 1.0
+
+
+CLOSED = ("subspace.", "scaling.", "detail.", "head.", "sharp_days")
+
+
+@pytest.mark.parametrize(
+    "option", [{"multitask": False}, {"weighted": False}, {"date_dropout": False}, {"kernels": (1,)}]
+)
+def test_an_ablation_changes_the_network_and_nothing_of_what_precedes_it(method, problem, option):
+    asked = problem.question()
+    whole = STSNet.example(steps=4, rate=0.02).fit([asked])
+    less = STSNet.example(steps=4, rate=0.02, **option).fit([asked])
+    closed = [name for name in whole.state if name.startswith(CLOSED)]
+    assert closed == [name for name in less.state if name.startswith(CLOSED)]
+    assert all(torch.equal(whole.state[name], less.state[name]) for name in closed)
+    assert float((whole.fuse(asked).full() - less.fuse(asked).full()).abs().max()) > 1e-6
+
+
+def test_a_single_task_leaves_what_only_other_tasks_teach(problem):
+    """The exits of the temporal and spectral branches answer their own tasks alone."""
+    single = STSNet.example(multitask=False).fit([problem.question()]).state
+    assert not any(bool(single[f"net.{branch}.exit.weight"].any()) for branch in ("temporal", "spectral"))
+    assert bool(single["net.last.weight"].any())
+
+
+def test_training_ends_before_its_steps_when_nothing_is_gained(monkeypatch):
+    monkeypatch.setattr("stsfusion.learning.network.EVERY", 3)
+    big = tiny_problem(size=72).question()
+    first, again = (STSNet.example(steps=200, patience=1, width=4).fit([big]) for _ in range(2))
+    assert 9 <= float(first.curve[-1, 0]) < 200
+    assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
