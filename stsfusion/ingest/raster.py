@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as Place
 
 from stsfusion.ingest.files import check_digest, local_file
@@ -25,7 +25,7 @@ from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.tiff import Skeleton, examine
 from stsfusion.window import Interval
 
-__all__ = ["Raster", "guarded", "open_raster"]
+__all__ = ["Raster", "guarded", "open_raster", "told"]
 
 _ALONE = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -79,7 +79,7 @@ class Raster:
         top, bottom = rows or (0, self.skeleton.height)
         left, right = cols or (0, self.skeleton.width)
         place = Place(left, top, right - left, bottom - top)
-        with _told(self.path):
+        with told(self.path):
             return np.asarray(
                 self.dataset.read(indexes=None if bands is None else [b + 1 for b in bands], window=place)
             )
@@ -108,7 +108,7 @@ def open_raster(
     found = local_file(path)
     check_digest(found, sha256)
     skeleton = examine(found, limits)
-    with guarded(), _told(found):
+    with guarded(), told(found):
         dataset = rasterio.open(found, driver="GTiff")
     try:
         if (dataset.count, dataset.height, dataset.width) != (
@@ -135,11 +135,14 @@ def guarded() -> Iterator[None]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """What GDAL says against a file, as a refusal."""
     try:
         yield
-    except (RasterioError, ValueError, MemoryError, OverflowError, SystemError, KeyError, TypeError) as fault:
+    except DeliveryError:
+        raise
+    except Exception as fault:
+        # GDAL's own errors have no public class in common.
         raise DeliveryError(
             f"file {path}",
             expected="a readable GeoTIFF",
