@@ -15,6 +15,7 @@ from stsfusion.fusion.weights import settings_of
 from stsfusion.learning.blend import settled
 from stsfusion.learning.changenet import ChangeNet, ChangeTask, Moments, layer_sizes, reach_of, scale_of
 from stsfusion.learning.checkpoint import name_of
+from stsfusion.learning.coarsepixel import width_of
 from stsfusion.learning.kept import under
 from stsfusion.learning.layers import initialise
 from stsfusion.learning.looks import Base, Look, Looks
@@ -51,6 +52,9 @@ class STF3DCNN(SeriesMethod):
 
     window: int = field(default=5, metadata={"ge": 1, "le": 101})
     """Coarse pixels along one side of the window whose mean change decides how much a base weighs."""
+
+    coarse: int = field(default=0, metadata={"ge": 0, "le": 512})
+    """Fine pixels along one side of a coarse one; 0: the data's ratio, or found where they were resampled."""
 
     steps: int = field(default=6000, metadata={"ge": 0, "le": 10000000, "quick": 600})
     """Steps of the optimiser at most."""
@@ -92,24 +96,25 @@ class STF3DCNN(SeriesMethod):
 
     def context(self, ratio: int) -> int:
         """The network's neighbourhood, or the window of the weights."""
-        return max(reach_of(self.blocks), self._half(ratio))
+        return max(reach_of(self.blocks), self._half(int(self.state.get("own.coarse", self.coarse or ratio))))
 
     # ------------------------------------------------------------ learning
 
     def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:
-        """The scale of changes and the network; without two dates that both saw, the scale alone."""
-        moments = [m for m in (_moments(tile, self.bases_of(tile)) for tile in tiles) if m is not None]
-        if not moments:
-            return {"scale": _level(tiles)}
-        scale = scale_of(moments)
+        """Widths, scales and the network; without two dates that both saw somewhere, there is none."""
+        dates = [self.bases_of(tile) for tile in tiles]
+        found = [_moments(tile, seen) for tile, seen in zip(tiles, dates, strict=True)]
+        moments = [each for each in found if each is not None]
+        size = torch.tensor(width_of(self.coarse, tiles, dates))
         if not any(bool((m.known[1:] & m.known[:-1]).any()) for m in moments):
-            return {"scale": scale}
+            return {"scale": _level(tiles), "coarse": size}
+        scale = scale_of(moments)
         task = ChangeTask(
             moments, scale, self.patch, self.batch, holding=0 < self.patience * EVERY < self.steps
         )
         net, curve = self._trained(task, tick)
         weights = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-        return {"scale": scale, "curve": curve, **weights}
+        return {"scale": scale, "coarse": size, "curve": curve, **weights}
 
     def _trained(self, task: ChangeTask, tick: Tick) -> tuple[nn.Module, Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
@@ -165,7 +170,7 @@ class STF3DCNN(SeriesMethod):
 
     def _shares(self, bases: Sequence[Base], asked: Look, state: Mapping[str, Tensor]) -> Tensor:
         """(n, H, W) of the bases, by the inverse of what changed since each of them."""
-        half = self._half(asked.ratio)
+        half = self._half(int(state["coarse"]))
         scale = state["scale"][:, None, None]
         known = torch.stack([base.known for base in bases]).to(asked.coarse)
         apart = torch.stack([(asked.coarse - base.coarse) / scale for base in bases])
@@ -173,8 +178,8 @@ class STF3DCNN(SeriesMethod):
         near = 1.0 / mean.clamp_min(_LITTLE)
         return settled(near * known, near / near.sum(0))
 
-    def _half(self, ratio: int) -> int:
-        return self.window * ratio // 2
+    def _half(self, size: int) -> int:
+        return self.window * size // 2
 
 
 def _moments(tile: Looks, dates: Sequence[int]) -> Moments | None:
