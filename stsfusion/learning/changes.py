@@ -1,0 +1,221 @@
+"""Changes: coarse images at fine pixels, unmixed through the point spread function by a guide.
+
+::
+
+    y(t) = P x(t)        x(t) = offset + slope(t) · g + what the windows still find (guided kriging)
+
+Every surface changes in its own way, and what a surface is shows in the guide: first one regression for the
+scene, then, in windows, as far as pixels are alike. The regression is blurred as the sensor blurs; the noise
+of the guide, which blurring hides from it, is put back by the load on its slopes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from stsfusion.learning.guidedkriging import Coarse, Likeness, Windows, krige, trim
+from stsfusion.learning.kept import Kept
+from stsfusion.operators.blur import Blur
+
+__all__ = ["Changes", "Seen", "through"]
+
+_SAMPLE = 96
+"""Windows from which the variance of a coarse pixel is learned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One sensor's series over one tile."""
+
+    values: Tensor
+    """(t, b, h, w); zero where not clear."""
+
+    clear: Tensor
+    """(t, h, w) bool."""
+
+    kernels: Sequence[Tensor]
+    """(ky, kx) of every date, on the fine grid."""
+
+    ratio: int
+    """Fine pixels along one side of a coarse one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Changes(Kept):
+    """What is learned of a series."""
+
+    slope: Tensor
+    """(t, q, b) of the guide's components."""
+
+    offset: Tensor
+    """(t, b)."""
+
+    spread: Tensor
+    """(t, b) standard deviation of what the regression leaves over."""
+
+    noise: Tensor
+    """(b,) λ: noise over the variance of what is left over."""
+
+    width: Tensor
+    """() of the likeness."""
+
+    linear: Tensor
+    """() of the likeness."""
+
+    near: Tensor
+    """() of the likeness, coarse pixels."""
+
+    level: Tensor
+    """() of the likeness."""
+
+    @property
+    def likeness(self) -> Likeness:
+        """How alike two pixels are."""
+        return Likeness(self.width, self.linear, self.near, self.level)
+
+    @classmethod
+    def learn(
+        cls,
+        tiles: Sequence[tuple[Tensor, Tensor, Seen]],
+        noise: Tensor,
+        likeness: Likeness,
+        load: float,
+        half: int,
+    ) -> Self:
+        """From tiles of (q, H, W) components, (q', H, W) looks and what the sensor saw.
+
+        Parameters
+        ----------
+        noise
+            (b,) standard deviation.
+        likeness
+            Of pixels; its level is learned here.
+        load
+            On the slopes, in variances of the guide's noise.
+        half
+            Of the windows.
+        """
+        slope, offset = _regressions(tiles, load)
+        spread = _left_over(tiles, slope, offset)
+        share = (noise / spread.square().mean(0).sqrt().clamp_min(1e-9)).square().clamp(1e-4, 1e2)
+        level = _level(tiles, likeness, half)
+        return cls(slope, offset, spread, share, likeness.width, likeness.linear, likeness.near, level)
+
+    def plain(self, components: Tensor) -> Tensor:
+        """(t, b, H, W) what the regressions say."""
+        return torch.einsum("tqb,qyx->tbyx", self.slope, components) + self.offset[:, :, None, None]
+
+    def __call__(self, components: Tensor, looks: Tensor, seen: Seen, half: int) -> tuple[Tensor, Tensor]:
+        """(t, b, H, W) the series on the fine grid, and its (t, b, H, W) standard deviation."""
+        plain = self.plain(components)
+        left = (seen.values - through(plain, seen)) / self.spread[:, :, None, None].clamp_min(1e-9)
+        deviation = torch.empty_like(plain)
+        for dates in _alike(seen):
+            for bands in _grouped(self.noise):
+                some = left[dates][:, bands]
+                noise = float(self.noise[bands].log().mean().exp())
+                part = Coarse(some.flatten(0, 1), seen.clear[dates[0]], seen.kernels[dates[0]], noise)
+                (kriged,) = krige(looks, [part], self.likeness, seen.ratio, half)
+                fine = kriged.values.unflatten(0, some.shape[:2])
+                for place, date in enumerate(dates):
+                    spread = self.spread[date, bands][:, None, None]
+                    plain[date, bands] += fine[place] * spread
+                    deviation[date, bands] = kriged.doubt.sqrt() * spread
+        return plain, deviation
+
+
+def through(fine: Tensor, seen: Seen) -> Tensor:
+    """(t, b, h, w) what the sensor makes of (t, b, H, W), each date by its own kernel."""
+    out = []
+    for image, kernel in zip(fine, seen.kernels, strict=True):
+        band, rows, cols = image.shape
+        out.append(Blur(kernel, seen.ratio, (1, band, rows, cols))(image[None])[0])
+    return torch.stack(out)
+
+
+def _alike(seen: Seen) -> list[list[int]]:
+    """Dates of one kernel and one mask, together."""
+    groups: list[list[int]] = []
+    for date, kernel in enumerate(seen.kernels):
+        for group in groups:
+            first = group[0]
+            if torch.equal(seen.clear[first], seen.clear[date]) and torch.equal(seen.kernels[first], kernel):
+                group.append(date)
+                break
+        else:
+            groups.append([date])
+    return groups
+
+
+def _grouped(noise: Tensor) -> list[list[int]]:
+    """Bands of about the same share of noise, together: their equations are the same."""
+    step = (noise.clamp_min(1e-9).log10() / 1.0).round().int().tolist()
+    return [[band for band, own in enumerate(step) if own == each] for each in sorted(set(step))]
+
+
+def _regressions(tiles: Sequence[tuple[Tensor, Tensor, Seen]], load: float) -> tuple[Tensor, Tensor]:
+    """Slopes and offsets of every date, over all tiles."""
+    dates = len(tiles[0][2].kernels)
+    slopes, offsets = [], []
+    for date in range(dates):
+        first: Tensor | None = None
+        for components, _, seen in tiles:
+            inputs, outputs = _rows(components, seen, date)
+            both = torch.cat([inputs, outputs, torch.ones_like(inputs[:1])]).double()
+            first = both @ both.T if first is None else first + both @ both.T
+        assert first is not None
+        slope, offset = _solved(first, tiles[0][0].shape[0], load)
+        slopes.append(slope)
+        offsets.append(offset)
+    return torch.stack(slopes).float(), torch.stack(offsets).float()
+
+
+def _rows(components: Tensor, seen: Seen, date: int) -> tuple[Tensor, Tensor]:
+    """(q, n) blurred components and (b, n) values of the clear coarse pixels."""
+    count, rows, cols = components.shape
+    low = Blur(seen.kernels[date], seen.ratio, (1, count, rows, cols))(components[None])[0]
+    clear = seen.clear[date]
+    return low[:, clear], seen.values[date][:, clear]
+
+
+def _solved(moments: Tensor, inputs: int, load: float) -> tuple[Tensor, Tensor]:
+    """Slope and offset from the sums of products of inputs, outputs and one."""
+    count = moments[-1, -1].clamp_min(1.0)
+    mean = moments[-1, :-1] / count
+    centred = moments[:-1, :-1] / count - torch.outer(mean, mean)
+    square = centred[:inputs, :inputs] + load * torch.eye(inputs).to(centred)
+    slope = torch.linalg.solve(square, centred[:inputs, inputs:])
+    return slope, mean[inputs:] - mean[:inputs] @ slope
+
+
+def _left_over(tiles: Sequence[tuple[Tensor, Tensor, Seen]], slope: Tensor, offset: Tensor) -> Tensor:
+    """(t, b) root mean square of what the regressions leave of the coarse values."""
+    total, count = torch.zeros_like(offset), torch.zeros_like(offset[:, :1])
+    for components, _, seen in tiles:
+        plain = torch.einsum("tqb,qyx->tbyx", slope, components) + offset[:, :, None, None]
+        left = (seen.values - through(plain, seen)) * seen.clear[:, None]
+        total += left.square().sum((2, 3))
+        count += seen.clear.sum((1, 2)).to(total)[:, None]
+    own = (total / count.clamp_min(1.0)).sqrt()
+    typical = own.square().mean(0).sqrt()
+    return torch.where(count > 0, torch.maximum(own, 0.1 * typical), typical)
+
+
+def _level(tiles: Sequence[tuple[Tensor, Tensor, Seen]], likeness: Likeness, half: int) -> Tensor:
+    """() variance of a coarse pixel under the likeness, from windows here and there."""
+    found = []
+    for _, looks, seen in tiles:
+        kernel = trim(seen.kernels[0], seen.ratio)
+        windows = Windows(looks, seen.ratio, half, kernel.shape[0])
+        spread = windows.spread(kernel)
+        every = next(iter(torch.arange(windows.grid[0] * windows.grid[1]).split(10**9)))
+        step = max(1, len(every) // max(1, _SAMPLE // len(tiles)))
+        for places in every[step // 2 :: step].to(looks.device).split(16):
+            fine = likeness.covariance(windows.guides(places), windows.distance)
+            found.append((spread @ fine @ spread.T).diagonal(dim1=1, dim2=2).mean(1))
+    return torch.cat(found).mean().clamp_min(1e-9)

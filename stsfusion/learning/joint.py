@@ -1,0 +1,201 @@
+"""Joint: all sensors' series of a region as one estimate of every date, in closed form.
+
+::
+
+    sharp series ─► guide ─┬─► dense series, fine, all dates ─► m ─┐
+                           └─► hyperspectral series, fine ─► a ────┴─► F(m) + e, carried ─► held to m ─► x̂
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.timeline import date_weights, resample
+from stsfusion.learning.assurance import Assurance
+from stsfusion.learning.changes import Changes, Seen
+from stsfusion.learning.guide import Guide
+from stsfusion.learning.innovation import Innovation
+from stsfusion.learning.kept import joined, under
+from stsfusion.learning.panel import Bent, Carried, Panel
+from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
+from stsfusion.learning.subspace import Subspace
+
+__all__ = ["Fine", "Joint", "Timed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """A sensor's series as it was learned: which dates, mended how, and how it comes to fine pixels."""
+
+    days: Tensor
+    """(t,) of the dates."""
+
+    shift: Tensor
+    """(t, 2) see `Dates`."""
+
+    gain: Tensor
+    """(t, b) see `Dates`."""
+
+    changes: Changes
+    """Of these dates, in their order."""
+
+    @property
+    def dates(self) -> Dates:
+        """Without the changes."""
+        return Dates(self.days, self.shift, self.gain)
+
+    def of_dates(self, days: Tensor) -> Changes:
+        """The changes of a problem's own dates; one that was not learned starts from the others' mean."""
+        own = [place_of(self.days, day) for day in days.tolist()]
+        if own == list(range(len(self.days))):
+            return self.changes
+        c = self.changes
+        slope = [torch.zeros_like(c.slope[0]) if p is None else c.slope[p] for p in own]
+        offset = [c.offset.mean(0) if p is None else c.offset[p] for p in own]
+        spread = [c.spread.amax(0) * 3.0 if p is None else c.spread[p] for p in own]
+        return replace(c, slope=torch.stack(slope), offset=torch.stack(offset), spread=torch.stack(spread))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        own = {"days": self.days, "shift": self.shift, "gain": self.gain}
+        return {**own, **{f"changes_{name}": t for name, t in self.changes.tensors().items()}}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        changes = {n.removeprefix("changes_"): t for n, t in tensors.items() if n.startswith("changes_")}
+        return cls(tensors["days"], tensors["shift"], tensors["gain"], Changes.of(changes))
+
+
+@dataclass(frozen=True, eq=False)
+class Fine:
+    """One sensor's series on the fine grid of a tile."""
+
+    days: Tensor
+    """(t,)."""
+
+    values: Tensor
+    """(t, c, H, W)."""
+
+    deviation: Tensor
+    """(t, c, H, W) standard deviation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """All that is learned; parts whose sensor is absent are None."""
+
+    guide: Guide
+    """Of the sharp series."""
+
+    half: Tensor
+    """(2,) coarse pixels that windows extend: of the dense and of the hyperspectral sensor."""
+
+    sharp_days: Tensor
+    """(n,) of the sharp series."""
+
+    dense: Timed | None = None
+    """The dense series."""
+
+    rich: Timed | None = None
+    """The scores of the hyperspectral series."""
+
+    subspace: Subspace | None = None
+    """Of the hyperspectral bands."""
+
+    bent: Bent | None = None
+    """Features of dense bands."""
+
+    panel: Panel | None = None
+    """Scores from these features."""
+
+    carried: Carried | None = None
+    """What pixels keep."""
+
+    by_dense: Innovation | None = None
+    """What dense bands tell of an estimate."""
+
+    by_sharp: Innovation | None = None
+    """What sharp bands tell of it."""
+
+    covariance: Tensor | None = None
+    """(p, p) of estimates' errors at hidden dates, before they are held to anything."""
+
+    assurance: Assurance | None = None
+    """How sure it is."""
+
+    def components(self, problem: Problem) -> Tensor:
+        """(q, H, W) of the guide."""
+        days = self.dense.days if self.dense is not None else self.sharp_days[:0]
+        return self.guide.components(stack_of(problem, self.sharp_days, days))
+
+    def fine_dense(self, problem: Problem, components: Tensor) -> Fine | None:
+        """The dense series at fine pixels."""
+        seen = problem.observations.get("dense")
+        if seen is None or self.dense is None:
+            return None
+        days = problem.target.days[seen.dates].float()
+        return self._fine(
+            self.dense, days, seen_by(seen, problem.target.days, self.dense.dates), components, 0
+        )
+
+    def fine_rich(self, problem: Problem, components: Tensor) -> Fine | None:
+        """The scores of the hyperspectral series at fine pixels."""
+        seen = problem.observations.get("rich")
+        if seen is None or self.rich is None or self.subspace is None:
+            return None
+        days, scores = rich_scores(seen, self.subspace, problem.target.days, self.rich.dates)
+        return self._fine(self.rich, days, scores, components, 1)
+
+    def _fine(self, timed: Timed, days: Tensor, seen: Seen, components: Tensor, which: int) -> Fine:
+        half = int(self.half[which])
+        values, deviation = timed.of_dates(days)(components, self.guide.looks(components), seen, half)
+        return Fine(days, values, deviation)
+
+    def at(self, dense: Fine, day: float) -> tuple[Tensor, Tensor]:
+        """(b, H, W) dense bands of a day, between its dates where it was not seen, and their deviation."""
+        place = place_of(dense.days, day)
+        if place is not None:
+            return dense.values[place], dense.deviation[place]
+        valid = torch.ones(len(dense.days), 1, 1, 1, dtype=torch.bool, device=dense.values.device)
+        weights = date_weights(valid, dense.days, torch.tensor([day]))
+        return resample(dense.values, weights)[0], resample(dense.deviation, weights)[0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        bare = {"half": self.half, "sharp_days": self.sharp_days}
+        if self.covariance is not None:
+            bare["covariance"] = self.covariance
+        parts = {name: getattr(self, name) for name in _KINDS}
+        return {**joined({name: part for name, part in parts.items() if part is not None}), **bare}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        parts: dict[str, Any] = {}
+        for name, kind in _KINDS.items():
+            own = under(tensors, name)
+            parts[name] = kind.of(own) if own else None
+        parts.update({name: tensors.get(name) for name in ("half", "sharp_days", "covariance")})
+        return cls(**parts)
+
+
+_KINDS: dict[str, Any] = {
+    "guide": Guide,
+    "dense": Timed,
+    "rich": Timed,
+    "subspace": Subspace,
+    "bent": Bent,
+    "panel": Panel,
+    "carried": Carried,
+    "by_dense": Innovation,
+    "by_sharp": Innovation,
+    "assurance": Assurance,
+}
+"""Classes of the parts."""

@@ -1,0 +1,139 @@
+"""Answer of joint estimation: what pixels keep is carried to a date and held to what was seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Problem
+from stsfusion.learning.assurance import band_variance
+from stsfusion.learning.innovation import Innovation
+from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.panel import carry
+from stsfusion.learning.sighting import place_of
+
+__all__ = ["Lasting", "Verdict", "answer_of", "estimate", "judge", "keep", "sigma_of", "signs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lasting:
+    """What pixels keep at the dates of the hyperspectral sensor."""
+
+    days: Tensor
+    """(n,)."""
+
+    bands: Tensor
+    """(n, q, H, W) components of the dense bands then."""
+
+    kept: Tensor
+    """(n, p, H, W) scores less what the panel says."""
+
+    doubt: Tensor
+    """(n, H, W) variance of its error, in that of what lasts."""
+
+
+def keep(joint: Joint, rich: Fine, dense: Fine | None) -> Lasting:
+    """Take the panel's answer from the scores."""
+    assert joint.carried is not None
+    doubt = (rich.deviation / joint.carried.lasting[:, None, None]).square().mean(1)
+    if dense is None or joint.panel is None or joint.bent is None:
+        bands = rich.values.new_zeros(len(rich.days), 1, *rich.values.shape[2:])
+        return Lasting(rich.days, bands, rich.values, doubt)
+    leading, left = [], []
+    for day, scores in zip(rich.days.tolist(), rich.values, strict=True):
+        own = joint.at(dense, day)[0]
+        leading.append(joint.bent.components(own)[:4])
+        left.append(scores - joint.panel(joint.bent(own)))
+    return Lasting(rich.days, torch.stack(leading), torch.stack(left), doubt)
+
+
+def estimate(joint: Joint, kept: Lasting, dense: Fine | None, day: float) -> tuple[Tensor, Tensor]:
+    """(p, H, W) scores of a day before they are held to anything, and their (H, W) unsureness."""
+    assert joint.carried is not None
+    when = torch.tensor(day, device=kept.kept.device)
+    if dense is None or joint.panel is None or joint.bent is None:
+        return carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, kept.bands[0]), joint.carried)
+    own = joint.at(dense, day)[0]
+    leading = joint.bent.components(own)[:4]
+    rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, leading), joint.carried)
+    return joint.panel(joint.bent(own)) + rest, unsure
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """A date's answer in one tile."""
+
+    scores: Tensor
+    """(p, H, W)."""
+
+    unsure: Tensor
+    """(H, W) u, one at hidden dates on average."""
+
+    surprise: Tensor
+    """(H, W) mean square of the innovation by dense bands, in its own standard deviation."""
+
+    doubt: Tensor
+    """(H, W) mean variance of the dense bands, in that of what the regressions left over."""
+
+
+def judge(joint: Joint, kept: Lasting, dense: Fine | None, day: float, now: bool) -> Verdict:
+    """Scores of a day, held to its dense bands if the dense sensor saw the day (now)."""
+    assert joint.carried is not None
+    scores, unsure = estimate(joint, kept, dense, day)
+    unsure = unsure / joint.carried.usual
+    surprise, doubt = torch.ones_like(unsure), torch.zeros_like(unsure)
+    if dense is not None and joint.dense is not None and joint.by_dense is not None:
+        bands, deviation = joint.at(dense, day)
+        spread = joint.dense.changes.spread.square().mean(0).sqrt()
+        doubt = (deviation / spread[:, None, None]).square().mean(0)
+        if now:
+            scores, surprise = joint.by_dense(scores, bands, unsure)
+    return Verdict(scores, unsure, surprise, doubt)
+
+
+def signs(verdict: Verdict) -> Tensor:
+    """(3, H, W) what errors grow with."""
+    return torch.stack([torch.ones_like(verdict.doubt), verdict.surprise, 10.0 * verdict.doubt])
+
+
+def sigma_of(joint: Joint, verdict: Verdict, held: Innovation | None) -> Tensor:
+    """(band, H, W) standard deviation."""
+    assert joint.assurance is not None
+    assert joint.covariance is not None
+    assert joint.subspace is not None
+    variance = band_variance(joint.covariance, verdict.unsure, held, joint.subspace)
+    return joint.assurance(variance, signs(verdict), verdict.doubt)
+
+
+def answer_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
+    """(time, p, H, W) scores of every date and their (time, band, H, W) standard deviation."""
+    components = joint.components(problem)
+    dense, rich = joint.fine_dense(problem, components), joint.fine_rich(problem, components)
+    assert rich is not None
+    kept = keep(joint, rich, dense)
+    scores, sigma = [], []
+    for date, day in enumerate(problem.target.days.tolist()):
+        seen = dense is not None and place_of(dense.days, day) is not None
+        verdict = judge(joint, kept, dense, day, seen)
+        own, deviation = _held(joint, problem, date, verdict, joint.by_dense if seen else None)
+        scores.append(own)
+        sigma.append(deviation)
+    return torch.stack(scores), torch.stack(sigma)
+
+
+def _held(
+    joint: Joint, problem: Problem, date: int, verdict: Verdict, dense: Innovation | None
+) -> tuple[Tensor, Tensor]:
+    """Scores and deviation of a date, held to its sharp image where there is one."""
+    sigma = sigma_of(joint, verdict, dense)
+    sharp = problem.sharp
+    if sharp is None or joint.by_sharp is None or date not in sharp.dates:
+        return verdict.scores, sigma
+    place = sharp.dates.index(date)
+    mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:]).expand_as(sharp.data)[place]
+    mask = (mask | sharp.dead_bands[:, None, None]).all(0)
+    image = torch.where(mask, sharp.data[place], 0.0)
+    scores = torch.where(mask, joint.by_sharp(verdict.scores, image, verdict.unsure)[0], verdict.scores)
+    return scores, torch.where(mask, sigma_of(joint, verdict, joint.by_sharp), sigma)

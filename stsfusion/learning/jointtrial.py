@@ -1,0 +1,159 @@
+"""Trial: a date that the hyperspectral sensor saw is hidden, and everything is learned without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.wald import hide
+from stsfusion.learning.changes import Seen, through
+from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.jointanswer import estimate, keep
+from stsfusion.learning.jointbase import Settings, learn_base, score_noise
+from stsfusion.learning.panel import Bent, Carried, Lesson, Panel
+from stsfusion.learning.sighting import place_of, rich_scores
+
+__all__ = ["Tile", "Trial", "guess", "low", "tile_of", "trials", "with_panel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A tile and its series on the fine grid."""
+
+    problem: Problem
+    """What may be looked at."""
+
+    dense: Fine | None
+    """Dense bands."""
+
+    rich: Fine
+    """Scores."""
+
+
+def tile_of(joint: Joint, problem: Problem) -> Tile:
+    """Bring a tile's series to the fine grid."""
+    components = joint.components(problem)
+    rich = joint.fine_rich(problem, components)
+    assert rich is not None
+    return Tile(problem, joint.fine_dense(problem, components), rich)
+
+
+def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint:
+    """Learn scores from dense bands, and the size of what pixels keep."""
+    assert joint.rich is not None
+    assert joint.subspace is not None
+    if tiles[0].dense is None:
+        lasting = joint.rich.changes.offset.std(0, correction=0) + joint.rich.changes.spread.mean(0)
+        return replace(joint, carried=_carried(settings.spans[-1], lasting))
+    lessons = [lesson for tile in tiles for lesson in _lessons(joint, tile)]
+    bands = torch.cat([lesson.bands.flatten(1) for lesson in lessons], 1)
+    dense = [tile.dense.deviation.square().mean((0, 2, 3)) for tile in tiles if tile.dense is not None]
+    noise = torch.stack(dense).mean(0).sqrt()
+    bent = Bent.learn(bands, noise, settings.centres, settings.curve, settings.seed)
+    panel = Panel.learn(lessons, bent)
+    left = [lesson.scores - low(panel(bent(lesson.bands)), lesson) for lesson in lessons]
+    clear = [lesson.clear for lesson in lessons]
+    rest = torch.cat([x[:, mask] for x, mask in zip(left, clear, strict=True)], 1)
+    lasting = rest.square().mean(1).sqrt().clamp_min(score_noise(joint.subspace).to(rest) * 0.3)
+    return replace(joint, bent=bent, panel=panel, carried=_carried(settings.spans[0], lasting))
+
+
+def _carried(days: float, lasting: Tensor) -> Carried:
+    return Carried(torch.tensor(days), torch.tensor(4.0), torch.tensor(0.1), lasting, torch.tensor(0.3))
+
+
+def _lessons(joint: Joint, tile: Tile) -> list[Lesson]:
+    assert joint.subspace is not None
+    assert joint.rich is not None
+    assert tile.dense is not None
+    assert tile.problem.rich is not None
+    days, seen = rich_scores(tile.problem.rich, joint.subspace, tile.problem.target.days, joint.rich.dates)
+    return [
+        Lesson(joint.at(tile.dense, day)[0], seen.values[i], seen.clear[i], seen.kernels[i], seen.ratio)
+        for i, day in enumerate(days.tolist())
+    ]
+
+
+def low(image: Tensor, lesson: Lesson) -> Tensor:
+    """(c, h, w) what the hyperspectral sensor makes of (c, H, W)."""
+    seen = Seen(lesson.scores[None], lesson.clear[None], [lesson.kernel], lesson.ratio)
+    return through(image[None], seen)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A date that was hidden, in one tile."""
+
+    joint: Joint
+    """What was learned without it."""
+
+    tile: Tile
+    """What was seen without it."""
+
+    whole: Problem
+    """With it."""
+
+    date: int
+    """Of the target."""
+
+    wanted: Lesson
+    """What the hyperspectral sensor saw; its bands are the dense ones without the date's sharp image."""
+
+    def errors(self, scores: Tensor) -> Tensor:
+        """(p, n) of fine scores, at clear coarse pixels."""
+        return (low(scores, self.wanted) - self.wanted.scores)[:, self.wanted.clear]
+
+
+def trials(problems: Sequence[Problem], joint: Joint, settings: Settings) -> list[Trial]:
+    """Hide one date of the hyperspectral sensor after the other, with its sharp image; tiles take turns."""
+    rich = problems[0].rich
+    assert rich is not None
+    assert joint.subspace is not None
+    assert joint.rich is not None
+    dates = sorted(rich.dates)
+    if len(dates) < 2:
+        return []
+    inner, ends = dates[1:-1], [dates[0], dates[-1]]
+    chosen = [*_spread(inner, max(settings.hidings - 2, 1)), *ends][: settings.hidings]
+    found = []
+    for turn, date in enumerate(chosen):
+        whole = problems[turn % len(problems)]
+        found.append(_trial(whole, date, joint, settings))
+    return found
+
+
+def _spread(dates: list[int], most: int) -> list[int]:
+    if len(dates) <= most:
+        return dates
+    return [dates[round(i * (len(dates) - 1) / max(most - 1, 1))] for i in range(most)]
+
+
+def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial:
+    hidden = hide(whole, "rich", (date,))
+    if hidden.sharp is not None and set(hidden.sharp.dates) - {date}:
+        hidden = hide(hidden, "sharp", (date,))
+    base = learn_base([hidden], settings, joint.subspace)
+    tile = tile_of(base, hidden)
+    learned = with_panel(base, [tile], settings)
+    day = float(whole.target.days[date])
+    assert whole.rich is not None
+    assert learned.subspace is not None
+    assert joint.rich is not None
+    days, seen = rich_scores(whole.rich, learned.subspace, whole.target.days, joint.rich.dates)
+    place = place_of(days, day)
+    assert place is not None
+    bands = learned.at(tile.dense, day)[0] if tile.dense is not None else tile.rich.values[0]
+    wanted = Lesson(bands, seen.values[place], seen.clear[place], seen.kernels[place], seen.ratio)
+    return Trial(learned, tile, whole, date, wanted)
+
+
+def guess(trial: Trial, days: float) -> tuple[Tensor, Tensor]:
+    """Scores of the hidden date and their unsureness, what pixels keep lasting so many days."""
+    assert trial.joint.carried is not None
+    joint = replace(trial.joint, carried=replace(trial.joint.carried, days=torch.tensor(days)))
+    kept = keep(joint, trial.tile.rich, trial.tile.dense)
+    return estimate(joint, kept, trial.tile.dense, float(trial.whole.target.days[trial.date]))

@@ -1,0 +1,53 @@
+"""Sharp only: the series of a region without any hyperspectral sensor: sharp bands at every date."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.smoothspectra import expansion
+from stsfusion.learning.timeline import on_dates
+
+__all__ = ["series_of"]
+
+
+def series_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
+    """(time, band, y, x) reflectance and its standard deviation.
+
+    The sharp image where it was seen; else the dense one at fine pixels; without a dense sensor, the sharp
+    images between their dates. Bands that are not the target's are expanded smoothly.
+    """
+    (sharp,) = problem.require("sharp")
+    nm = problem.target.wavelengths
+    own = expansion(sharp.view.spectral.matrix, nm)
+    mask = sharp.valid.expand(sharp.data.shape[0], -1, *sharp.data.shape[2:]).all(1)
+    components = joint.components(problem)
+    dense = joint.fine_dense(problem, components)
+    values, sigma = _between(joint, problem, dense, sharp)
+    noise = torch.full((len(own),), 0.0) if sharp.noise is None else own.abs() @ sharp.noise.to(own)
+    for place, date in enumerate(sharp.dates):
+        image = torch.einsum("bs,syx->byx", own.to(sharp.data), sharp.data[place])
+        values[date] = torch.where(mask[place], image, values[date])
+        sigma[date] = torch.where(mask[place], noise.to(sigma)[:, None, None], sigma[date])
+    return values, sigma
+
+
+def _between(joint: Joint, problem: Problem, dense: Fine | None, sharp: Observation) -> tuple[Tensor, Tensor]:
+    """What stands where no sharp image does."""
+    days, nm = problem.target.days, problem.target.wavelengths
+    if dense is None:
+        line = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2)
+        own = expansion(sharp.view.spectral.matrix, nm).to(sharp.data)
+        values = torch.einsum("bs,tsyx->tbyx", own, line.values)
+        spread = sharp.data.std().clamp_min(1e-6)
+        return values, torch.full_like(values, float(spread))
+    assert problem.dense is not None
+    back = expansion(problem.dense.view.spectral.matrix, nm).to(dense.values)
+    images, deviations = [], []
+    for day in days.tolist():
+        image, deviation = joint.at(dense, day)
+        images.append(torch.einsum("bd,dyx->byx", back, image))
+        deviations.append(torch.einsum("bd,dyx->byx", back.square(), deviation.square()).sqrt())
+    return torch.stack(images), torch.stack(deviations)

@@ -1,0 +1,38 @@
+"""Smooth spectra: all bands from a few broad ones, when no hyperspectral sensor tells how they go together.
+
+::
+
+    x̂ = m + C Rᵀ (R C Rᵀ + ε)⁻¹ (b − R m)        C: spectra that vary smoothly with wavelength
+
+Source: Tikhonov (1963), in its Gaussian reading.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["expansion"]
+
+_SMOOTH = 150.0
+"""Distance in wavelength over which spectra vary, nm."""
+
+_NOISE = 1e-3
+"""Share of the bands' variance that is not believed."""
+
+
+def expansion(response: Tensor, wavelengths: Tensor) -> Tensor:
+    """(band, b) map from bands of a (b, band) response to spectra; the identity for the target's own bands.
+
+    Its rows sum to one where the bands reach, so that a flat spectrum stays flat.
+    """
+    matrix = response.double()
+    if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix)).to(matrix)):
+        return matrix.float()
+    nm = wavelengths.double().to(matrix)
+    alike = torch.exp(-0.5 * ((nm[:, None] - nm[None]) / _SMOOTH).square())
+    seen = matrix @ alike @ matrix.T
+    loaded = seen + _NOISE * seen.diagonal().mean() * torch.eye(len(seen)).to(seen)
+    back = alike @ matrix.T @ torch.linalg.inv(loaded)
+    level = torch.full((len(nm), len(matrix)), 1.0 / len(matrix)).to(matrix)
+    return (level + back @ (torch.eye(len(matrix)).to(matrix) - matrix @ level)).float()

@@ -1,0 +1,145 @@
+"""jointlr: all sensors' series as one estimate of low rank, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+
+from stsfusion.fusion.answer import Answer, Factored
+from stsfusion.fusion.method import Card, FusionMethod, Geometry, Tick, silent
+from stsfusion.fusion.problem import Problem, Role
+from stsfusion.learning.joint import Joint
+from stsfusion.learning.jointanswer import answer_of
+from stsfusion.learning.jointbase import Settings
+from stsfusion.learning.jointlessons import learn_joint
+from stsfusion.learning.origin import origin
+from stsfusion.learning.sharponly import series_of
+from stsfusion.operators.resample import Upsample
+from stsfusion.operators.translate import TAPS
+
+__all__ = ["JointLR"]
+
+_NAME = "jointlr"
+
+
+@dataclass
+class JointLR(FusionMethod):
+    """x̂(t) = F(m(t)) + e, held to what was seen of the date.
+
+    The sharp images of all dates are one guide. Through the point spread function it unmixes the dense series
+    into fine bands m of every date, and the hyperspectral series into fine scores; a ridge regression F tells
+    scores from bands; what a pixel keeps of its own, e, is carried in time; innovations hold the estimate to
+    the bands of the date. What cannot be known beforehand is chosen, and the standard deviation learned, by
+    hiding dates one after the other. Without a hyperspectral sensor the target is the sharp one's bands.
+
+    Source: ours.
+    """
+
+    rank: int = field(default=16, metadata={"ge": 1, "le": 64})
+    """Most scores."""
+
+    halves: tuple[int, int] = (2, 1)
+    """Coarse pixels that windows extend on every side: of the dense and of the hyperspectral sensor."""
+
+    width: float = field(default=0.7, metadata={"ge": 0.01, "le": 100.0})
+    """Distance in the guide at which pixels are no longer alike; two of them lie about one apart."""
+
+    linear: float = field(default=2.0, metadata={"ge": 0.0, "le": 1000.0})
+    """Weight of slopes that a window finds for itself."""
+
+    near: float = field(default=50.0, metadata={"ge": 0.1, "le": 1e6})
+    """Coarse pixels over which a window's pixels resemble each other by nearness alone."""
+
+    loads: tuple[float, float] = (100.0, 10.0)
+    """On the slopes of dense and of hyperspectral changes, in variances of the guide's noise."""
+
+    centres: int = field(default=60, metadata={"ge": 1, "le": 1000})
+    """Typical spectra about which the scores' regression bends."""
+
+    curve: float = field(default=0.01, metadata={"ge": 1e-6, "le": 1e3})
+    """Load on what bends."""
+
+    spans: tuple[float, ...] = (60.0, 200.0, 600.0)
+    """Days over which what pixels keep may last; hidden dates decide."""
+
+    grounds: tuple[float, ...] = (0.0, 1.0, 3.0)
+    """How far surfaces that no date has shown may lie off, in typical errors; hidden dates decide."""
+
+    hidings: int = field(default=4, metadata={"ge": 0, "le": 64})
+    """Dates that are hidden, at most."""
+
+    seed: int = 0
+    """Of the search for typical spectra."""
+
+    @property
+    def card(self) -> Card:
+        """Whatever there is beside sharp images is used."""
+        return Card(
+            name=_NAME,
+            title="All series as one: unmixed by a guide, carried in time, held to every sensor",
+            source="stsfusion",
+            needs=("sharp",),
+            uses=("rich", "dense"),
+            fits="scene",
+            sigma=True,
+            seam=5e-5,
+            memory=12.0,
+        )
+
+    def halo(self, geometry: Geometry) -> int:
+        """Closing gaps by the dense images, then the windows, then what a coarse pixel in them sees."""
+        dense = geometry.ratio("dense")
+        gaps = 2 * dense + Upsample(dense, (1, 1, 1, 1)).reach
+
+        def windows(role: Role, half: int) -> int:
+            return (half + 1) * geometry.ratio(role) - 1 + geometry.reach(role) + TAPS
+
+        return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
+
+    def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
+        """Guide, changes, regression and innovations; then every date hidden in turn."""
+        for problem in problems:
+            problem.require("sharp", by=_NAME)
+        tick(0.0, "guide and changes")
+        with torch.no_grad():
+            joint = learn_joint(problems, self._settings)
+        tick(1.0, "done")
+        return self.with_state(joint.tensors())
+
+    def fuse(self, problem: Problem) -> Answer:
+        """Every date's scores and their standard deviation."""
+        problem.require("sharp", by=_NAME)
+        state = self.fitted()
+        with torch.no_grad():
+            joint = Joint.of(state)
+            if joint.subspace is None or problem.rich is None:
+                values, sigma = series_of(joint, problem)
+                return Answer(values, origin(problem), sigma)
+            scores, sigma = answer_of(joint, problem)
+        return Answer(Factored(scores, joint.subspace.basis, joint.subspace.mean), origin(problem), sigma)
+
+    @classmethod
+    def example(cls, **settings: Any) -> Self:
+        """Small windows and few hidden dates."""
+        cheap = {"halves": (1, 0), "centres": 8, "hidings": 1, "rank": 6, "spans": (200.0,)}
+        return cls(**{**cheap, **settings})
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(
+            self.rank,
+            self.halves,
+            self.width,
+            self.linear,
+            self.near,
+            self.loads,
+            self.centres,
+            self.curve,
+            self.spans,
+            self.grounds,
+            self.hidings,
+            self.seed,
+        )
