@@ -122,9 +122,7 @@ def bench_stf(
 def bench_hsi_msi(
     scenes: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="SCENE...", help="NetCDF with `reflectance` (band, y, x), `wavelength` in nm."
-        ),
+        typer.Argument(metavar="SCENE", help="NetCDF with `reflectance` (band, y, x), `wavelength` in nm."),
     ],
     ratio: Annotated[int, typer.Option(help="Pixel of the hyperspectral image, scene pixels.")] = 4,
     psf: Annotated[

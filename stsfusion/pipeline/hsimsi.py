@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stsfusion.errors import CubeError
+from stsfusion.errors import CubeError, MethodError
 from stsfusion.fusion.method import FusionMethod
+from stsfusion.fusion.problem import Role
 from stsfusion.methods import create
 from stsfusion.pipeline.contest import Watch, contest, default_cache, keep, unwatched
 from stsfusion.pipeline.pairprotocol import PairProtocol
 from stsfusion.pipeline.pairstage import PairStage
-from stsfusion.pipeline.quick import expanded, shortened
+from stsfusion.pipeline.quick import able, expanded, shortened
 from stsfusion.pipeline.scene import Crop, read_scene
 from stsfusion.pipeline.shorthand import settings_from
 from stsfusion.pipeline.summary import summary
@@ -27,6 +28,9 @@ from stsfusion.pipeline.summary import summary
 __all__ = ["bench_hsi_msi"]
 
 _STANDARD = PairProtocol()
+
+_ROLES: tuple[Role, ...] = ("rich", "sharp")
+"""What methods are given."""
 
 
 def bench_hsi_msi(
@@ -77,7 +81,7 @@ def bench_hsi_msi(
     entrants, hasty = _entrants(methods, quick)
     stages = _stages(scene_paths, protocol, psfs, crop)
     cache = default_cache() if cache_dir is None else Path(cache_dir)
-    said_of_all = {**protocol.settings(), "psf": psfs, "quick": quick}
+    said_of_all = {**protocol.settings(), "psf": psfs, "crop": _said(crop), "quick": quick}
     result: dict[str, Any] = {"protocol": said_of_all, "scenes": [], "rows": [], "summary": []}
     for stage in _one_by_one(stages):
         result["scenes"].append(stage.said)
@@ -94,13 +98,31 @@ def bench_hsi_msi(
 def _entrants(methods: Sequence[str], quick: bool) -> tuple[dict[str, FusionMethod], set[str]]:
     """Methods as they were written, and which of them were shortened."""
     entrants, hasty = {}, set()
-    for text in expanded(methods, ("rich", "sharp")):
+    for text in expanded(methods, _ROLES):
         settings = settings_from(text)
         if quick:
             settings, changed = shortened(settings)
             hasty |= {text} if changed else set()
         entrants[text] = create(settings)
+        _suffices(entrants[text])
     return entrants, hasty
+
+
+def _suffices(method: FusionMethod) -> None:
+    """Two images must be all that a method needs."""
+    needs = method.card.needs
+    if not set(needs) <= set(_ROLES):
+        raise MethodError(
+            f"method '{method.card.name}'",
+            expected=f"one that needs no more than {' + '.join(_ROLES)}",
+            got=f"one that needs {' + '.join(needs)}",
+            mend=f"Choose from: {', '.join(able(_ROLES))}.",
+        )
+
+
+def _said(crop: Crop | None) -> str | None:
+    """As it was asked for."""
+    return None if crop is None else ",".join(f"{axis.start}:{axis.stop}" for axis in crop)
 
 
 def _stages(

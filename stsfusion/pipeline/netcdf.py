@@ -96,6 +96,6 @@ def band_numbers(file: xr.Dataset, key: str, where: str, dim: str = "band") -> N
             f"{where}, {key}",
             expected="nm",
             got=f"values up to {nm.max():g}",
-            mend="Multiply micrometres by 1000.",
+            mend="Multiply micrometres by 1000; numbers of bands are no wavelengths.",
         )
     return nm

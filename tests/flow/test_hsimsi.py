@@ -163,6 +163,8 @@ def test_what_cannot_work_is_refused_before_any_work(scene, tmp_path, monkeypatc
     monkeypatch.setattr(contest, "attempt", lambda *_: pytest.fail("started"))
     with pytest.raises(MethodError, match="Did you mean 'bicubic'"):
         bench_hsi_msi([scene], ["bicubik"])
+    with pytest.raises(MethodError, match=r"'stsnet': .* rich \+ sharp, got one that needs rich \+ dense"):
+        bench_hsi_msi([scene], ["bicubic", "stsnet"])
     with pytest.raises(CubeError, match="no such file"):
         bench_hsi_msi([scene, tmp_path / "none.nc"], ["bicubic"])
     (tmp_path / "else").mkdir()
@@ -202,7 +204,8 @@ def test_the_command(scene, tmp_path):
     result = json.loads(file.read_text())
     assert [row["method"] for row in result["rows"]] == ["gsa:psf=box", "bicubic"]
     assert result["scenes"][0]["scene_shape"] == {"bands": 48, "rows": 20, "cols": 19}
-    assert (result["protocol"]["seed"], result["protocol"]["psf"]) == (3, ["fwhm:2"])
+    said = {name: result["protocol"][name] for name in ("seed", "psf", "crop")}
+    assert said == {"seed": 3, "psf": ["fwhm:2"], "crop": "0:20,1:20"}
     done = _call(scene, "--pair", "ali", "--ratio", 3, "--psf", "fwhm:3", "--methods", "gsa:psf=box", *cache)
     assert done.exit_code == 0, done.output
     assert "ali (real), blind" in done.stdout
