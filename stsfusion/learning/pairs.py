@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import torch
@@ -35,9 +35,9 @@ from stsfusion.learning.between import Look, bridged, dates_alone, sample
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairing import Psf, model_for
-from stsfusion.learning.registered import FEW, learnable, registered
+from stsfusion.learning.pairposing import lost_bands, pair_of, pairs_by_day
+from stsfusion.learning.registered import learnable, registered
 from stsfusion.learning.weighted import Weighted
-from stsfusion.operators.fill import fill
 from stsfusion.operators.pairmodel import PairModel, support
 from stsfusion.operators.resample import Upsample, blocks, upsample
 from stsfusion.operators.translate import TAPS
@@ -49,9 +49,6 @@ _UNKNOWN = 1.0
 
 _BETWEEN = "between"
 """Prefix of what `fit` learns for dates that the sharp sensor alone saw."""
-
-_NEARLY = 0.9
-"""Share of its bands that a pixel must have to be learned from where next to none has all of them."""
 
 
 @dataclass
@@ -137,7 +134,7 @@ class PairMethod(FusionMethod):
                 got="none",
                 mend="Choose 'mixreg' or 'gsa', which need no common wavelengths, or other bands.",
             )
-        state, days = {"live": live, "used": used}, list[float]()
+        state, days = {"live": live, "used": used, **lost_bands(problems, used)}, list[float]()
         samples: list[list[Sample]] = []
         alone = any(dates_alone(*self._site(problem)) for problem in problems)
         found = self._by_day(problems, state)
@@ -259,50 +256,11 @@ class PairMethod(FusionMethod):
 
     def pair(self, problem: Problem, coarse: Tensor, date: int) -> Pair | None:
         """The pair of one date of the target; None when the sharp sensor did not see it."""
-        state = self.fitted()
-        return self._pair(problem, coarse, date, state["live"], state["used"])
-
-    def _pair(self, problem: Problem, coarse: Tensor, date: int, live: Tensor, used: Tensor) -> Pair | None:
-        rich, sharp = self._site(problem)
-        if date not in sharp.dates:
-            return None
-        live, used = live.to(coarse.device), used.to(coarse.device)
-        place = sharp.dates.index(date)
-        mask = _of_date(sharp, place)[:, used]
-        fine, _ = fill(sharp.data[place : place + 1][:, used], mask, self.passes * rich.ratio)
-        seen = torch.ones_like(coarse[0], dtype=torch.bool)
-        if date in rich.dates:
-            own = _of_date(rich, rich.dates.index(date))
-            seen = own[:, live if rich.valid.shape[1] > 1 else slice(None)].all(1)[0]
-        return Pair(
-            coarse=coarse[live],
-            fine=fine[0],
-            clear=seen,
-            known=mask.all(1)[0],
-            coverage=(sharp.view.spectral.matrix.to(coarse.device) > 0)[used][:, live],
-            nm=problem.target.wavelengths.to(coarse.device)[live],
-            ratio=rich.ratio,
-            day=float(problem.target.days[date]),
-            coarse_noise=None if rich.noise is None else rich.noise[live],
-            fine_noise=None if sharp.noise is None else sharp.noise[used],
-        )
+        return pair_of(problem, coarse, date, self.fitted(), self.passes)
 
     def _by_day(self, problems: Sequence[Problem], state: Mapping[str, Tensor]) -> dict[float, list[Pair]]:
-        """Pairs of all tiles, by day, those without a single clear pixel left out."""
-        found: dict[float, list[Pair]] = {}
-        for problem in problems:
-            rich, sharp = self._site(problem)
-            for i, date in enumerate(rich.dates):
-                if date not in sharp.dates:
-                    continue
-                mask = _of_date(rich, i)
-                filled, near = fill(rich.data[i : i + 1], mask, self.passes)
-                pair = self._pair(problem, filled[0], date, state["live"], state["used"])
-                if pair is not None:
-                    pair = _mended(pair, mask[0, state["live"]], near[0, state["live"]])
-                    if bool(pair.clear.any()) and bool(pair.known.any()):
-                        found.setdefault(pair.day, []).append(pair)
-        return dict(sorted(found.items()))
+        """Pairs of all tiles, by day."""
+        return pairs_by_day(problems, state, self.passes)
 
     def _unseen(self) -> ProblemError:
         return ProblemError(
@@ -315,20 +273,3 @@ class PairMethod(FusionMethod):
     def _site(self, problem: Problem) -> tuple[Observation, Observation]:
         rich, sharp = problem.require("rich", "sharp", by=self.card.name)
         return rich, sharp
-
-
-def _of_date(observation: Observation, place: int) -> Tensor:
-    """(1, b or 1, y, x) mask of one of an observation's own dates."""
-    valid = observation.valid.expand(*observation.valid.shape[:2], *observation.data.shape[2:])
-    mask = valid if valid.shape[0] == 1 else valid[place : place + 1]
-    return mask.expand(1, observation.data.shape[1], *mask.shape[2:])
-
-
-def _mended(pair: Pair, mask: Tensor, near: Tensor) -> Pair:
-    """Where hardly a pixel has all its bands, as with columns that failed band by band, nearly all will do.
-
-    `mask` (L, h, w) is what was seen, `near` what was seen or filled.
-    """
-    if int(pair.clear.sum()) >= FEW:
-        return pair
-    return replace(pair, clear=pair.clear | (near.all(0) & (mask.float().mean(0) >= _NEARLY)))
