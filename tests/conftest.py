@@ -16,6 +16,9 @@ from xarray import DataArray
 from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.grid import Grid
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: one thread, and for what they start too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 sys.path.insert(0, str(Path(__file__).parent))  # so that any test can say `from strategies import …`
 
 settings.register_profile(

@@ -32,6 +32,9 @@ class MAPSMM(PairMethod):
     q of a stochastic mixing model, pure materials and their mixtures, learned by expectation and maximisation
     from the coarse pixels. The estimate's mean is the coarse image's, brought to the fine grid.
 
+    With one class this is the regression of `gsa`. A single multispectral band can hardly tell several apart,
+    and the estimate may then be worse than with one.
+
     Source: Eismann and Hardie (2004), doi:10.1109/TGRS.2004.830644, secs. III and IV; the conditional mean
     as in Hardie, Eismann and Wilson (2004), doi:10.1109/TIP.2004.829779.
     """
