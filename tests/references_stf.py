@@ -36,12 +36,13 @@ def estarfm(
     shape = fine.shape[2:]
     out = np.full(fine.shape[1:], np.nan)
     settings = (spread, level, low, high, classes, fewest, change, significance, steepest, margin)
+    moved = asked - coarse
     for row, col in np.ndindex(shape) if pixels is None else pixels:
         window = window_of(row, col, shape, radius)
         near = 1.0 + distances(row, col, window) / radius
         out[:, row, col] = _enhanced_pixel(
             *(image[(..., *window)] for image in (fine, coarse, asked, known)),
-            near, fine[:, :, row, col], (asked - coarse)[:, :, row, col], known[:, row, col], *settings,
+            near, fine[:, :, row, col], moved[:, :, row, col], known[:, row, col], *settings,
         )  # fmt: skip
     return out
 
@@ -120,43 +121,40 @@ def starfm(
     """(band, row, col) of the asked date, candidates of all bases pooled."""
     shape, decay = fine.shape[2:], radius if decay is None else decay
     out = np.full(fine.shape[1:], np.nan)
+    maps = fine, np.abs(fine - coarse), np.abs(asked - coarse), fine + asked - coarse
     for row, col in np.ndindex(shape) if pixels is None else pixels:
         window = window_of(row, col, shape, radius)
         near = 1.0 + distances(row, col, window) / decay
-        for b in range(fine.shape[1]):
-            out[b, row, col] = _adaptive_pixel(
-                fine, coarse, asked, known, b, (row, col), window, near,
-                spread, level, classes, uncertainty, floor, logarithmic,
-            )  # fmt: skip
+        out[:, row, col] = _adaptive_pixel(
+            *(image[(..., *window)] for image in maps), known[(..., *window)], near,
+            *(image[..., row, col] for image in maps), known[:, row, col],
+            spread, level, classes, uncertainty, floor, logarithmic,
+        )  # fmt: skip
     return out
 
 
 def _adaptive_pixel(
-    fine, coarse, asked, known, b, place, window, near,
+    fine, unlike, moved, values, known, near, own, here, then, copy, trust,
     spread, level, classes, uncertainty, floor, logarithmic,
 ):  # fmt: skip
-    trust = trusted(known[(slice(None), *place)])
-    values, weights, copies = [], [], []
-    for m in np.flatnonzero(trust):
-        unlike = np.abs(fine[m, b] - coarse[m, b])
-        moved = np.abs(asked[b] - coarse[m, b])
-        here, then = unlike[place], moved[place]
-        own = fine[m, b][place] + asked[b][place] - coarse[m, b][place]
-        copies.append((own, min(here, then) <= 1e-6 * level))
-        allowed = np.sqrt(2.0) * uncertainty * level
-        candidates = known[m][window] & (unlike[window] < here + allowed) & (moved[window] < then + allowed)
-        for band in range(fine.shape[1]):
-            apart = np.abs(fine[m, band][window] - fine[m, band][place])
-            candidates &= apart < 2.0 * spread[m, band] / classes
-        s, t = unlike[window][candidates], moved[window][candidates]
-        if logarithmic:
-            cost = np.log(s / (floor * level) + 2.0) * np.log(t / (floor * level) + 2.0) * near[candidates]
+    bases, out = np.flatnonzero(trusted(trust)), []
+    allowed, grain = np.sqrt(2.0) * uncertainty * level, floor * level
+    alike = (np.abs(fine - own[..., None, None]) < 2.0 * spread[..., None, None] / classes).all(1) & known
+    for b in range(fine.shape[1]):
+        exact = [m for m in bases if min(here[m, b], then[m, b]) <= 1e-6 * level]
+        costs, found = [], []
+        for m in bases:
+            told = (unlike[m, b] < here[m, b] + allowed) & (moved[m, b] < then[m, b] + allowed)
+            chosen = alike[m] & told
+            s, t = unlike[m, b][chosen], moved[m, b][chosen]
+            if logarithmic:
+                costs.append(np.log(s / grain + 2.0) * np.log(t / grain + 2.0) * near[chosen])
+            else:
+                costs.append((s + grain) * (t + grain) * near[chosen])
+            found.append(values[m, b][chosen])
+        weights, found = 1.0 / np.concatenate(costs), np.concatenate(found)
+        if exact or not len(found):
+            out.append(np.mean([copy[m, b] for m in exact or bases]))
         else:
-            cost = (s + floor * level) * (t + floor * level) * near[candidates]
-        weights.append(1.0 / cost)
-        values.append((fine[m, b] + asked[b] - coarse[m, b])[window][candidates])
-    same = [own for own, exact in copies if exact]
-    if same:
-        return np.mean(same)
-    weights, values = np.concatenate(weights), np.concatenate(values)
-    return (weights * values).sum() / weights.sum() if len(weights) else np.mean([own for own, _ in copies])
+            out.append((weights * found).sum() / weights.sum())
+    return out

@@ -5,7 +5,7 @@
     region of a block      Q = (side + 2·radius)² pixels that its windows reach
       ┌───────────┐
       │  ┌─────┐  │        alike (P, Q)  1 where pixel q lies in p's window and looks like p, else 0
-      │  │block│  │        sums  (P, s) = alike @ features (Q, s)
+      │  │block│  │        sums  (s, P) = features (s, Q) @ alikeᵀ
       │  └─────┘  │
       └───────────┘
 
@@ -46,9 +46,9 @@ class Region:
         """(g, 1, Q) and (g, P, 1) of one of the maps."""
         return self.around[which], self.centre[which]
 
-    def features(self, which: slice) -> Tensor:
-        """(g, Q, s) of these maps, to be multiplied by."""
-        return self.around[which].squeeze(2).permute(1, 2, 0)
+    def sums(self, which: slice, matrix: Tensor) -> Tensor:
+        """(g, s, P) of these maps, each pixel around counted as the (g, P, Q) matrix says."""
+        return self.around[which].squeeze(2).transpose(0, 1) @ matrix.transpose(1, 2)
 
 
 class Search:
@@ -67,23 +67,29 @@ class Search:
         """(P, Q) one where a pixel lies in the window."""
         self.apart = (1.0 + distance / decay).to(like)
         """(P, Q) D."""
-        self._far = 2.0 * (1.0 - self.inside)
+        self._line = ((wide[None] - own[:, None]).abs() <= radius).to(like)
         self._spare = torch.empty(0)
 
     def alike(self, region: Region, which: slice) -> Tensor:
         """(g, P, Q) one where a pixel of the window differs by less than one in all of these maps."""
-        most = self._far.expand(region.centre.shape[1], -1, -1).clone()
+        around, centre = region.around[which], region.centre[which]
+        most = torch.sub(around[0], centre[0]).abs_()
         if self._spare.shape != most.shape:
             self._spare = torch.empty_like(most)
-        for around, centre in zip(region.around[which], region.centre[which], strict=True):
-            torch.sub(around, centre, out=self._spare).abs_()
+        for pair in zip(around[1:], centre[1:], strict=True):
+            torch.sub(*pair, out=self._spare).abs_()
             torch.maximum(most, self._spare, out=most)
-        return torch.lt(most, 1.0, out=most)
+        return torch.lt(most, 1.0, out=most).mul_(self.inside)
+
+    def whole(self, region: Region, which: slice) -> Tensor:
+        """(g, s, P) sums of these maps over all of the window."""
+        square = region.around[which].squeeze(2).unflatten(2, (self._line.shape[1],) * 2)
+        return (self._line @ square @ self._line.T).flatten(2).transpose(0, 1)
 
     def over(
         self, parts: list[Tensor], missing: tuple[int, int], kernel: Callable[[Region], Tensor]
     ) -> Tensor:
-        """What the kernel, (g, P, s) of a region, gives for every pixel.
+        """What the kernel, (g, s, P) of a region, gives for every pixel.
 
         Parameters
         ----------
@@ -106,9 +112,9 @@ class Search:
             line = maps[:, y : y + reach].unfold(2, reach, side)
             found = torch.cat([kernel(self._region(group)) for group in line.split(self.together, 2)])
             if not len(sums):
-                sums = maps.new_empty(found.shape[2], rows, cols)
+                sums = maps.new_empty(found.shape[1], rows, cols)
             own = sums[:, y : y + side]
-            found = found.unflatten(1, (side, side)).permute(3, 1, 0, 2).flatten(2)
+            found = found.unflatten(2, (side, side)).permute(1, 2, 0, 3).flatten(2)
             own.copy_(found[:, : own.shape[1], :cols])
         return sums
 

@@ -114,12 +114,14 @@ class ESTARFM(SeriesMethod):
         ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
         like, count, weigh, frame = (slice(a, z) for a, z in pairwise(ends))
 
+        never = stack.fine.new_tensor(_NEVER)
+
         def kernel(region: Region) -> Tensor:
             alike = search.alike(region, like)
-            plain = alike @ region.features(count)
-            cost = (region.around[weigh.start] * search.apart).add_(_NEVER)
-            near = alike.div_(cost) @ region.features(slice(weigh.start + 1, weigh.stop))
-            return torch.cat([plain, near, search.inside @ region.features(frame)], 2)
+            plain = region.sums(count, alike)
+            cost = torch.addcmul(never, region.around[weigh.start], search.apart)
+            near = region.sums(slice(weigh.start + 1, weigh.stop), alike.div_(cost))
+            return torch.cat([plain, near, search.whole(region, frame)], 1)
 
         sums = search.over(parts, stack.missing, kernel)
         plain, near, whole = sums.split([sizes[1], sizes[2] - 1, sizes[3]])

@@ -103,7 +103,7 @@ class STARFM(SeriesMethod):
         size = n * b
 
         def kernel(region: Region) -> Tensor:
-            return torch.cat([s for m in range(n) for s in _sums(search, region, m, b, size, allowed)], 2)
+            return torch.cat([s for m in range(n) for s in _sums(search, region, m, b, size, allowed)], 1)
 
         same = (torch.minimum(unlike, moved) <= _NOTHING * level)[:, :, stack.own]
         parts = [part.flatten(0, 1) for part in (looks, unlike, moved, values.flatten(1, 2))]
@@ -118,7 +118,7 @@ class STARFM(SeriesMethod):
 
 
 def _sums(search: Search, region: Region, m: int, b: int, size: int, allowed: float) -> list[Tensor]:
-    """(g, P, 2) a band: weights and weighted values of one base's candidates."""
+    """(g, 2, P) a band: weights and weighted values of one base's candidates."""
     alike = search.alike(region, slice(m * b, m * b + b)).div_(search.apart)
     chosen, told, sums = torch.empty_like(alike), torch.empty_like(alike), []
     for band in range(m * b, m * b + b):
@@ -126,7 +126,7 @@ def _sums(search: Search, region: Region, m: int, b: int, size: int, allowed: fl
         torch.lt(unlike[0], unlike[1] + allowed, out=chosen)
         chosen.mul_(torch.lt(moved[0], moved[1] + allowed, out=told)).mul_(alike)
         first = 3 * size + 2 * band
-        sums.append(chosen @ region.features(slice(first, first + 2)))
+        sums.append(region.sums(slice(first, first + 2), chosen))
     return sums
 
 

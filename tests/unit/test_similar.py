@@ -12,15 +12,17 @@ def kernel_of(search):
         alike = search.alike(region, slice(0, 2))
         around, centre = region.pair(2)
         lower = (around <= centre).to(alike)
-        sums = [alike @ region.features(slice(3, 5)), (alike / search.apart) @ region.features(slice(3, 5))]
-        return torch.cat([*sums, (search.inside * lower) @ region.features(slice(3, 4))], 2)
+        which = slice(3, 5)
+        sums = [region.sums(which, alike), region.sums(which, alike / search.apart)]
+        low = region.sums(slice(3, 4), search.inside * lower)
+        return torch.cat([*sums, low, search.whole(region, slice(4, 5))], 1)
 
     return kernel
 
 
 def by_loop(maps, radius, decay):
     rows, cols = maps.shape[1:]
-    out = np.zeros((5, rows, cols))
+    out = np.zeros((6, rows, cols))
     for r, c in np.ndindex(rows, cols):
         for y in range(max(r - radius, 0), min(r + radius + 1, rows)):
             for x in range(max(c - radius, 0), min(c + radius + 1, cols)):
@@ -29,6 +31,7 @@ def by_loop(maps, radius, decay):
                 out[:2, r, c] += alike * maps[3:, y, x]
                 out[2:4, r, c] += alike * maps[3:, y, x] / d
                 out[4, r, c] += (maps[2, y, x] <= maps[2, r, c]) * maps[3, y, x]
+                out[5, r, c] += maps[4, y, x]
     return out
 
 
@@ -43,7 +46,7 @@ def test_sums_are_those_of_a_loop(size, radius):
 
 def test_a_strip_sees_the_rows_around_it():
     maps = torch.randn(5, 23, 10, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    search, out = Search(3, 3.0, maps), torch.empty(5, 23, 10, dtype=torch.float64)
+    search, out = Search(3, 3.0, maps), torch.empty(6, 23, 10, dtype=torch.float64)
     for own, seen, missing in strips(23, 3, 7):
         out[:, own] = search.over([maps[:, seen]], missing, kernel_of(search))
     np.testing.assert_allclose(out.numpy(), by_loop(maps.numpy(), 3, 3.0), atol=1e-12)
