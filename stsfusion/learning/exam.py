@@ -2,7 +2,8 @@
 
 ::
 
-    band by band:  hide y_b ─► tell it from the other bands, learned on k * y ─► compare with the known y_b
+    band by band:  hide y_b ─► tell it from the other bands, learned on k * y ─► krige what is left over
+                   ─► compare with the known y_b
 
 A regression is learned on coarse pixels and used on fine ones. The shrinkage that left-out coarse pixels call
 best is often too weak there, and errors are larger: the point spread function hides part of them. Bands that
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.experts import Experts, Looks
-from stsfusion.learning.leaveout import blocks_of, ridge
+from stsfusion.learning.kriging import Kriging
+from stsfusion.learning.leaveout import blocks_of, path
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Exam", "examine"]
@@ -37,15 +39,29 @@ _SAMPLE = 20_000
 """Fine pixels of a tile that are compared."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exam:
     """What the bands said."""
 
     least: float
     """Penalty under which the fine pixels of the bands were told worse, on the whole."""
 
-    growth: float | None
-    """Mean squared error at fine pixels over that at left-out coarse ones; None: not known."""
+    growth: Tensor | None
+    """(l,) mean squared error at fine pixels over that of left-out coarse ones; None: not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """How one band was told, under each of q penalties."""
+
+    left: Tensor
+    """(n, q) errors of left-out coarse pixels."""
+
+    fitted: Tensor
+    """(n, q) residuals of the coarse pixels."""
+
+    fine: Tensor
+    """(m, q) errors of fine pixels, before kriging."""
 
 
 def examine(
@@ -68,30 +84,28 @@ def examine(
     if bands < 3:
         return Exam(_UNASKED, None)
     blocks = blocks_of(clear, side)
-    places = [torch.randperm(image[0].numel(), generator=dice)[:_SAMPLE] for image in images]
-    marks = [_mark(images, clear, places, model, blocks, band) for band in range(bands)]
-    left = torch.stack([mark[0] for mark in marks]).mean(0)
-    fine = torch.stack([mark[1] for mark in marks]).mean(0)
-    best, truly = int(left.argmin()), int(fine.argmin())
-    growth = torch.stack([mark[1][truly] - mark[0][best] for mark in marks]).median()
-    return Exam(_PENALTIES[truly], float(growth.exp()))
+    places = [torch.randperm(image[0].numel(), generator=dice)[:_SAMPLE].to(image.device) for image in images]
+    sheets = [_sheet(images, clear, places, model, blocks, band) for band in range(bands)]
+    marks = torch.stack([sheet.fine.square().mean(0).clamp_min(1e-30).log() for sheet in sheets]).mean(0)
+    best = int(marks.argmin())
+    return Exam(_PENALTIES[best], _grown(sheets, best, clear, places, model))
 
 
-def _mark(
+def _sheet(
     images: Sequence[Tensor],
     clear: Sequence[Tensor],
     places: Sequence[Tensor],
     model: PairModel,
     blocks: Tensor,
     band: int,
-) -> tuple[Tensor, Tensor]:
-    """Logarithms of the (q,) left-out coarse and fine squared errors of one band, by penalty."""
+) -> _Sheet:
+    """One band, told from the others."""
     rest = [i for i in range(len(images[0])) if i != band]
-    pixels = [image.flatten(1)[:, at.to(image.device)] for image, at in zip(images, places, strict=True)]
-    looks = Looks.learn(torch.cat([each[rest].T for each in pixels]))
+    pixels = torch.cat([image.flatten(1)[:, at].T for image, at in zip(images, places, strict=True)])
+    looks = Looks.learn(pixels[:, rest])
     seen = [looks(image[rest]) for image in images]
     own = looks.white.shape[1]
-    sample = torch.cat([each.flatten(1).T[at.to(each.device)] for each, at in zip(seen, places, strict=True)])
+    sample = torch.cat([each.flatten(1)[:, at].T for each, at in zip(seen, places, strict=True)])
     every = torch.arange(2 * own, device=sample.device)
     experts = Experts.learn(sample, every, every, _EXPERTS, torch.Generator().manual_seed(0))
 
@@ -103,13 +117,30 @@ def _mark(
     plain = coarse([each[:own] for each in seen])
     plain = torch.cat([torch.ones_like(plain[:, :1]), plain], 1)
     features = coarse([experts.image(each) for each in seen])
-    asked = torch.cat([each[band] for each in pixels])[:, None].double()
-    free, straight = experts.features(sample).double(), sample[:, :own].double()
-    even = torch.ones_like(told[:, 0])
-    marks = []
-    for penalty in _PENALTIES:
-        fit = ridge(features, plain, told, even, blocks, [penalty])
-        gap = asked - free @ fit.slope - straight @ fit.plain[1:] - fit.plain[0]
-        marks.append([fit.left.square().mean(), gap.square().mean()])
-    both = torch.tensor(marks, dtype=torch.float64).clamp_min(1e-30).log()
-    return both[:, 0], both[:, 1]
+    fits = path(features, plain, told, torch.ones_like(told[:, 0]), blocks, _PENALTIES)
+    slope, straight, left = (
+        torch.cat(parts, 1) for parts in zip(*((f.slope, f.plain, f.left) for f in fits), strict=True)
+    )
+    fine = pixels[:, band : band + 1] - experts.features(sample) @ slope.to(sample)
+    fine = fine - sample[:, :own] @ straight[1:].to(sample) - straight[0].to(sample)
+    return _Sheet(left, told - features @ slope - plain @ straight, fine.double())
+
+
+def _grown(
+    sheets: Sequence[_Sheet], choice: int, clear: Sequence[Tensor], places: Sequence[Tensor], model: PairModel
+) -> Tensor:
+    """(l,) of the fine pixels' errors, what is left over brought back."""
+    fitted = torch.stack([sheet.fitted[:, choice] for sheet in sheets])
+    residuals, before = [], 0
+    for mask in clear:
+        image = fitted.new_zeros(len(fitted), *mask.shape)
+        image[:, mask] = fitted[:, before : before + int(mask.sum())]
+        residuals.append(image)
+        before += int(mask.sum())
+    kriging = Kriging.learn(residuals, clear, torch.zeros(len(fitted)), model)
+    back = [
+        kriging(image, model.ratio).flatten(1)[:, at] for image, at in zip(residuals, places, strict=True)
+    ]
+    fine = torch.stack([sheet.fine[:, choice] for sheet in sheets]) - torch.cat(back, 1)
+    left = torch.stack([sheet.left[:, choice] for sheet in sheets]).square().mean(1)
+    return fine.square().mean(1) / left.clamp_min(1e-300)

@@ -44,6 +44,10 @@ _JITTER = 1e-4
 """Share of the variance that is added to keep the covariance invertible."""
 
 
+_LEAST = 0.02
+"""Least share of an error's variance that a coarse pixel shows, or that kriging leaves."""
+
+
 @dataclass(frozen=True, eq=False)
 class Kriging(Kept):
     """Weights of the coarse window for every place in a coarse pixel, channel by channel."""
@@ -84,6 +88,19 @@ class Kriging(Kept):
         kernel = self.weights.to(residual).reshape(channels * ratio**2, 1, side, side)
         fine = conv2d(wide, kernel, groups=channels)[0]
         return torch.pixel_shuffle(fine, ratio).reshape(channels, rows * ratio, cols * ratio)
+
+    def growth(self, left: Tensor, fitted: Tensor) -> Tensor:
+        """(p,) mean squared error at fine pixels over that of left-out coarse ones, when the field holds.
+
+        Parameters
+        ----------
+        left, fitted
+            (p,) mean squares of left-out errors and of the residuals that are kriged: fits that follow their
+            own pixels leave less to krige than they err elsewhere.
+        """
+        kept = (fitted / left.clamp_min(1e-300)).clamp_max(1.0)
+        told = self.told.to(left).mean(1) * kept
+        return (1.0 - told).clamp_min(_LEAST) / self.shrunk.to(left).clamp_min(_LEAST)
 
 
 @dataclass(frozen=True, eq=False)

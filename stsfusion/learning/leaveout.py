@@ -13,14 +13,14 @@ Source: Allen (1974), prediction sum of squares; Roberts et al. (2017), block cr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from stsfusion.operators.nnls import nnls
 
-__all__ = ["Fit", "blocks_of", "ridge", "stack"]
+__all__ = ["Fit", "blocks_of", "path", "ridge", "stack"]
 
 _RIGID = 0.02
 """Added to I − H_BB: a block that the fit hangs on alone is not blown up without bound."""
@@ -65,8 +65,25 @@ def ridge(
     penalties
         Candidates for λ.
     """
+    tried = path(features, plain, outputs, weight, blocks, penalties)
+    losses = torch.stack([(fit.left.square() * weight[:, None]).sum(0) for fit in tried])
+    choice = losses.argmin(0)
+    every = torch.arange(len(choice), device=choice.device)
+    parts = ([getattr(fit, field.name) for fit in tried] for field in fields(Fit))
+    return Fit(*(torch.stack(part)[choice, :, every].T for part in parts))
+
+
+def path(
+    features: Tensor,
+    plain: Tensor,
+    outputs: Tensor,
+    weight: Tensor,
+    blocks: Tensor,
+    penalties: Sequence[float],
+) -> list[Fit]:
+    """One `ridge` under every penalty, the same for all outputs; one decomposition does for all."""
     root = weight.sqrt()[:, None]
-    frame, _ = torch.linalg.qr(plain * root)
+    frame, corner = torch.linalg.qr(plain * root)
     x, y = features * root, outputs * root
     x, y = x - frame @ (frame.T @ x), y - frame @ (frame.T @ y)
     u, s, v = torch.linalg.svd(x, full_matrices=False)
@@ -74,21 +91,16 @@ def ridge(
     member, held = _padded(u)[blocks], _padded(frame)[blocks]
     base = held @ held.transpose(1, 2)
     eye = (1.0 + _RIGID) * torch.eye(blocks.shape[1]).to(y)
-    tried, losses = [], []
+    straight = torch.linalg.pinv(corner) @ frame.T
+    found = []
     for penalty in penalties:
         keep = s.square() / (s.square() + penalty * n)
         hat = (member * keep) @ member.transpose(1, 2) + base
         error = _padded(y - u @ (keep[:, None] * told))[blocks]
-        error = torch.linalg.solve(eye - hat, error)
-        losses.append(error.square().sum((0, 1)))
-        tried.append(_scattered(error, blocks, n))
-    choice = torch.stack(losses).argmin(0)
-    left = torch.stack(tried)[choice, :, torch.arange(len(choice))].T
-    chosen = torch.tensor(penalties, dtype=y.dtype, device=y.device)[choice]
-    shrink = s.square()[:, None] / (s.square()[:, None] + chosen * n)
-    slope = v.T @ (shrink / s.clamp_min(1e-12)[:, None] * told)
-    rest = (outputs - features @ slope) * root
-    return Fit(slope, torch.linalg.lstsq(plain * root, rest).solution, left / root)
+        left = _scattered(torch.linalg.solve(eye - hat, error), blocks, n) / root
+        slope = v.T @ ((keep / s.clamp_min(1e-12))[:, None] * told)
+        found.append(Fit(slope, straight @ ((outputs - features @ slope) * root), left))
+    return found
 
 
 def _padded(rows: Tensor) -> Tensor:

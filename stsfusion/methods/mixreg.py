@@ -12,6 +12,7 @@ from torch import Tensor
 from stsfusion.fusion.method import Card, Tick
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.experts import REACH
+from stsfusion.learning.growth import Growth
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import HALF, Kriging
 from stsfusion.learning.mixture import Lesson, Mixture
@@ -31,9 +32,6 @@ _DARK = 0.05
 _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
 
-_LEAST = 0.02
-"""Least share of an error's variance that a coarse pixel shows, or that kriging leaves."""
-
 
 @dataclass
 class MixReg(PairMethod):
@@ -48,8 +46,8 @@ class MixReg(PairMethod):
       function.
 
     Point spread function, response, displacement, noise, shrinkage and weights come from the pair alone.
-    Standard deviations come from the left-out errors, their growth with detail and rarity, and the share of
-    an error that a coarse pixel's average hides.
+    Standard deviations come from the left-out errors, their growth with detail and rarity, and their growth
+    from coarse to fine pixels, as residuals, innovations and hidden bands tell of it.
 
     Source: stsfusion; the parts as their files cite.
     """
@@ -107,67 +105,43 @@ class MixReg(PairMethod):
         images = [mixture(pair.fine) for pair in pairs]
         weight = torch.cat([lesson.weight for lesson in lessons])
         update = Update.learn(pairs, images, left, weight, subspace, model)
+        before = images
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
-        residuals = [
-            _scores(pair.coarse, subspace) - model.lowpass(image)
-            for image, pair in zip(images, pairs, strict=True)
-        ]
+        residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
         hidden = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
         kriging = Kriging.learn(residuals, clear, hidden, model)
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
         seen, low = _both(pairs, subspace, model)
-        doubt = self._doubt(
-            pairs,
-            model,
-            noise,
-            mixture,
-            kriging,
-            subspace,
-            update.of_errors(left, seen, low),
-            residuals,
-            outside,
-            exam.growth,
+        errors = update.of_errors(left, seen, low)
+        fitted = _gathered(residuals, pairs).to(errors).square().mean(1)
+        grown = kriging.growth(errors.square().mean(0), fitted)
+        basis = subspace.basis.to(errors)
+        bands = errors @ basis + _gathered(outside, pairs).T.to(errors)
+        size = bands.square().mean(0).clamp_min(1e-300)
+        growth = Growth(
+            foretold=_through(errors * grown.sqrt(), basis) / _through(errors, basis).clamp_min(1e-300),
+            clean=(1.0 - noise.coarse.to(errors) / size).clamp_min(_CLEAN),
+            met=_met(pairs, before, left, update, kriging, subspace, model),
+            exam=exam.growth,
+            crossed=noise.crossed,
+            coverage=pairs[0].coverage,
+            nm=pairs[0].nm.to(errors),
+        )
+        contrast = _gathered([pair.coarse for pair in pairs], pairs).to(errors).var(1)
+        white = model.kernel.to(errors).square().sum().reciprocal()
+        signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
+        doubt = Doubt.learn(
+            bands,
+            _gathered([model.lowpass(each) for each in signed], pairs),
+            torch.cat([each.flatten(1) for each in signed], 1),
+            growth(contrast / size, white).sqrt(),
         )
         blank = _lacking(pairs, images, subspace, model) + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
         parts |= {"kriging": kriging, "doubt": doubt}
         return joined(parts) | {"carry": _carry(outside, clear), "blank": blank}
-
-    def _doubt(
-        self,
-        pairs: Sequence[Pair],
-        model: PairModel,
-        noise: _Noise,
-        mixture: Mixture,
-        kriging: Kriging,
-        subspace: Subspace,
-        errors: Tensor,
-        residuals: Sequence[Tensor],
-        outside: Sequence[Tensor],
-        growth: float | None,
-    ) -> Doubt:
-        """From left-out errors of coarse pixels to standard deviations of fine ones."""
-        signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
-        fine = torch.cat([each.flatten(1) for each in signed], 1)
-        seen = _gathered([model.lowpass(each) for each in signed], pairs)
-        basis = subspace.basis.to(errors)
-        bands = errors @ basis + _gathered(outside, pairs).T.to(errors)
-        # Fitted residuals are smaller than left-out ones: kriging brings back what the fit has left to it.
-        fitted = _gathered(residuals, pairs).to(errors).square().mean(1)
-        kept = (fitted / errors.square().mean(0).clamp_min(1e-300)).clamp_max(1.0)
-        told = kriging.told.to(errors).mean(1) * kept
-        # Witnesses of how errors grow towards fine pixels: the residual's correlation, twice, and the exam.
-        grown = 1.0 / kriging.shrunk.to(errors).clamp_min(_LEAST)
-        if growth is not None:
-            grown = (grown.square() * growth).pow(1.0 / 3.0)
-        change = (1.0 - told).clamp_min(_LEAST) * grown
-        size = errors.square().mean(0)[:, None] * basis.square()
-        # The noise of the coarse image is in the left-out errors, and not in what is asked for.
-        clean = (1.0 - noise.coarse.to(errors) / bands.square().mean(0).clamp_min(1e-300)).clamp_min(_CLEAN)
-        blow = ((size * change[:, None]).sum(0) / size.sum(0).clamp_min(1e-300) * clean).sqrt()
-        return Doubt.learn(bands, seen, fine, blow)
 
     # ------------------------------------------------------------ fusing
 
@@ -204,6 +178,9 @@ class _Noise:
     weight: Tensor
     """(L,) standard deviation by which the subspace divides: alike for all bands where there is no noise."""
 
+    crossed: Tensor
+    """(l,) variance of the sensor model's misfit that noise does not explain, over that of k * Y."""
+
     @classmethod
     def of(cls, pairs: Sequence[Pair], model: PairModel) -> Self:
         """What neighbours cannot tell is noise only as far as the misfit of k * Y and R Z confirms it."""
@@ -216,7 +193,9 @@ class _Noise:
         met = model.misfit.to(coarse).square()
         share = float((met[live] / expected[live]).median().clamp(0.0, 1.0)) if bool(live.any()) else 1.0
         even = coarse.mean().clamp_min(1e-12)
-        return cls(share * coarse, share * fine, (share * coarse + (1.0 - share) * even).sqrt())
+        size = _gathered([model.lowpass(pair.fine) for pair in pairs], pairs).to(coarse).var(1)
+        crossed = (met - share * expected).clamp_min(0.0) / size.clamp_min(1e-300)
+        return cls(share * coarse, share * fine, (share * coarse + (1.0 - share) * even).sqrt(), crossed)
 
 
 def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:
@@ -239,6 +218,38 @@ def _lesson(pair: Pair, subspace: Subspace) -> Lesson:
 def _gathered(images: Sequence[Tensor], pairs: Sequence[Pair]) -> Tensor:
     """(c, n) of the clear coarse pixels of all tiles."""
     return torch.cat([image[:, pair.clear] for image, pair in zip(images, pairs, strict=True)], 1)
+
+
+def _left_over(
+    pairs: Sequence[Pair], images: Sequence[Tensor], subspace: Subspace, model: PairModel
+) -> list[Tensor]:
+    """(p, h, w) of every tile: scores of Z less what the coarse sensor makes of (p, H, W) ones."""
+    return [
+        _scores(pair.coarse, subspace) - model.lowpass(image)
+        for image, pair in zip(images, pairs, strict=True)
+    ]
+
+
+def _through(scores: Tensor, basis: Tensor) -> Tensor:
+    """(L,) mean square of (n, p) scores in the bands."""
+    return (scores @ basis).square().mean(0)
+
+
+def _met(
+    pairs: Sequence[Pair],
+    images: Sequence[Tensor],
+    left: Tensor,
+    update: Update,
+    kriging: Kriging,
+    subspace: Subspace,
+    model: PairModel,
+) -> Tensor:
+    """(l,) variance of the innovations of kriged images, not updated ones, over that of left-out errors."""
+    total, count = left.new_zeros(len(update.offset)), 0
+    for pair, image, rest in zip(pairs, images, _left_over(pairs, images, subspace, model), strict=True):
+        gap = update.innovation(pair.fine, image + kriging(rest, model.ratio))[:, pair.known]
+        total, count = total + gap.to(left).square().sum(1), count + gap.shape[1]
+    return total / max(count, 1) / _through(left, update.seen.to(left).T).clamp_min(1e-300)
 
 
 def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:

@@ -206,3 +206,14 @@ def test_without_a_whole_window_or_a_residual_it_stays_finite(clear):
         assert all(bool(torch.isfinite(part).all()) for part in kriging.tensors().values())
         assert float(kriging.told.min()) >= 0
         assert float(kriging.told.max()) <= 1
+
+
+def test_growth_is_that_of_errors_before_kriging_where_nothing_is_told():
+    """White fields: a coarse pixel shows the sum of its squared weights, and next to nothing comes back."""
+    kriging = Kriging(weights=torch.zeros(2, 4, 25), told=torch.zeros(2, 4), shrunk=torch.tensor([0.25, 1.0]))
+    left = torch.tensor([3.0, 5.0])
+    torch.testing.assert_close(kriging.growth(left, left), torch.tensor([4.0, 1.0]))
+    kriging = Kriging(kriging.weights, torch.full((2, 4), 0.5), kriging.shrunk)
+    torch.testing.assert_close(kriging.growth(left, left), torch.tensor([2.0, 0.5]))
+    # Of residuals that are half as large as left-out errors, half as much is brought back.
+    torch.testing.assert_close(kriging.growth(left, 0.5 * left), torch.tensor([3.0, 0.75]))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stsfusion.learning import leaveout
-from stsfusion.learning.leaveout import blocks_of, ridge, stack
+from stsfusion.learning.leaveout import blocks_of, path, ridge, stack
 
 RIGID = 0.02
 """What is added to I − H_BB."""
@@ -123,6 +123,16 @@ def test_every_output_gets_the_penalty_that_leaves_least():
     assert best[1] == 3
     for k, choice in enumerate(best):
         np.testing.assert_allclose(both[:, k], each[choice][:, k], atol=1e-10)
+
+
+def test_a_path_is_one_ridge_after_the_other():
+    parts, penalties = lesson(), [1e-6, 0.05, 3.0]
+    for fit, penalty in zip(
+        path(*(torch.from_numpy(part) for part in parts), penalties), penalties, strict=True
+    ):
+        alone = found(parts, [penalty])
+        for name in ("slope", "plain", "left"):
+            torch.testing.assert_close(getattr(fit, name), getattr(alone, name))
 
 
 def test_blocks_hold_every_clear_pixel_once_and_are_squares():

@@ -1,0 +1,89 @@
+"""Growth: how much larger errors are at fine pixels than at left-out coarse ones, told by several witnesses.
+
+::
+
+    variance at a fine pixel  =  (pattern · level + crossed) · variance of left-out coarse errors
+
+    pattern   band against band, as the fields of the scores' residuals foretell
+    level     geometric mean of what these fields foretell, and what innovations and the exam of hidden
+              multispectral bands really showed
+    crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
+
+What the point spread function hides of an error cannot be seen in the coarse image, and only the
+multispectral bands are known on both scales: witnesses of errors like the ones that are asked for, no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Growth", "between"]
+
+_TINY = 1e-30
+"""What is divided by, at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """What each witness says; variances over those of left-out coarse errors."""
+
+    foretold: Tensor
+    """(L,) by the fields of the residuals."""
+
+    clean: Tensor
+    """(L,) share of the left-out errors that is not the coarse image's noise, which nobody asks for."""
+
+    met: Tensor
+    """(l,) innovations at fine pixels over left-out ones."""
+
+    exam: Tensor | None
+    """(l,) hidden bands at fine pixels over left-out coarse ones; None: not known."""
+
+    crossed: Tensor
+    """(l,) variance of the sensor model's misfit beyond noise, over that of what the bands see."""
+
+    coverage: Tensor
+    """(l, L) bool."""
+
+    nm: Tensor
+    """(L,) wavelengths."""
+
+    def __call__(self, contrast: Tensor, white: Tensor) -> Tensor:
+        """(L,) growth of the variance.
+
+        Parameters
+        ----------
+        contrast
+            (L,) variance of the hyperspectral bands over that of their left-out errors.
+        white
+            () what an error that is white grows by: one over the sum of the squared kernel.
+        """
+        live = self.coverage.any(1)
+        told = [_typical(self.foretold * self.clean)]
+        told += [_typical(self.met[live])] if bool(live.any()) else []
+        told += [] if self.exam is None else [_typical(self.exam)]
+        level = torch.stack(told).mean(0) - _typical(self.foretold)
+        growth = (self.foretold.clamp_min(_TINY).log() + level).exp()
+        if not bool(live.any()):
+            return growth
+        centres = torch.stack([self.nm[row].mean() for row in self.coverage[live]])
+        # What left-out errors do not show was calibrated away.
+        return growth + white * (between(self.nm, centres, self.crossed[live]) * contrast).clamp_max(1.0)
+
+
+def _typical(values: Tensor) -> Tensor:
+    """() logarithm of the median."""
+    return values.clamp_min(_TINY).log().median()
+
+
+def between(places: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Values at places from those at known ones, linearly; the nearest beyond them."""
+    order = known.argsort()
+    known, values = known[order], values[order]
+    above = torch.searchsorted(known, places).clamp(1, max(len(known) - 1, 1)).clamp_max(len(known) - 1)
+    below = (above - 1).clamp_min(0)
+    part = ((places - known[below]) / (known[above] - known[below]).clamp_min(1e-9)).clamp(0.0, 1.0)
+    return values[below] * (1.0 - part) + values[above] * part
