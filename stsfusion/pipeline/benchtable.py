@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stsfusion.pipeline.contest import COST, Watch
+from stsfusion.pipeline.intervals import INTERVALS
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.quality.metrics import metrics
 
-__all__ = ["add_columns", "number", "scores", "table", "watching"]
+__all__ = ["add_columns", "inside", "number", "scores", "table", "watching"]
 
 _DIGITS = {"sam": 3, "psnr": 2, "ergas": 3, "rmse": 5, "fit_s": 1, "fuse_s": 1, "peak_mb": 1}
 _TITLES = {"fit_s": "fit [s]", "fuse_s": "fuse [s]", "peak_mb": "peak [MiB]"}
@@ -29,10 +30,14 @@ def table(result: Mapping[str, Any]) -> Table:
     board = Table(title=_title(result["protocol"]))
     board.add_column("method", overflow="fold")
     board.add_column("dates")
-    add_columns(board, (*METRICS, *COST))
+    add_columns(board, METRICS)
+    sure = any(INTERVALS[0] in row for row in result["rows"])
+    if sure:
+        board.add_column("in 90 % (deciles)", justify="right")
+    add_columns(board, COST)
     for method, rows in groupby(result["rows"], key=lambda row: row["method"]):
         for i, row in enumerate(rows):
-            board.add_row(Text(method if i == 0 else ""), *_cells(row, i == 0))
+            board.add_row(Text(method if i == 0 else ""), *_cells(row, i == 0, sure))
         board.add_section()
     return board
 
@@ -44,11 +49,11 @@ def _title(protocol: Mapping[str, Any]) -> str:
     return f"{protocol['truth']}, simulated sensors, seed {protocol['seed']}"
 
 
-def _cells(row: Mapping[str, Any], first: bool) -> list[Text]:
+def _cells(row: Mapping[str, Any], first: bool, sure: bool) -> list[Text]:
     if "error" in row:
         return [Text(row["error"].splitlines()[0], style="red")]
     cost = scores(row, COST) if first else []
-    return [Text(row["subset"]), *scores(row, METRICS), *cost]
+    return [Text(row["subset"]), *scores(row, METRICS), *([inside(row)] if sure else []), *cost]
 
 
 def add_columns(board: Table, names: Sequence[str]) -> None:
@@ -67,6 +72,15 @@ def _headed(name: str) -> str:
 def scores(row: Mapping[str, Any], names: Sequence[str]) -> list[Text]:
     """The row's numbers of these names, each with the digits that it deserves."""
     return [number(row[name], _DIGITS.get(name, 4)) for name in names]
+
+
+def inside(row: Mapping[str, Any]) -> Text:
+    """Share of the truth in 90 % intervals, per cent, with the least and the most over deciles of sigma."""
+    shares = [row.get(name) for name in INTERVALS]
+    if None in shares:
+        return number(None, 0)
+    middle, low, high = (100 * share for share in shares if share is not None)
+    return Text(f"{middle:.1f} ({low:.0f}–{high:.0f})")
 
 
 def number(value: float | None, digits: int) -> Text:

@@ -11,10 +11,16 @@ from torch import Tensor
 
 from stsfusion.errors import ProblemError
 
-__all__ = ["INTERVALS", "intervals"]
+__all__ = ["INTERVALS", "SIGMA_RANK", "intervals", "rank_correlation"]
 
 INTERVALS = ("coverage90", "coverage90_low", "coverage90_high")
 """Share of the truth inside, and the smallest and largest such share over deciles of the stated deviation."""
+
+SIGMA_RANK = "sigma_rank"
+"""Rank correlation of the stated deviation with the size of the error."""
+
+_MANY = 1_000_000
+"""Values of which ranks are taken at most, evenly spread."""
 
 _Z = 1.6448536269514722
 _GROUPS = 10
@@ -45,3 +51,19 @@ def intervals(values: Tensor, truth: Tensor, sigma: Tensor | None) -> dict[str, 
     groups = [part.double().mean().item() for part in inside[order].tensor_split(_GROUPS) if len(part)]
     shares = inside.double().mean().item(), min(groups), max(groups)
     return dict(zip(INTERVALS, shares, strict=True))
+
+
+def rank_correlation(values: Tensor, truth: Tensor, sigma: Tensor) -> float | None:
+    """Whether larger errors are where larger ones were expected: 1 when always, 0 when by chance alone.
+
+    None where all deviations or all errors are alike.
+
+    Source: Spearman (1904); ties are ranked as they stand.
+    """
+    error, stated = (values - truth).abs().flatten(), sigma.expand(values.shape).flatten()
+    step = max(1, -(-len(error) // _MANY))
+    pair = torch.stack([error[::step], stated[::step]]).double()
+    if bool((pair == pair[:, :1]).all(1).any()):
+        return None
+    ranks = pair.argsort(dim=1, stable=True).argsort(dim=1).double()
+    return float(torch.corrcoef(ranks)[0, 1])

@@ -8,9 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from stsfusion.pipeline.benchtable import add_columns, number, scores
+from stsfusion.pipeline.benchtable import add_columns, inside, scores
 from stsfusion.pipeline.contest import COST
-from stsfusion.pipeline.intervals import INTERVALS
 from stsfusion.pipeline.pairstage import SCORES
 from stsfusion.pipeline.summary import MEDIANS, WINS
 
@@ -44,7 +43,7 @@ def _scene_table(said: Row, rows: Sequence[Row]) -> Table:
     add_columns(board, COST)
     for row in rows:
         name = Text(row["method"] + ("*" if row["quick"] else ""))
-        cells = [*scores(row, SCORES), _inside(row), *scores(row, COST)]
+        cells = [*scores(row, SCORES), inside(row), *scores(row, COST)]
         board.add_row(name, *cells, style="red" if "error" in row else None)
     return board
 
@@ -55,15 +54,6 @@ def _title(said: Row) -> str:
     noise = "" if said["snr_db"] is None else f", {said['snr_db']:g} dB"
     shift = f", shift {said['shift']:g} px" if said["shift"] else ""
     return f"{said['scene']}: ratio {said['ratio']}, {said['psf']}{shift}{noise}, {sharp}, {told}"
-
-
-def _inside(row: Row) -> Text:
-    """Share of the truth in 90 % intervals, per cent, with the least and the most over deciles of sigma."""
-    shares = [row[name] for name in INTERVALS]
-    if None in shares:
-        return number(None, 0)
-    middle, low, high = (100 * share for share in shares)
-    return Text(f"{middle:.1f} ({low:.0f}–{high:.0f})")
 
 
 def _summary_table(lines: Sequence[Row]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
+from stsfusion.pipeline.intervals import INTERVALS, SIGMA_RANK, intervals, rank_correlation
 from stsfusion.pipeline.ranges import ranges
 from stsfusion.pipeline.truth import Truth
 from stsfusion.quality.scores import Scores, score
@@ -28,6 +30,9 @@ __all__ = ["METRICS", "Extent", "SeriesStage"]
 
 METRICS = ("cc", "sam", "psnr", "ssim", "rmse", "ergas")
 """Columns of the table, in this order."""
+
+_FORM = 2
+"""Of the table; another number, and it is made anew."""
 
 _SUPPORT = 0.999
 """Share of an instrument's weights that must lie on known truth for an observation to be valid."""
@@ -109,10 +114,9 @@ class SeriesStage:
 
     def key(self, method: FusionMethod) -> str:
         """Fingerprint of all that a method's scores depend on: truth, question, settings and code."""
-        parts = ranges(self.truth.wavelengths.tolist())
-        return fingerprint(
-            self._scene, settings_of(method), fingerprint_of_code(method), METRICS, list(parts)
-        )
+        parts = list(ranges(self.truth.wavelengths.tolist()))
+        code = fingerprint_of_code(method)
+        return fingerprint(self._scene, settings_of(method), code, METRICS, parts, _FORM)
 
     @property
     def blank(self) -> dict[str, Any]:
@@ -120,17 +124,50 @@ class SeriesStage:
         return {"subset": "all", **dict.fromkeys(METRICS)}
 
     def judge(self, answer: Answer) -> dict[str, list[dict[str, Any]]]:
-        """`rows` (all, observed, missing dates; then parts of the spectrum) and `per_date`, see `scores`."""
+        """`rows` (all, observed, missing dates; then parts of the spectrum) and `per_date`, see `scores`.
+
+        Rows of an answer that says how sure it is say how honestly, see `intervals`.
+        """
         scores = self.scores(answer)
         return {
             "rows": [
-                {key: value for key, value in row.items() if key != "dates"} for row in scores.to_rows()
+                {**{key: value for key, value in row.items() if key != "dates"}, **honest}
+                for row, honest in zip(scores.to_rows(), self._honesty(answer, scores), strict=True)
             ],
             "per_date": [
                 {"time": self.truth.times[date.date], **row}
                 for date, row in zip(scores.dates, scores.to_dates(), strict=True)
             ],
         }
+
+    def _honesty(self, answer: Answer, scores: Scores) -> Iterator[dict[str, float | None]]:
+        """For each average whether stated deviations hold; nothing where none are stated."""
+        if answer.sigma is None:
+            yield from ({} for _ in scores.averages)
+            return
+        parts = ranges(self.truth.wavelengths.tolist())
+        sigma = answer.sigma.expand(answer.shape)
+        for row in scores.averages:
+            asked = {"all": (False, True), "observed": (True,), "missing": (False,)}[row.subset]
+            dates = [date for date in range(len(sigma)) if (date in self.observed) in asked]
+            bands = parts.get(row.bands) or list(range(answer.shape[1]))
+            looks = [self._known(answer, sigma, date, bands) for date in dates]
+            if not looks:
+                yield dict.fromkeys((*INTERVALS, SIGMA_RANK))
+                continue
+            values, truth, stated = (torch.cat(part) for part in zip(*looks, strict=True))
+            held = intervals(values, truth, stated)
+            yield {**held, SIGMA_RANK: rank_correlation(values, truth, stated)}
+
+    def _known(
+        self, answer: Answer, sigma: Tensor, date: int, bands: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(n,) values, truth and sigma of a date, where the truth is known."""
+        rows, cols = self.truth.values.shape[2:]
+        known = torch.from_numpy(self.truth.valid[date][bands])
+        true = torch.from_numpy(self.truth.values[date][bands])
+        own, stated = (unpad(x, rows, cols)[bands] for x in (answer.date(date), sigma[date]))
+        return own[known], true[known], stated[known]
 
     @cached_property
     def _scene(self) -> str:

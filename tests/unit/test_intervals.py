@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from stsfusion.errors import ProblemError
-from stsfusion.pipeline.intervals import intervals
+from stsfusion.pipeline.intervals import intervals, rank_correlation
 
 SHAPE = (20, 60, 70)
 
@@ -44,3 +45,15 @@ def test_impossible_deviations_are_refused(bad):
     sigma[3, 4, 5] = bad
     with pytest.raises(ProblemError, match="answer sigma"):
         intervals(torch.zeros(SHAPE), torch.zeros(SHAPE), sigma)
+
+
+def test_ranks_tell_whether_larger_errors_were_expected():
+    error, sigma = _drawn()
+    told = rank_correlation(error, torch.zeros(SHAPE), sigma)
+    every = slice(None, None, max(1, -(-error.numel() // 1_000_000)))
+    expected = spearmanr(error.abs().flatten()[every], sigma.flatten()[every]).statistic
+    assert told == pytest.approx(expected, abs=1e-4)
+    assert told > 0.4
+    shuffled = sigma.flatten()[torch.randperm(sigma.numel(), generator=torch.Generator().manual_seed(1))]
+    assert abs(rank_correlation(error, torch.zeros(SHAPE), shuffled.reshape(SHAPE))) < 0.02
+    assert rank_correlation(error, torch.zeros(SHAPE), torch.ones(1)) is None
