@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from stsfusion.errors import ProblemError
 from stsfusion.fusion.problem import Observation
 from stsfusion.learning.pair import Pair
 from stsfusion.operators.blur import box_kernel
@@ -54,7 +55,13 @@ def model_for(
         The observations, for what they state of their views.
     live, used
         (L,) and (l,) bool, the bands that the pairs hold.
+
+    Raises
+    ------
+    ProblemError
+        When the fine images are not the finer ones.
     """
+    _check(pairs[0])
     ratio, coverage = pairs[0].ratio, pairs[0].coverage
     overlaps = [_overlap(pair) for pair in pairs]
     if psf == "estimated":
@@ -82,6 +89,18 @@ def block_gaussian(ratio: int, sigma: float) -> Tensor:
     line = torch.exp(-0.5 * (places / sigma) ** 2)
     kernel = torch.outer(line, line)
     return kernel / kernel.sum()
+
+
+def _check(pair: Pair) -> None:
+    """The fine image must have `ratio` times as many pixels along a side."""
+    coarse, fine = pair.coarse.shape[1:], pair.fine.shape[1:]
+    if fine != tuple(pair.ratio * length for length in coarse):
+        raise ProblemError(
+            "rich and sharp",
+            expected="multispectral pixels at least as small as hyperspectral ones",
+            got=f"{fine[0]} × {fine[1]} and {coarse[0]} × {coarse[1]} of them on the same ground",
+            mend="Swap the two cubes, if one was taken for the other.",
+        )
 
 
 def _overlap(pair: Pair) -> Overlap:

@@ -9,6 +9,7 @@ import torch
 from pairscenes import changed, pair_of, pair_problem
 from torch import Tensor
 
+from stsfusion.errors import ProblemError
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.pairing import block_gaussian, model_for
 from stsfusion.operators.blur import box_kernel, gaussian_kernel
@@ -57,6 +58,14 @@ def test_a_block_gaussian_has_unit_sum_and_its_centre_in_the_middle(ratio):
     assert float(kernel.sum()) == pytest.approx(1.0)
     torch.testing.assert_close(kernel, kernel.flip(0, 1))
     torch.testing.assert_close(kernel, kernel.T)
+
+
+def test_images_that_were_taken_for_each_other_are_refused():
+    problem = pair_problem(size=(24, 24))
+    pair = pair_of(problem)
+    swapped = replace(pair, coarse=pair.fine, fine=pair.coarse, ratio=1)
+    with pytest.raises(ProblemError, match=r"got 8 × 8 and 24 × 24 .*\nSwap the two cubes"):
+        model_for("estimated", [swapped], problem.sharp, problem.rich, *(torch.ones(1) > 0,) * 2)
 
 
 def test_hysure_is_its_estimator():
