@@ -174,12 +174,19 @@ class STF3DCNN(SeriesMethod):
         scale = state["scale"][:, None, None]
         known = torch.stack([base.known for base in bases]).to(asked.coarse)
         apart = torch.stack([(asked.coarse - base.coarse) / scale for base in bases])
-        mean = avg_pool2d(apart, 2 * half + 1, 1, half, count_include_pad=False).abs().mean(1)
+        mean = _window_mean(apart, half).abs().mean(1)
         near = 1.0 / mean.clamp_min(_LITTLE)
         return settled(near * known, near / near.sum(0))
 
     def _half(self, size: int) -> int:
         return self.window * size // 2
+
+
+def _window_mean(images: Tensor, half: int) -> Tensor:
+    """(n, b, H, W) mean over a square window, cut off at the image's edge; rows first, then columns."""
+    size = 2 * half + 1
+    tall = avg_pool2d(images, (size, 1), 1, (half, 0), count_include_pad=False)
+    return avg_pool2d(tall, (1, size), 1, (0, half), count_include_pad=False)
 
 
 def _moments(tile: Looks, dates: Sequence[int]) -> Moments | None:
