@@ -231,7 +231,7 @@ def _step(
     inside[:edge], inside[-edge:], inside[:, :edge], inside[:, -edge:] = False, False, False, False
     if inside.sum() < 64:
         return (np.inf, np.inf), -1.0
-    slope_down, slope_right = np.gradient((left_one + right_one) / 2)
+    slope_down, slope_right = (np.asarray(one) for one in np.gradient((left_one + right_one) / 2))
     columns = np.stack(
         [one[inside] for one in (slope_down, slope_right, left_one)] + [np.ones(int(inside.sum()))], axis=1
     )

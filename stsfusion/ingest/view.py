@@ -1,0 +1,211 @@
+"""View: a whole scene on the grid, tile by tile: detectors side by side, strips one over the other.
+
+::
+
+    strips       [ 1 |1+2| 2 |2+3| 3 ]      of two that see a pixel, the one that sees it further inside
+    detectors    VN01 … VN76  SW01 … SW90   all bands are kept, overlap included; the sensor flags them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.warp import transform as to_map
+
+from stsfusion.cube.grid import Grid
+from stsfusion.ingest.calibrate import Calibration, GainsFile, calibration
+from stsfusion.ingest.finding import known_sensor
+from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.mask import Flag
+from stsfusion.ingest.raster import Raster, open_raster
+from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.rpb import Rational, read_rpb
+from stsfusion.ingest.warp import Kernel, Terrain, onto
+from stsfusion.sensing.scene import Layer, Scene
+from stsfusion.window import Interval
+
+__all__ = ["Part", "View", "open_view"]
+
+_FILL = 0.0
+_ROUND = 2
+"""Decimals of the distance from a strip's edge by which strips are chosen: no rounding error chooses."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tile of a scene."""
+
+    reflectance: NDArray[np.float32]
+    """(band, y, x) at the top of the atmosphere; 0 where not valid."""
+
+    valid: NDArray[np.bool_]
+    """(band, y, x)."""
+
+    flags: NDArray[np.uint16]
+    """(y, x) of `mask.Flag`."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One open image and all it takes to use it."""
+
+    layer: Layer
+    raster: Raster
+    rational: Rational | None
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class View:
+    """An open scene."""
+
+    scene: Scene
+    """What is known of it."""
+
+    bands: tuple[str, ...]
+    """(band,) of all its images, in the sensor's order."""
+
+    terrain: Terrain | None
+    """How high the ground is; None only for scenes on a map."""
+
+    images: tuple[_Image, ...]
+    """Its images."""
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """Where each image's gains are from, and what was odd."""
+        lines = [f"{one.layer.name or self.scene.name}: {one.calibration.source}" for one in self.images]
+        return tuple(
+            dict.fromkeys([*lines, *(note for one in self.images for note in one.calibration.notes)])
+        )
+
+    def tile(self, grid: Grid, rows: Interval, cols: Interval, kernel: Kernel = "cubic") -> Part:
+        """The scene on some pixels of the grid.
+
+        Parameters
+        ----------
+        rows, cols
+            First and last (exclusive) pixel.
+        """
+        shape = len(self.bands), rows[1] - rows[0], cols[1] - cols[0]
+        values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
+        flags, inside = np.zeros(shape[1:], dtype=np.uint16), np.full(shape, -np.inf)
+        full = np.zeros(shape, dtype=bool)
+        place = _degrees(grid, rows, cols) if self._strips else None
+        for image in self.images:
+            which = [self.bands.index(name) for name in image.layer.bands]
+            found, there, end = self._image(image, grid, rows, cols, kernel)
+            full[which] |= end
+            depth = self._depth(image, place) if place is not None else np.zeros(shape[1:])
+            better = there & (depth > inside[which])
+            values[which] = np.where(better, found, values[which])
+            valid[which] |= better
+            inside[which] = np.where(better, depth, inside[which])
+        flags[(full & ~valid).any(axis=0)] |= np.uint16(Flag.SATURATED)
+        some, whole = valid.any(axis=0), valid.all(axis=0)
+        flags[~some] |= np.uint16(Flag.NO_DATA)
+        flags[some & ~whole] |= np.uint16(Flag.PARTIAL)
+        return Part(values, valid, flags)
+
+    @property
+    def _strips(self) -> bool:
+        """Whether images share bands."""
+        return sum(len(one.layer.bands) for one in self.images) > len(self.bands)
+
+    def _image(
+        self, image: _Image, grid: Grid, rows: Interval, cols: Interval, kernel: Kernel
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Reflectance of one image, whether it is there, and where it is saturated."""
+        way = {"rational": image.rational, "terrain": self.terrain}
+        top = self._saturation
+        stored, there = onto(image.raster, grid, rows, cols, kernel=kernel, fill=_FILL, above=top, **way)  # type: ignore[arg-type]
+        full = np.zeros(there.shape, dtype=bool)
+        if top is not None:
+            nearest, seen = onto(image.raster, grid, rows, cols, kernel="nearest", fill=_FILL, **way)  # type: ignore[arg-type]
+            full = seen & (nearest >= top)
+            there &= ~full
+        return np.where(there, image.calibration.reflectance(stored), np.float32(0)), there, full
+
+    @property
+    def _saturation(self) -> int | None:
+        package = known_sensor(self.scene.sensor).package
+        return package.saturation if package is not None and self.scene.values == "counts" else None
+
+    def _depth(
+        self, image: _Image, place: tuple[NDArray[np.float64], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """(y, x) pixels from the image's nearest side edge."""
+        if image.rational is None:
+            return np.zeros(place[0].shape)
+        sample = np.asarray(image.rational.pixel(*place, image.rational.height_offset)[0], dtype=np.float64)
+        return np.asarray(np.round(np.minimum(sample, image.layer.shape[1] - 1 - sample), _ROUND))
+
+
+@contextmanager
+def open_view(
+    scene: Scene,
+    home: Path,
+    *,
+    terrain: Terrain | None = None,
+    gains: GainsFile | None = None,
+    limits: Limits | None = None,
+) -> Iterator[View]:
+    """Open a scene's images for reading.
+
+    Parameters
+    ----------
+    home
+        The delivery's folder; for an archive the folder that it was unpacked into.
+    terrain
+        How high the ground is; needed unless the scene lies on a map.
+    gains
+        The user's own.
+
+    Raises
+    ------
+    DeliveryError
+        When a file is not the one that was catalogued, or is not sound; when gains or terrain lack.
+    """
+    with ExitStack() as stack:
+        images = tuple(
+            stack.enter_context(_opened(scene, layer, home, gains, limits)) for layer in scene.layers
+        )
+        if terrain is None and any(one.rational is not None for one in images):
+            raise DeliveryError(
+                f"scene {scene.name}",
+                expected="a height or an elevation model",
+                got="neither",
+                mend="State the height of the ground, or name a model.",
+            )
+        yield View(scene, _union(scene, [layer.bands for layer in scene.layers]), terrain, images)
+
+
+def _union(scene: Scene, bands: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Every band once, as the sensor orders them."""
+    there = {name for names in bands for name in names}
+    return tuple(name for name in known_sensor(scene.sensor).names if name in there)
+
+
+@contextmanager
+def _opened(
+    scene: Scene, layer: Layer, home: Path, gains: GainsFile | None, limits: Limits | None
+) -> Iterator[_Image]:
+    raster, rpc = scene.file("raster", layer.name), scene.file("rpc", layer.name)
+    if raster is None or scene.file("header", layer.name) is not None:
+        raise DeliveryError(f"scene {scene.name}", expected="a GeoTIFF", got="another kind of image")
+    rational = read_rpb(home / rpc.path, limits) if rpc is not None else None
+    with open_raster(home / raster.path, sha256=raster.sha256, limits=limits) as opened:
+        yield _Image(layer, opened, rational, calibration(scene, layer, gains))
+
+
+def _degrees(grid: Grid, rows: Interval, cols: Interval) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(y, x) longitude and latitude of the pixels' centres."""
+    x, y = np.meshgrid(grid.x[slice(*cols)], grid.y[slice(*rows)])
+    lon, lat = to_map(CRS.from_user_input(grid.crs), CRS.from_epsg(4326), x.ravel(), y.ravel())
+    return np.reshape(lon, x.shape), np.reshape(lat, x.shape)
