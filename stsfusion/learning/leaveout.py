@@ -39,6 +39,22 @@ class Fit:
     left: Tensor
     """(n, p) residuals of pixels whose block was left out."""
 
+    chance: Tensor
+    """(1, p) variance of the slope, summed over the features, were the errors of pixels independent."""
+
+    def steady(self, excess: float) -> Tensor:
+        """(d, p) slope, less what is chance of it beyond independent errors.
+
+        Parameters
+        ----------
+        excess
+            By how much more the slope varies than `chance` says, as a multiple of it.
+
+        Source: James and Stein (1961), for features that are white where the slope is used.
+        """
+        size = self.slope.square().sum(0).clamp_min(1e-300)
+        return self.slope * (1.0 - excess * self.chance[0] / size).clamp_min(0.0)
+
 
 def ridge(
     features: Tensor,
@@ -97,9 +113,11 @@ def path(
         keep = s.square() / (s.square() + penalty * n)
         hat = (member * keep) @ member.transpose(1, 2) + base
         error = _padded(y - u @ (keep[:, None] * told))[blocks]
-        left = _scattered(torch.linalg.solve(eye - hat, error), blocks, n) / root
+        left = _scattered(torch.linalg.solve(eye - hat, error), blocks, n)
+        chance = left.square().mean(0, keepdim=True) * (s / (s.square() + penalty * n)).square().sum()
         slope = v.T @ ((keep / s.clamp_min(1e-12))[:, None] * told)
-        found.append(Fit(slope, straight @ ((outputs - features @ slope) * root), left))
+        plainly = straight @ ((outputs - features @ slope) * root)
+        found.append(Fit(slope, plainly, left / root, chance))
     return found
 
 

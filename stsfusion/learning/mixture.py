@@ -18,6 +18,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
@@ -118,6 +119,7 @@ class Mixture:
                 straight.slope[:0],
                 torch.cat([straight.plain, straight.slope / scale[:, None]]),
                 straight.left,
+                straight.chance,
             )
         ]
         sample = _sampled(images, dice)
@@ -136,7 +138,10 @@ class Mixture:
         left = sum(
             (fit.left * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
         )
-        slopes = tuple((fit.slope * share).float() for fit, share in zip(fits[1:], shares[1:], strict=True))
+        excess = _overlap(model)
+        slopes = tuple(
+            (fit.steady(excess) * share).float() for fit, share in zip(fits[1:], shares[1:], strict=True)
+        )
         return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, exam
 
     def __call__(self, fine: Tensor) -> Tensor:
@@ -162,6 +167,17 @@ class Mixture:
         experts = tuple(Experts.of(under(tensors, str(m))) for m in members)
         slopes = tuple(tensors[f"{m}.slope"] for m in members)
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
+
+
+def _overlap(model: PairModel) -> float:
+    """Sum of the correlations of a coarse pixel with all others, of what is white on the fine grid.
+
+    Slopes of smooth features vary by so much more than with independent errors; zero without overlap.
+    """
+    kernel, ratio = model.kernel.double(), model.ratio
+    wide = pad(kernel, (0, -kernel.shape[1] % ratio, 0, -kernel.shape[0] % ratio))
+    folded = wide.unflatten(0, (-1, ratio)).unflatten(2, (-1, ratio)).sum((0, 2))
+    return max(0.0, float(folded.square().sum() / kernel.square().sum()) - 1.0)
 
 
 def _sampled(images: Sequence[Tensor], dice: torch.Generator) -> Tensor:
