@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,12 @@ class _Image:
     raster: Raster
     rational: Rational | None
     calibration: Calibration
+    east: float = 0.0
+    """Map units by which its content lies too far east, …"""
+    north: float = 0.0
+    """… and too far north."""
+    gain: float = 1.0
+    """What its reflectance is divided by."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,28 @@ class View:
         return tuple(
             dict.fromkeys([*lines, *(note for one in self.images for note in one.calibration.notes)])
         )
+
+    def corrected(
+        self, *, east: float = 0.0, north: float = 0.0, gain: float = 1.0, layer: str | None = None
+    ) -> View:
+        """The same scene with its content moved back and its brightness divided.
+
+        Parameters
+        ----------
+        east, north
+            Map units by which the content was found to lie too far.
+        gain
+            Factor by which it was found too bright.
+        layer
+            Only this image; None: all.
+        """
+        images = tuple(
+            replace(one, east=one.east + east, north=one.north + north, gain=one.gain * gain)
+            if layer in (None, one.layer.name)
+            else one
+            for one in self.images
+        )
+        return replace(self, images=images)
 
     def tile(self, grid: Grid, rows: Interval, cols: Interval, kernel: Kernel = "cubic") -> Part:
         """The scene on some pixels of the grid.
@@ -124,13 +152,19 @@ class View:
         """Reflectance of one image, whether it is there, and where it is saturated."""
         way = {"rational": image.rational, "terrain": self.terrain}
         top = self._saturation
+        # What lies too far east is found by looking too far east.
+        grid = replace(grid, origin=(grid.origin[0] + image.east, grid.origin[1] + image.north))
         stored, there = onto(image.raster, grid, rows, cols, kernel=kernel, fill=_FILL, above=top, **way)  # type: ignore[arg-type]
         full = np.zeros(there.shape, dtype=bool)
         if top is not None:
             nearest, seen = onto(image.raster, grid, rows, cols, kernel="nearest", fill=_FILL, **way)  # type: ignore[arg-type]
             full = seen & (nearest >= top)
             there &= ~full
-        return np.where(there, image.calibration.reflectance(stored), np.float32(0)), there, full
+        return (
+            np.where(there, image.calibration.reflectance(stored) / np.float32(image.gain), np.float32(0)),
+            there,
+            full,
+        )
 
     @property
     def _saturation(self) -> int | None:

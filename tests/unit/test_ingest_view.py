@@ -15,12 +15,14 @@ from rasterio.warp import transform
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.calibrate import GainsFile
+from stsfusion.ingest.detectors import seam
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mask import Flag, clouds, user_mask
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.register import register
 from stsfusion.ingest.view import open_view
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.sensor import load_sensor
@@ -100,6 +102,61 @@ def test_strips_together_see_more_than_each(tmp_path):
             path.rename(path.with_suffix(".tiff"))
     assert shares[0] > 1.7 * max(shares[1:])
     assert shares[0] < sum(shares[1:])
+
+
+def off_by(home, end, old, new):
+    path = next(home.glob(f"*{end}"))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_scene_that_lies_beside_the_reference_is_moved_back(tmp_path):
+    """An RPC wrong by 1.7 lines: measured against the right image, and put right by what was measured."""
+    order = VNIC.but(lines=160, samples=160)
+    grid = grid_of(10.0, 120, 120)
+    tiles, views = [], []
+    for folder in ("right", "wrong"):
+        home = deliver(order, tmp_path / folder)
+        if folder == "wrong":
+            off_by(home, "MUX.rpb", "lineOffset = 80.0", "lineOffset = 81.7")
+        views.append((scene_of(home, "zy1-02d-vnic"), home))
+    given = {"terrain": FLAT, "gains": gains_of("zy1-02d-vnic")}
+    with open_view(*views[0], **given) as right, open_view(*views[1], **given) as wrong:
+        whole = (0, 120), (0, 120)
+        tiles = [view.tile(grid, *whole) for view in (right, wrong)]
+        found = register(*(tile.reflectance[3].astype(float) for tile in tiles))
+        assert found.length == pytest.approx(1.7, abs=0.1)
+        mended = wrong.corrected(east=found.right * 10.0, north=-found.down * 10.0).tile(grid, *whole)
+    both = tiles[0].valid & mended.valid
+    before = np.abs(tiles[1].reflectance - tiles[0].reflectance)[both].mean()
+    assert np.abs(mended.reflectance - tiles[0].reflectance)[both].mean() < 0.1 * before
+
+
+def test_the_detectors_overlap_tells_ratio_and_shift(tmp_path):
+    sensor = load_sensor("zy1-02d-ahsi")
+    order = AHSI.but(lines=90, samples=90)
+    home = deliver(order, tmp_path)
+    off_by(home, "_SW.rpb", "sampOffset = 46.3", "sampOffset = 46.7")
+    grid = grid_of(30.0, 72, 72)
+    with open_view(scene_of(home, "zy1-02d-ahsi"), home, terrain=FLAT) as view:
+        brighter = view.corrected(gain=1 / 1.06, layer="SW")
+        part = brighter.tile(grid, (0, 72), (0, 72))
+        found = seam(part.reflectance, part.valid, view.bands, sensor)
+        assert found.status == "good"
+        assert found.ratio == pytest.approx(1.06, abs=0.01)
+        assert found.shift.length == pytest.approx(0.4, abs=0.1)
+        east, north = found.shift.right * 30.0, -found.shift.down * 30.0
+        mended = brighter.corrected(east=east, north=north, gain=found.ratio, layer="SW")
+        part = mended.tile(grid, (0, 72), (0, 72))
+    again = seam(part.reflectance, part.valid, view.bands, sensor)
+    assert again.ratio == pytest.approx(1.0, abs=0.01)
+    assert again.shift.length < 0.1
+    assert seam(part.reflectance[:70], part.valid[:70], view.bands[:70], sensor).status == "no overlap"
+    assert seam(part.reflectance * 0, part.valid, view.bands, sensor).status == "too dark"
+    twice = seam(np.where(np.arange(166)[:, None, None] < 76, part.reflectance, 2 * part.reflectance),
+                 part.valid, view.bands, sensor)  # fmt: skip
+    assert twice.status == "uneven"
 
 
 def test_provenance_names_the_gains(tmp_path):
