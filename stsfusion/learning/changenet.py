@@ -30,6 +30,10 @@ _FAR = 3
 _SIDE = 16
 """Pixels along one side of a cell that is held back."""
 
+_BEYOND = (-0.5, 1.5)
+"""Least and largest share of the later one of two dates in a mixture of both, drawn for every band: a blur
+takes bands apart and knows no bounds, so that any such mixture is a date that could have been."""
+
 _EXAMS = 24
 """Windows of an exam, at most."""
 
@@ -162,7 +166,7 @@ class ChangeTask:
         tile = self.tiles[int(torch.randint(len(self.tiles), (), generator=generator))]
         stack = tile.stacks[int(torch.randint(len(tile.stacks), (), generator=generator))]
         row, col = (int(torch.randint(n - side + 1, (), generator=generator)) for n in tile.known.shape[1:])
-        share = float(torch.rand((), generator=generator))
+        share = _BEYOND[0] + (_BEYOND[1] - _BEYOND[0]) * torch.rand(len(self.scale), generator=generator)
         window = (slice(row, row + side), slice(col, col + side))
         allowed = ~_held(tile, self.holding)[window]
         parts = self._example(tile, stack, window, allowed, share)
@@ -179,7 +183,8 @@ class ChangeTask:
             slice(max(row - margin, 0), min(row + _SIDE + margin, rows)),
             slice(max(col - margin, 0), min(col + _SIDE + margin, cols)),
         )
-        return self._example(tile, stack, window, _held(tile, True)[window], 0.5)
+        share = torch.linspace(*_BEYOND, len(self.scale))
+        return self._example(tile, stack, window, _held(tile, True)[window], share)
 
     def _example(
         self,
@@ -187,14 +192,14 @@ class ChangeTask:
         stack: tuple[int, int, int],
         window: tuple[slice, slice],
         allowed: Tensor,
-        share: float,
+        share: Tensor,
     ) -> Example:
-        """A window of a stack; `share` of the later date is in a middle that is mixed."""
+        """A window of a stack; (band,) `share` of the later date is in a middle that is mixed."""
         a, b, c = stack
         cut = (..., *window)
-        changes = []
+        changes, part = [], share.to(self.scale)[:, None, None]
         for series in (tile.coarse[cut], tile.fine[cut]):
-            middle = series[b] if b >= 0 else series[a].lerp(series[c], share)
+            middle = series[b] if b >= 0 else torch.lerp(series[a], series[c], part)
             steps = torch.stack([middle - series[a], series[c] - middle], 1)
             changes.append((steps / self.scale[:, None, None, None])[None])
         known = tile.known[cut]

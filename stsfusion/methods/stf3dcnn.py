@@ -39,7 +39,7 @@ class STF3DCNN(SeriesMethod):
     The coarse changes between neighbouring dates of the bases and the asked one are a stack; a residual 3-D
     network makes fine changes of it, all bands and steps at once. From the base before, the first step leads
     forward to the asked date, from the one after, the second leads back to it. Trained on the region: of
-    every three dates that both saw, the middle one is asked for; of two, a mixture of both.
+    every three dates that both saw, the middle one is asked for; of two, a mixture of both, band by band.
 
     Source: Peng et al. (2020), doi:10.3390/rs12233888; the layers' number and width are ours.
     """

@@ -16,6 +16,8 @@ from stsfusion.learning.changenet import (
 from stsfusion.learning.holding import held_cells
 from stsfusion.learning.layers import initialise
 
+HALF = torch.tensor([0.5, 0.5])
+
 
 def made(bands=2, width=3, blocks=1, seed=0):
     net = ChangeNet(bands, width, blocks)
@@ -93,7 +95,7 @@ def test_an_example_holds_both_changes_and_what_is_known_of_them():
     tile = moments(3)
     window = (slice(2, 9), slice(3, 12))
     allowed = torch.rand(7, 9, generator=torch.Generator().manual_seed(4)) > 0.2
-    x, y, weight = task(tile, scale=(2.0, 4.0))._example(tile, (0, 1, 2), window, allowed, 0.5)
+    x, y, weight = task(tile, scale=(2.0, 4.0))._example(tile, (0, 1, 2), window, allowed, HALF)
     for said, series in ((x, tile.coarse), (y, tile.fine)):
         for step in range(2):
             change = (series[step + 1] - series[step])[:, 2:9, 3:12]
@@ -106,18 +108,21 @@ def test_an_example_holds_both_changes_and_what_is_known_of_them():
 def test_two_dates_are_parted_by_a_mixture():
     tile = moments(2)
     whole = (slice(None), slice(None))
-    x, y, weight = task(tile)._example(tile, (0, -1, 1), whole, torch.ones(20, 20) > 0, 0.3)
-    torch.testing.assert_close(x[0, :, 0], 0.3 * (tile.coarse[1] - tile.coarse[0]))
-    torch.testing.assert_close(y[0, :, 1], 0.7 * (tile.fine[1] - tile.fine[0]))
+    x, y, weight = task(tile)._example(
+        tile, (0, -1, 1), whole, torch.ones(20, 20) > 0, torch.tensor([0.3, 1.2])
+    )
+    first, second = torch.tensor([0.3, 1.2])[:, None, None], torch.tensor([0.7, -0.2])[:, None, None]
+    torch.testing.assert_close(x[0, :, 0], first * (tile.coarse[1] - tile.coarse[0]))
+    torch.testing.assert_close(y[0, :, 1], second * (tile.fine[1] - tile.fine[0]))
     assert torch.equal(weight[0, 0], tile.known.all(0).float().expand(2, -1, -1))
 
 
 def test_turned_in_time_a_stack_is_the_way_back():
     """The same dates the other way round: steps in the other order, with the other sign."""
     tile = moments(3)
-    there = task(tile)._example(tile, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, 0.0)
+    there = task(tile)._example(tile, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, HALF)
     back = Moments(tile.coarse.flip(0), tile.fine.flip(0), tile.known.flip(0))
-    turned = task(back)._example(back, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, 0.0)
+    turned = task(back)._example(back, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, HALF)
     torch.testing.assert_close(turned[0], -there[0].flip(2))
     torch.testing.assert_close(turned[1], -there[1].flip(2))
     assert torch.equal(turned[2], there[2].flip(2))
@@ -127,7 +132,7 @@ def test_what_is_drawn_is_the_tile_turned_in_space_and_time():
     """Sorted absolute changes do not change when a whole tile is turned, mirrored or walked backwards."""
     tile = moments(3)
     made_task = task(tile)
-    whole = made_task._example(tile, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, 0.0)
+    whole = made_task._example(tile, (0, 1, 2), (slice(None),) * 2, torch.ones(20, 20) > 0, HALF)
     wanted = whole[0].abs().flatten().sort().values
     generator, signs = torch.Generator().manual_seed(0), set()
     for _ in range(8):
