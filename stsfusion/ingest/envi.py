@@ -45,7 +45,7 @@ class EnviHeader:
     """(band, row, column)."""
 
     kind: str
-    """numpy's name of the stored numbers, with their byte order."""
+    """Numpy's name of the stored numbers, with their byte order."""
 
     interleave: str
     """'bsq', 'bil' or 'bip'."""
@@ -90,6 +90,44 @@ class EnviImage:
 
     def __post_init__(self) -> None:
         check_digest(self.header.data, self.sha256)
+
+    @property
+    def path(self) -> Path:
+        """The file with the pixels."""
+        return self.header.data
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(band, y, x)."""
+        return self.header.shape
+
+    @property
+    def kind(self) -> str:
+        """Numpy's name of the stored numbers, in this machine's byte order."""
+        return str(np.dtype(self.header.kind).newbyteorder("=").name)
+
+    @property
+    def crs(self) -> str | None:
+        """Reference system as the header tells."""
+        return self.header.crs
+
+    @property
+    def transform(self) -> tuple[float, float, float, float, float, float] | None:
+        """Pixel corners to map; None: raw."""
+        return self.header.transform
+
+    def raw(self, band: int) -> tuple[int, int, int, str]:
+        """First byte of a band, bytes from pixel to pixel and from row to row, and the order of bytes."""
+        bands, rows, cols = self.header.shape
+        size = np.dtype(self.header.kind).itemsize
+        steps = {
+            "bsq": (rows * cols * band, 1, cols),
+            "bil": (cols * band, 1, cols * bands),
+            "bip": (band, bands, cols * bands),
+        }
+        first, pixel, row = steps[self.header.interleave]
+        order = "MSB" if self.header.kind.startswith(">") else "LSB"
+        return self.header.start + first * size, pixel * size, row * size, order
 
     def read(
         self, rows: Interval | None = None, cols: Interval | None = None, bands: Sequence[int] | None = None

@@ -1,43 +1,33 @@
-"""Images that users made elsewhere: ENVI cubes, and GeoTIFFs with a note beside them.
-
-The note is a YAML file, or a STAC item, of the image's own name:
-
-    sensor: gf6-wfv
-    time: 2021-12-16T03:04:29Z
-    values: reflectance
-    scale: 0.0001
-"""
+"""Images that users made elsewhere: ENVI cubes, and GeoTIFFs with a note beside them."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 from rasterio.crs import CRS
 from rasterio.warp import transform as to_map
 
 from stsfusion.cube.source import date_in
 from stsfusion.errors import SensorError
 from stsfusion.ingest.envi import EnviHeader, read_header
-from stsfusion.ingest.files import digest, read_bytes
+from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import known_product, known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import moment
+from stsfusion.ingest.note import Note, read_note
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.sun import position
-from stsfusion.records import Record, load, parse
-from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile, Values
+from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
 from stsfusion.sensing.sensor import Sensor
 
-__all__ = ["Note", "envi_scene", "read_note", "tiff_scene"]
+__all__ = ["envi_scene", "tiff_scene"]
 
 _MORNING = 10.5
 """Local solar hour of satellites in orbits like theirs, where only the date is known."""
@@ -46,28 +36,6 @@ _SHARE = 0.5
 """Share of a band's width by which a cube's wavelength may miss the band's centre."""
 
 _MEND = "Write a note beside it: sensor, time, values and scale in a YAML file of the same name."
-
-
-class Note(Record):
-    """What a user says of an image."""
-
-    sensor: str
-    """Name in the catalogs."""
-
-    time: str
-    """Acquisition, UTC, as 2021-12-16T03:04:29Z."""
-
-    values: Values = "reflectance"
-    """What the stored numbers are."""
-
-    scale: Annotated[float, Field(gt=0)] = 1.0
-    """What they are multiplied by; counts are not."""
-
-    bands: tuple[str, ...] | None = None
-    """The sensor's bands in the file's order; None: all."""
-
-    cloud: Annotated[float, Field(ge=0, le=100)] | None = None
-    """Percent."""
 
 
 @dataclass(frozen=True)
@@ -82,64 +50,6 @@ class _Image:
     layer: Layer
     files: tuple[SceneFile, ...]
     angles: tuple[float, float] | None = None
-
-
-def read_note(image: Path, limits: Limits) -> tuple[Note, Path] | None:
-    """The note beside an image, and where it stands; None where there is none.
-
-    Raises
-    ------
-    DeliveryError
-        For a note that says something else than a note can.
-    """
-    stem = image.with_suffix("")
-    path = stem.with_name(f"{stem.name}.yaml")
-    if path.is_file():
-        read_bytes(path, limits.text)
-        return load(path, Note, error=DeliveryError), path
-    path = stem.with_name(f"{stem.name}.json")
-    if not path.is_file():
-        return None
-    try:
-        item = json.loads(read_bytes(path, limits.text))
-    except (ValueError, RecursionError) as fault:
-        raise DeliveryError(f"file {path}", expected="a STAC item", got=str(fault)[:80]) from None
-    return _item(item, image, path), path
-
-
-def _item(item: Any, image: Path, path: Path) -> Note:
-    """A note from a STAC item: the asset that is the image, and the properties."""
-    plain = (
-        isinstance(item, dict) and item.get("type") == "Feature" and isinstance(item.get("properties"), dict)
-    )
-    assets = item.get("assets") if plain else None
-    if not isinstance(assets, dict):
-        raise DeliveryError(f"file {path}", expected="a STAC item", got="other JSON")
-    own = [
-        a
-        for a in assets.values()
-        if isinstance(a, dict) and str(a.get("href", "")).removeprefix("./") == image.name
-    ]
-    if len(own) != 1:
-        raise DeliveryError(
-            f"file {path}", expected=f"one asset with the address '{image.name}'", got=f"{len(own)}"
-        )
-    properties = item["properties"]
-    bands = own[0].get("bands") or [{}]
-    scale = own[0].get("raster:scale", bands[0].get("raster:scale") if isinstance(bands[0], dict) else None)
-    said = {
-        "sensor": properties.get("stsfusion:sensor", item.get("collection")),
-        "time": properties.get("datetime"),
-        "values": properties.get("stsfusion:values", "reflectance"),
-        "scale": 1.0 if scale is None else scale,
-        "cloud": properties.get("eo:cloud_cover"),
-    }
-    return parse(
-        {key: value for key, value in said.items() if value is not None},
-        Note,
-        where=str(path),
-        error=DeliveryError,
-    )
 
 
 def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stsfusion.cube.grid import Grid
-from stsfusion.ingest.raster import Raster
+from stsfusion.ingest.overlay import Image
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.warp import onto
 from stsfusion.window import Interval
@@ -92,7 +92,7 @@ def _mean(values: NDArray[np.float32], valid: Mask) -> NDArray[np.float64]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def user_mask(raster: Raster, grid: Grid, rows: Interval, cols: Interval) -> NDArray[np.uint16]:
+def user_mask(raster: Image, grid: Grid, rows: Interval, cols: Interval) -> NDArray[np.uint16]:
     """(y, x) flags from a mask of the user's on a map: 0 clear, 1 cloud, 2 shadow, 255 unknown.
 
     Raises

@@ -59,6 +59,28 @@ class Raster:
         """(band, y, x)."""
         return self.skeleton.bands, self.skeleton.height, self.skeleton.width
 
+    @property
+    def kind(self) -> str:
+        """Numpy's name of the stored numbers."""
+        return str(self.dataset.dtypes[0])
+
+    @property
+    def crs(self) -> str | None:
+        """The reference system that the image itself tells, as well-known text."""
+        return None if self.dataset.crs is None else str(self.dataset.crs.to_wkt())
+
+    @property
+    def transform(self) -> tuple[float, float, float, float, float, float] | None:
+        """Pixel corners to map as the image itself tells; None: it lies on no map."""
+        if self.dataset.crs is None or self.dataset.transform.is_identity:
+            return None
+        a, b, c, d, e, f = tuple(self.dataset.transform)[:6]
+        return a, b, c, d, e, f
+
+    def raw(self, band: int) -> None:
+        """GDAL knows how the pixels lie."""
+        return
+
     def read(
         self, rows: Interval | None = None, cols: Interval | None = None, bands: Sequence[int] | None = None
     ) -> NDArray[Any]:
@@ -86,7 +108,7 @@ class Raster:
 
     def placed(self) -> bool:
         """Whether the image itself says where it lies: a reference system and a geotransform."""
-        return self.dataset.crs is not None and not self.dataset.transform.is_identity
+        return self.transform is not None
 
 
 @contextmanager

@@ -20,19 +20,22 @@ from rasterio.warp import transform as to_map
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.calibrate import Calibration, GainsFile, calibration
+from stsfusion.ingest.envi import EnviImage, read_header
+from stsfusion.ingest.files import check_digest
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mask import Flag
-from stsfusion.ingest.raster import Raster, open_raster
+from stsfusion.ingest.overlay import Image
+from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import Rational, read_rpb
 from stsfusion.ingest.warp import Kernel, Terrain, onto
-from stsfusion.sensing.scene import Layer, Scene
+from stsfusion.sensing.scene import Layer, Role, Scene
 from stsfusion.window import Interval
 
 __all__ = ["Part", "View", "open_view"]
 
-_FILL = 0.0
+_ROLES: tuple[Role, ...] = ("raster", "rpc", "header")
 _ROUND = 2
 """Decimals of the distance from a strip's edge by which strips are chosen: no rounding error chooses."""
 
@@ -56,7 +59,7 @@ class _Image:
     """One open image and all it takes to use it."""
 
     layer: Layer
-    raster: Raster
+    raster: Image
     rational: Rational | None
     calibration: Calibration
     east: float = 0.0
@@ -65,6 +68,8 @@ class _Image:
     """… and too far north."""
     gain: float = 1.0
     """What its reflectance is divided by."""
+    fill: float = 0.0
+    """The stored number that stands for no data."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +159,10 @@ class View:
         top = self._saturation
         # What lies too far east is found by looking too far east.
         grid = replace(grid, origin=(grid.origin[0] + image.east, grid.origin[1] + image.north))
-        stored, there = onto(image.raster, grid, rows, cols, kernel=kernel, fill=_FILL, above=top, **way)  # type: ignore[arg-type]
+        stored, there = onto(image.raster, grid, rows, cols, kernel=kernel, fill=image.fill, above=top, **way)  # type: ignore[arg-type]
         full = np.zeros(there.shape, dtype=bool)
         if top is not None:
-            nearest, seen = onto(image.raster, grid, rows, cols, kernel="nearest", fill=_FILL, **way)  # type: ignore[arg-type]
+            nearest, seen = onto(image.raster, grid, rows, cols, kernel="nearest", fill=image.fill, **way)  # type: ignore[arg-type]
             full = seen & (nearest >= top)
             there &= ~full
         return (
@@ -230,9 +235,15 @@ def _union(scene: Scene, bands: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 def _opened(
     scene: Scene, layer: Layer, home: Path, gains: GainsFile | None, limits: Limits | None
 ) -> Iterator[_Image]:
-    raster, rpc = scene.file("raster", layer.name), scene.file("rpc", layer.name)
-    if raster is None or scene.file("header", layer.name) is not None:
-        raise DeliveryError(f"scene {scene.name}", expected="a GeoTIFF", got="another kind of image")
+    raster, rpc, header = (scene.file(role, layer.name) for role in _ROLES)
+    if raster is None:
+        raise DeliveryError(f"scene {scene.name}", expected=f"an image for {layer.name}", got="none")
+    if header is not None:
+        check_digest(home / header.path, header.sha256)
+        head = read_header(home / header.path, limits)
+        image = EnviImage(head, raster.sha256)
+        yield _Image(layer, image, None, calibration(scene, layer, gains), fill=head.ignore or 0.0)
+        return
     rational = read_rpb(home / rpc.path, limits) if rpc is not None else None
     with open_raster(home / raster.path, sha256=raster.sha256, limits=limits) as opened:
         yield _Image(layer, opened, rational, calibration(scene, layer, gains))

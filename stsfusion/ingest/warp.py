@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -27,7 +26,8 @@ from rasterio.warp import Resampling, reproject
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.files import local_file
-from stsfusion.ingest.raster import Raster, guarded, told
+from stsfusion.ingest.overlay import Image, overlay
+from stsfusion.ingest.raster import guarded, told
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import Rational
 from stsfusion.window import Interval
@@ -83,7 +83,7 @@ class Terrain:
 
 
 def onto(
-    raster: Raster,
+    raster: Image,
     grid: Grid,
     rows: Interval,
     cols: Interval,
@@ -124,7 +124,7 @@ def onto(
     DeliveryError
         When the image lies nowhere, the terrain is not said, or a file cannot be read.
     """
-    if rational is None and not raster.placed():
+    if rational is None and raster.transform is None:
         raise DeliveryError(f"file {raster.path}", expected="an RPC or a reference system", got="neither")
     if rational is not None and terrain is None:
         raise DeliveryError(f"file {raster.path}", expected="a height or an elevation model", got="neither")
@@ -142,7 +142,7 @@ def onto(
     with (
         guarded(),
         told(raster.path),
-        rasterio.open(_overlay(raster, rational, above, fill), driver="VRT") as source,
+        rasterio.open(overlay(raster, rational, above, fill), driver="VRT") as source,
     ):
         out = _mapped(source, tile) if terrain is None or rational is None else _seen(source, tile, terrain)
     valid = np.isfinite(out)
@@ -236,52 +236,12 @@ def _seen(source: Any, tile: _Tile, terrain: Terrain) -> NDArray[np.float32]:
     return out
 
 
-def _overlay(raster: Raster, rational: Rational | None, above: int | None, fill: float) -> str:
-    """A virtual dataset of GDAL's: the file's bands, where they lie, and too high counts turned into fill.
-
-    What lies beside the file on disk is not looked at.
-    """
-    bands, rows, cols = raster.shape
-    kind = np.dtype(raster.dataset.dtypes[0])
-    name = {"uint8": "Byte"}.get(kind.name, kind.name.capitalize().replace("Uint", "UInt"))
-    path = escape(str(raster.path.resolve()))
-    rectangle = f'xOff="0" yOff="0" xSize="{cols}" ySize="{rows}"'
-    inner = f"<SrcRect {rectangle}/><DstRect {rectangle}/>{_lowered(kind, above, fill)}"
-    parts = "".join(
-        f'<VRTRasterBand dataType="{name}" band="{band}"><ComplexSource>'
-        f'<SourceFilename relativeToVRT="0">{path}</SourceFilename><SourceBand>{band}</SourceBand>{inner}'
-        "</ComplexSource></VRTRasterBand>"
-        for band in range(1, bands + 1)
-    )
-    size = f'rasterXSize="{cols}" rasterYSize="{rows}"'
-    return f"<VRTDataset {size}>{_place(raster, rational)}{parts}</VRTDataset>"
-
-
-def _lowered(kind: np.dtype[Any], above: int | None, fill: float) -> str:
-    """The table that turns counts from `above` on into fill and leaves the others alone."""
-    if above is None:
-        return ""
-    if kind.kind not in "iu":
-        raise DeliveryError("saturation", expected="whole numbers", got=kind.name)
-    low, high = np.iinfo(kind).min, np.iinfo(kind).max
-    return f"<LUT>{low}:{low},{above - 1}:{above - 1},{above}:{fill:g},{high}:{fill:g}</LUT>"
-
-
-def _place(raster: Raster, rational: Rational | None) -> str:
-    """Where the image lies, in the virtual dataset's words."""
-    if rational is None:
-        numbers = ", ".join(repr(value) for value in raster.dataset.transform.to_gdal())
-        crs = escape(raster.dataset.crs.to_wkt())
-        return f'<SRS dataAxisToSRSAxisMapping="1,2">{crs}</SRS><GeoTransform>{numbers}</GeoTransform>'
-    fields = rational.rpc().to_gdal().items()
-    inner = "".join(f'<MDI key="{key}">{escape(str(value))}</MDI>' for key, value in fields)
-    return f'<Metadata domain="RPC">{inner}</Metadata>'
-
-
-def ground_pixel(raster: Raster, rational: Rational | None, grid: Grid) -> float:
+def ground_pixel(raster: Image, rational: Rational | None, grid: Grid) -> float:
     """Side of an image's pixel on the ground, in the grid's unit: metres, or degrees."""
     if rational is None:
-        return float(abs(raster.dataset.transform.determinant) ** 0.5)
+        assert raster.transform is not None
+        a, b, _, d, e, _ = raster.transform
+        return float(abs(a * e - b * d) ** 0.5)
     _, rows, cols = raster.shape
     sample, line = np.array([0.0, 1, 0]) + cols / 2, np.array([0.0, 0, 1]) + rows / 2
     lon, lat = rational.ground(sample, line, rational.height_offset)

@@ -43,7 +43,9 @@ def misses(scene, layer, own=None, season=0.5):
     rational = read_rpb(f"{home}/{scene.file('rpc', layer.name).path}")
     with open_raster(f"{home}/{scene.file('raster', layer.name).path}") as raster:
         counts = raster.read()
-    rows, cols = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(float)
+    step = max(1, math.isqrt(math.prod(layer.shape) // 20_000))
+    counts = counts[:, ::step, ::step]
+    rows, cols = np.mgrid[: layer.shape[0] : step, : layer.shape[1] : step].astype(float)
     shares = ground(*rational.ground(cols, rows, GROUND), season)
     truth = np.einsum("kb,kyx->byx", spectra(load_sensor(scene.sensor).pick(layer.bands)), shares)
     inside = (counts > 0) & (counts < 4095)

@@ -18,6 +18,7 @@ from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.detectors import seam
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.loose import envi_scene
 from stsfusion.ingest.mask import Flag, clouds, user_mask
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.raster import open_raster
@@ -157,6 +158,30 @@ def test_the_detectors_overlap_tells_ratio_and_shift(tmp_path):
     twice = seam(np.where(np.arange(166)[:, None, None] < 76, part.reflectance, 2 * part.reflectance),
                  part.valid, view.bands, sensor)  # fmt: skip
     assert twice.status == "uneven"
+
+
+def test_a_cube_made_elsewhere_is_seen_as_it_is(tmp_path):
+    grid = grid_of(30.0, 20, 20)
+    west, north = grid.origin
+    names = ("VN10", "VN30", "SW40")
+    stored = np.arange(3 * 400).reshape(3, 20, 20).astype("<i2") + 100
+    stored[:, 5, 5] = -999
+    path = tmp_path / f"{AHSI.name}_rc_fc.hdr"
+    centres = ", ".join(str(band.wavelength) for band in load_sensor("zy1-02d-ahsi").pick(names))
+    path.write_text(
+        "ENVI\nsamples = 20\nlines = 20\nbands = 3\nheader offset = 0\ndata type = 2\ninterleave = bsq\n"
+        f"wavelength = {{{centres}}}\nreflectance scale factor = 10000\ndata ignore value = -999\n"
+        f"map info = {{UTM, 1, 1, {west}, {north}, 30, 30, 50, North, WGS-84}}\n"
+    )
+    path.with_suffix(".dat").write_bytes(stored.tobytes())
+    with open_view(envi_scene(path, tmp_path), tmp_path) as view:
+        assert view.bands == names
+        assert view.provenance == (f"{path.stem}: reflectance as delivered",)
+        part = view.tile(grid, (0, 20), (0, 20), kernel="nearest")
+    there = stored != -999
+    assert np.array_equal(part.valid, there)
+    assert np.allclose(part.reflectance[there], stored[there] * 1e-4, rtol=1e-6)
+    assert part.flags[5, 5] == Flag.NO_DATA
 
 
 def test_provenance_names_the_gains(tmp_path):

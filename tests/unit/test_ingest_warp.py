@@ -13,6 +13,7 @@ from rasterio.warp import transform
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.archive import unpack
 from stsfusion.ingest.calibrate import GainsFile, calibration
+from stsfusion.ingest.envi import EnviImage, read_header
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.package import product_scene
@@ -216,6 +217,31 @@ def test_an_image_on_a_map_is_warped_without_rpc(tmp_path, pixel):
     expected = np.stack(np.meshgrid(inner.x, inner.y))
     assert np.abs(values - expected).max() < 0.03 * pixel
     assert np.array_equal(part, values[:, 5:21, 9:40])
+
+
+@pytest.mark.parametrize("interleave", ["bsq", "bil", "bip"])
+@pytest.mark.parametrize("order", [0, 1])
+def test_an_envi_image_is_warped_as_it_lies(tmp_path, interleave, order):
+    grid = grid_round(size=50)
+    rows, cols = np.mgrid[:50, :50]
+    counts = np.stack([rows + 1, cols + 1, rows * 50 + cols + 1])
+    stored = counts.transpose({"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}[interleave])
+    (tmp_path / "a.dat").write_bytes(b"head" + stored.astype(f"{'<>'[order]}i2").tobytes())
+    west, north = grid.origin
+    (tmp_path / "a.hdr").write_text(
+        "ENVI\nsamples = 50\nlines = 50\nbands = 3\nheader offset = 4\ndata type = 2\n"
+        f"interleave = {interleave}\nbyte order = {order}\n"
+        f"map info = {{UTM, 1, 1, {west}, {north}, 10, 10, 50, North, WGS-84}}\n"
+    )
+    image = EnviImage(read_header(tmp_path / "a.hdr"))
+    values, valid = onto(image, grid, (0, 50), (0, 50), kernel="nearest")
+    assert valid.all()
+    assert np.array_equal(values, counts)
+    part, _ = onto(image, grid, (7, 33), (20, 50), kernel="cubic", bands=[2])
+    whole_one, _ = onto(image, grid, (0, 50), (0, 50), kernel="cubic")
+    assert np.array_equal(part[0], whole_one[2, 7:33, 20:])
+    with pytest.raises(DeliveryError, match="counts in a GeoTIFF"):
+        onto(image, grid, (0, 50), (0, 50), above=9)
 
 
 def test_pixels_on_the_ground(own_places):
