@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -248,6 +250,45 @@ def test_pixels_on_the_ground(own_places):
     path, rational = own_places
     with open_raster(path) as raster:
         assert ground_pixel(raster, rational, grid_round()) == pytest.approx(10, rel=1e-3)
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from stsfusion.cube.grid import Grid
+from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.rpb import read_rpb
+from stsfusion.ingest.warp import Terrain, onto
+folder, west, north = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+grid = Grid((512, 512), 10.0, (west, north), "EPSG:32650")
+seen, rational = 0, read_rpb(folder / "a.rpb")
+with open_raster(folder / "a.tif") as raster:
+    for top in range(0, 512, 256):
+        for left in range(0, 512, 256):
+            place = (top, top + 256), (left, left + 256)
+            _, valid = onto(raster, grid, *place, rational=rational, terrain=Terrain(height=60.0))
+            seen += int(valid.sum())
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(int(row.split()[1]) / 1024 for row in status if row.startswith("VmHWM")), seen)
+"""
+
+
+def test_memory_does_not_grow_with_the_scene(tmp_path):
+    peaks = []
+    grid = grid_round(size=512)
+    for side in (1200, 2400):
+        folder = tmp_path / str(side)
+        folder.mkdir()
+        write_tiff(folder / "a.tif", np.full((8, side, side), 1000, np.uint16))
+        (folder / "a.rpb").write_text(Camera(side, side, 10.0).rpb())
+        given = [sys.executable, "-c", PEAK, str(folder), *map(str, grid.origin)]
+        done = subprocess.run(given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        peak, seen = done.stdout.split()
+        assert int(seen) == 8 * 512**2
+        peaks.append(float(peak))
+    # The larger image is 69 MB larger.
+    assert peaks[1] - peaks[0] < 20
 
 
 def test_what_is_not_said_is_asked_for(own_places, tmp_path):
