@@ -10,6 +10,7 @@ import typer
 
 from stsfusion import __version__
 from stsfusion.cli.bench import bench
+from stsfusion.cli.catalog import catalog
 from stsfusion.cli.terminal import FAILED, plainly, show
 from stsfusion.errors import StoreError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     "3 some tiles or methods failed, 75 try again later (locked or interrupted).",
 )
 app.add_typer(bench, name="bench")
+app.add_typer(catalog, name="catalog")
 
 Recipe = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of one that came along, as 'demo'.")
