@@ -17,6 +17,8 @@ from rasterio.errors import CRSError
 from stsfusion.ingest.files import check_digest, local_file, read_text
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.rpb import Rational
+from stsfusion.ingest.rpcinfo import read_rpc_info
 from stsfusion.window import Interval
 
 __all__ = ["EnviHeader", "EnviImage", "read_header"]
@@ -73,6 +75,9 @@ class EnviHeader:
 
     transform: tuple[float, float, float, float, float, float] | None
     """Pixel corners to map, as in a Layer."""
+
+    rational: Rational | None
+    """Where the pixels of a raw image look; None: it has no RPC."""
 
     texts: Mapping[str, str] = field(repr=False)
     """Every entry, word for word, by its name in small letters."""
@@ -178,7 +183,7 @@ def read_header(path: str | Path, limits: Limits | None = None) -> EnviHeader:
         tuple(value > 0 for value in _column(found, texts, "bbl", shape[0])),
         1 / factor if factor else None,
         _number(found, texts, "data ignore value"),
-        crs, transform, texts,
+        crs, transform, read_rpc_info(found, texts["rpc info"]) if "rpc info" in texts else None, texts,
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class _Image:
     notes: tuple[str, ...]
     layer: Layer
     files: tuple[SceneFile, ...]
+    footprint: tuple[tuple[float, float], ...]
     angles: tuple[float, float] | None = None
 
 
@@ -90,7 +91,11 @@ def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
         transform=place,
     )
     files = (_file(path, home, "raster"), _file(where, home, "metadata"))
-    return _scene(_Image(path, home, note, moment(where, note.time), (), layer, files))
+    return _scene(
+        _Image(
+            path, home, note, moment(where, note.time), (), layer, files, _footprint(crs, place, layer.shape)
+        )
+    )
 
 
 def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
@@ -103,11 +108,12 @@ def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
     """
     limits = limits or Limits()
     head = read_header(path, limits)
-    if head.crs is None or head.transform is None:
+    placed = head.crs is not None and head.transform is not None
+    if not placed and head.rational is None:
         raise DeliveryError(
             f"file {path}",
-            expected="'map info' with a reference system",
-            got="none",
+            expected="'map info' with a reference system, or 'rpc info'",
+            got="neither",
             mend="Bring the cube onto a map first, or deliver the raw product.",
         )
     found = read_note(path, limits)
@@ -131,7 +137,17 @@ def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
     files = [_file(head.data, home, "raster"), _file(path, home, "header")]
     files += [_file(where, home, "metadata")] if found else []
     return _scene(
-        _Image(path, home, note, moment(where, note.time), notes, layer, tuple(files), _angles(head))
+        _Image(
+            path,
+            home,
+            note,
+            moment(where, note.time),
+            notes,
+            layer,
+            tuple(files),
+            _ground(head),
+            _angles(head),
+        )
     )
 
 
@@ -153,8 +169,7 @@ def _told(head: EnviHeader) -> tuple[Note, Path, tuple[str, ...]]:
         )
     notes: tuple[str, ...] = ()
     if not time and date is not None:
-        assert head.transform is not None
-        lon = _footprint(head.crs or "", head.transform, head.shape[1:])[0][0]
+        lon = _ground(head)[0][0]
         day = datetime.fromisoformat(str(date.astype("datetime64[D]"))).replace(tzinfo=UTC)
         time = f"{day + timedelta(hours=_MORNING - lon / 15):%Y-%m-%dT%H:%M:%SZ}"
         notes = (f"time of day unknown: taken as {_MORNING} h of local solar time",)
@@ -209,6 +224,20 @@ def _file(path: Path, home: Path, role: Role) -> SceneFile:
     return SceneFile(path.relative_to(home).as_posix(), role, "", path.stat().st_size, digest(path))
 
 
+def _ground(head: EnviHeader) -> tuple[tuple[float, float], ...]:
+    """(longitude, latitude) of a cube's four corners, by its map or by its RPC."""
+    if head.crs is not None and head.transform is not None:
+        return _footprint(head.crs, head.transform, head.shape[1:])
+    assert head.rational is not None
+    rows, cols = head.shape[1] - 1, head.shape[2] - 1
+    height = head.rational.height_offset
+    try:
+        lon, lat = head.rational.ground([0, cols, cols, 0], [0, 0, rows, rows], height)
+    except DeliveryError as fault:
+        raise DeliveryError(f"file {head.path}: rpc info", expected=fault.expected, got=fault.got) from None
+    return tuple(zip(lon.tolist(), lat.tolist(), strict=True))
+
+
 def _footprint(
     crs: str, transform: tuple[float, float, float, float, float, float], shape: Sequence[int]
 ) -> tuple[tuple[float, float], ...]:
@@ -224,9 +253,7 @@ def _footprint(
 
 def _scene(image: _Image) -> Scene:
     layer, note = image.layer, image.note
-    assert layer.crs is not None
-    assert layer.transform is not None
-    footprint = _footprint(layer.crs, layer.transform, layer.shape)
+    footprint = image.footprint
     time = image.time if image.time.tzinfo else image.time.replace(tzinfo=UTC)
     lon, lat = (sum(values) / 4 for values in zip(*footprint, strict=True))
     zenith, azimuth = image.angles or position(time, lon, lat)

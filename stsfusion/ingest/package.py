@@ -7,7 +7,6 @@ with the images, its corners with the RPC, its sun with the sky, each column wit
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import Product
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import Facts, read_facts
+from stsfusion.ingest.naming import check_name
 from stsfusion.ingest.raster import Raster, open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import Rational, read_rpb
@@ -28,14 +28,6 @@ from stsfusion.sensing.sensor_file import Package
 __all__ = ["product_scene"]
 
 _PLATFORMS = {"ZY1E": "ZY1-02D", "ZY1F": "ZY1-02E", "GF6": "GF-6"}
-_NAME = re.compile(
-    r"(?P<platform>[A-Z0-9]+)_(?P<instrument>[A-Z]+)_(?P<lon>[EW][\d.]+)_(?P<lat>[NS][\d.]+)_(?P<date>\d{8})"
-    r"(?:_\d{6})?_(?P<level>L\d[A-C]?)(?P<number>\d{7,12})",
-    re.IGNORECASE,
-)
-_FAR = 1.0
-"""Degrees by which the place in a name may differ from the scene's centre; names have one decimal."""
-
 _CORNER = 1000.0
 """Metres by which corners by XML and by RPC may differ, …"""
 _CORNER_SHARE = 0.02
@@ -87,25 +79,12 @@ def product_scene(
     limits = limits or Limits()
     package = product.sensor.package
     assert package is not None, "products are found by their packages"
-    if product.doubles:
-        raise DeliveryError(
-            f"file {product.doubles[0]}",
-            expected=f"one image of its kind in {product.name}",
-            got="another one beside it",
-            mend="Remove one of them.",
-        )
-    if product.absent and not allow_missing:
-        raise DeliveryError(
-            f"product {product.folder / product.name}",
-            expected=f"images {', '.join(package.rasters)}",
-            got=f"none called {', '.join(product.absent)}",
-            mend="Fetch the delivery again, or allow what is missing to be missing.",
-        )
+    _check_images(product, package, allow_missing)
     path = _metadata(product, package)
     intake = _Intake(product, package, read_facts(path, limits), home, limits)
     intake.keep(path, "metadata")
     intake.notes += [f"image {name} is missing" for name in product.absent]
-    level = _check_name(intake)
+    level = check_name(product.name, intake.facts)
     layers = tuple(_layer(intake, name, file) for name, file in product.ordered)
     facts = intake.facts
     sun = settle(f"file {facts.path}", facts.start, *facts.centre, *facts.sun)
@@ -132,6 +111,24 @@ def product_scene(
     )
 
 
+def _check_images(product: Product, package: Package, allow_missing: bool) -> None:
+    """Each image of the product once."""
+    if product.doubles:
+        raise DeliveryError(
+            f"file {product.doubles[0]}",
+            expected=f"one image of its kind in {product.name}",
+            got="another one beside it",
+            mend="Remove one of them.",
+        )
+    if product.absent and not allow_missing:
+        raise DeliveryError(
+            f"product {product.folder / product.name}",
+            expected=f"images {', '.join(package.rasters)}",
+            got=f"none called {', '.join(product.absent)}",
+            mend="Fetch the delivery again, or allow what is missing to be missing.",
+        )
+
+
 def _metadata(product: Product, package: Package) -> Path:
     """The XML of the product, or of one of its images; check files and orders are others."""
     parts = {"", *(f"{mark}{name}".lower() for name in package.rasters for mark in "-_")}
@@ -144,38 +141,6 @@ def _metadata(product: Product, package: Package) -> Path:
             mend="Fetch the delivery again.",
         )
     return min(found, key=lambda path: (len(path.name), path.name))
-
-
-def _check_name(intake: _Intake) -> str:
-    """The level by the name, when name and XML tell of the same product."""
-    facts, parts = intake.facts, _NAME.match(intake.product.name)
-    if parts is None:
-        return facts.level
-    lon = float(parts["lon"][1:]) * (-1 if parts["lon"][0] in "Ww" else 1)
-    lat = float(parts["lat"][1:]) * (-1 if parts["lat"][0] in "Ss" else 1)
-    east = (facts.centre[0] - lon + 180) % 360 - 180
-    date = f"{facts.start:%Y%m%d}"
-    apart = abs((facts.start.date() - facts.start.strptime(parts["date"], "%Y%m%d").date()).days)
-    number = facts.product.lstrip("0")
-    pairs = (
-        ("satellite", parts["platform"].upper(), facts.platform.upper(), True),
-        ("instrument", parts["instrument"].upper(), facts.instrument.upper(), True),
-        ("number", parts["number"].lstrip("0"), number, bool(number)),
-    )
-    wrong = [(what, name, said) for what, name, said, asked in pairs if asked and name != said]
-    if apart > 1:
-        wrong.append(("date", parts["date"], date))
-    if abs(east) > _FAR or abs(facts.centre[1] - lat) > _FAR:
-        wrong.append(("place", f"{lon:g}, {lat:g}", "{:.2f}, {:.2f}".format(*facts.centre)))
-    if wrong:
-        what, name, said = wrong[0]
-        raise DeliveryError(
-            f"file {facts.path}: {what}",
-            expected=f"{name}, as in {intake.product.name}",
-            got=said,
-            mend="It belongs to another product.",
-        )
-    return str(parts["level"]).upper()
 
 
 def _layer(intake: _Intake, name: str, path: Path) -> Layer:

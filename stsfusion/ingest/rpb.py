@@ -23,7 +23,7 @@ from stsfusion.ingest.files import read_text
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import DeliveryError
 
-__all__ = ["Rational", "read_rpb"]
+__all__ = ["Rational", "check_rational", "read_rpb"]
 
 Array = NDArray[np.float64]
 
@@ -178,7 +178,7 @@ def read_rpb(path: str | Path, limits: Limits | None = None) -> Rational:
     scalars = {own: _numbers(path, entries, name, 1)[0] for own, name in _SCALARS.items()}
     polynomials = {own: _numbers(path, entries, name, 20) for own, name in _POLYNOMIALS.items()}
     found = Rational(**scalars, **polynomials)  # type: ignore[arg-type]
-    _check(path, found)
+    check_rational(path, found)
     return found
 
 
@@ -194,8 +194,8 @@ def _numbers(path: str | Path, entries: dict[str, str], name: str, count: int) -
     return values
 
 
-def _check(path: str | Path, found: Rational) -> None:
-    """Scales above zero, places on Earth, denominators that begin with one."""
+def check_rational(path: str | Path, found: Rational) -> None:
+    """Refuse scales that are not above zero, places not on Earth, denominators that do not begin with one."""
     scales = (found.line_scale, found.sample_scale, found.lat_scale, found.lon_scale, found.height_scale)
     faults = (
         (min(scales) <= 0, "scales above zero", f"{min(scales)}"),

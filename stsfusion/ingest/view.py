@@ -242,7 +242,13 @@ def _opened(
         check_digest(home / header.path, header.sha256)
         head = read_header(home / header.path, limits)
         image = EnviImage(head, raster.sha256)
-        yield _Image(layer, image, None, calibration(scene, layer, gains), fill=head.ignore or 0.0)
+        yield _Image(
+            layer,
+            image,
+            None if image.transform else head.rational,
+            calibration(scene, layer, gains),
+            fill=head.ignore or 0.0,
+        )
         return
     rational = read_rpb(home / rpc.path, limits) if rpc is not None else None
     with open_raster(home / raster.path, sha256=raster.sha256, limits=limits) as opened:

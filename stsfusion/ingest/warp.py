@@ -124,10 +124,7 @@ def onto(
     DeliveryError
         When the image lies nowhere, the terrain is not said, or a file cannot be read.
     """
-    if rational is None and raster.transform is None:
-        raise DeliveryError(f"file {raster.path}", expected="an RPC or a reference system", got="neither")
-    if rational is not None and terrain is None:
-        raise DeliveryError(f"file {raster.path}", expected="a height or an elevation model", got="neither")
+    _check(raster, rational, terrain)
     chosen = range(raster.shape[0]) if bands is None else bands
     tile = _Tile(
         grid.crs,
@@ -147,6 +144,14 @@ def onto(
         out = _mapped(source, tile) if terrain is None or rational is None else _seen(source, tile, terrain)
     valid = np.isfinite(out)
     return np.where(valid, out, np.float32(0)), valid
+
+
+def _check(raster: Image, rational: Rational | None, terrain: Terrain | None) -> None:
+    """There must be a way from the ground to the image."""
+    if rational is None and raster.transform is None:
+        raise DeliveryError(f"file {raster.path}", expected="an RPC or a reference system", got="neither")
+    if rational is not None and terrain is None:
+        raise DeliveryError(f"file {raster.path}", expected="a height or an elevation model", got="neither")
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 import rasterio
-from deliveries import AHSI, VNIC, WFV, deliver
+from deliveries import AHSI, VNIC, WFV, Camera, deliver
 
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.loose import envi_scene, tiff_scene
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.rpb import read_rpb
+from stsfusion.ingest.rpcinfo import read_rpc_info
 
 
 def scenes(home, **options):
@@ -301,6 +304,42 @@ def test_broken_envi_headers_are_refused(tmp_path, change, match):
     with pytest.raises(DeliveryError, match=match) as refusal:
         envi_scene(path, tmp_path)
     assert str(tmp_path) in str(refusal.value)
+
+
+def rpc_info(cut=(0, 0)):
+    """A camera's RPC as ENVI writes it, with rows and columns that were cut off."""
+    camera = Camera(40, 30, 30.0)
+    text = camera.rpb()
+    words = ("lineOffset", "sampOffset", "latOffset", "longOffset", "heightOffset")
+    words += tuple(word.replace("Offset", "Scale") for word in words)
+    numbers = [float(re.search(rf"{word} = ([^;]+);", text)[1]) for word in words]
+    for word in ("lineNumCoef", "lineDenCoef", "sampNumCoef", "sampDenCoef"):
+        inner = re.search(rf"{word} = \(([^)]*)\)", text)[1]
+        numbers += [float(part) for part in inner.split(",")]
+    return camera, ", ".join(repr(one) for one in [*numbers, *cut, 1])
+
+
+def test_a_raw_envi_cube_lies_where_its_rpc_says(tmp_path):
+    camera, numbers = rpc_info(cut=(7, 3))
+    path = envi(tmp_path, map_info=f"rpc info = {{{numbers}}}\n")
+    scene = envi_scene(path, tmp_path)
+    assert scene.layers[0].crs is None
+    assert scene.footprint[0] == pytest.approx(camera.ground(3, 7), abs=1e-7)
+    assert scene.footprint[2] == pytest.approx(camera.ground(3 + 4, 7 + 3), abs=1e-7)
+    for wrong in (numbers.replace("1.0", "nan", 1), "1, 2, 3", ""):
+        with pytest.raises(DeliveryError, match="rpc info"):
+            envi_scene(envi(tmp_path, map_info=f"rpc info = {{{wrong}}}\n"), tmp_path)
+
+
+def test_the_rpc_of_a_real_header(data_folder):
+    text = (data_folder / "packages" / "real_gf5_ahsi_flaash.hdr").read_text()
+    inner = re.search(r"rpc info = \{([^}]*)\}", text)[1]
+    found = read_rpc_info(data_folder, inner)
+    whole = read_rpb(data_folder / "packages" / "real_gf5_ahsi_sw.rpb")
+    sample, line = np.array([0.0, 580, 100]), np.array([0.0, 263, 200])
+    expected = whole.ground(sample + 768, line + 751, 800.0)
+    # The side file holds fewer digits than the header.
+    assert np.allclose(found.ground(sample, line, 800.0), expected, rtol=0, atol=1e-4)
 
 
 def test_envi_cubes_of_unknown_bands_or_name_need_a_note(tmp_path):
