@@ -26,6 +26,7 @@ import rasterio
 from deliveries import WFV, deliver, pack, write_tiff
 
 from stsfusion.ingest.archive import unpack
+from stsfusion.ingest.envi import EnviImage, read_header
 from stsfusion.ingest.files import check_digest, digest
 from stsfusion.ingest.markup import read_markup
 from stsfusion.ingest.raster import open_raster
@@ -33,8 +34,22 @@ from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import read_rpb
 
 SECONDS, MEMORY = 10, 3 * 2**30
-SHARES = {"tiff": 12, "archive": 4, "xml": 2, "rpb": 2}
+SHARES = {"tiff": 11, "archive": 4, "xml": 2, "rpb": 2, "header": 1}
 """How often each kind of file is broken, out of twenty."""
+
+
+HEADER = """ENVI
+samples = 20
+lines = 24
+bands = 3
+header offset = 0
+data type = 12
+interleave = bsq
+byte order = 0
+wavelength = {450.5, 550.5, 650.5}
+reflectance scale factor = 10000
+map info = {UTM, 1, 1, 475000, 4150000, 30, 30, 50, North, WGS-84}
+"""
 
 
 def sound(folder):
@@ -45,11 +60,16 @@ def sound(folder):
     for name, profile in images.items():
         write_tiff(folder / f"{name}.tiff", noise, **profile)
     home = deliver(WFV.but(lines=6, samples=5), folder)
+    (folder / "cube.hdr").write_text(HEADER)
+    for place in (folder, folder / "broken"):
+        place.mkdir(exist_ok=True)
+        (place / "cube.dat").write_bytes(noise.tobytes())
     return {
         "tiff": [folder / f"{name}.tiff" for name in images],
         "archive": [pack(home, kind) for kind in ("tar.gz", "zip", "tar")],
         "xml": [home / f"{home.name}.xml"],
         "rpb": [home / f"{home.name}-1.rpb"],
+        "header": [folder / "cube.hdr"],
     }
 
 
@@ -89,7 +109,17 @@ def _unpack(path):
         raise AssertionError("something was left behind")
 
 
-GUARDED = {"tiff": _read_all, "archive": _unpack, "xml": read_markup, "rpb": read_rpb}
+def _read_cube(path):
+    EnviImage(read_header(path)).read()
+
+
+GUARDED = {
+    "tiff": _read_all,
+    "archive": _unpack,
+    "xml": read_markup,
+    "rpb": read_rpb,
+    "header": _read_cube,
+}
 
 
 def _trusting_image(path):
@@ -104,7 +134,13 @@ def _trusting_archive(path):
     shutil.rmtree(path.parent / "target")
 
 
+def _trusting_cube(path):
+    said = dict(row.split(" = ") for row in path.read_text().splitlines()[1:])
+    np.fromfile(path.with_suffix(".dat"), "u2").reshape(3, int(said["lines"]), int(said["samples"]))
+
+
 TRUSTING = {
+    "header": _trusting_cube,
     "tiff": _trusting_image,
     "archive": _trusting_archive,
     "xml": lambda path: xml.etree.ElementTree.parse(path),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+KINDS = {"tiff", "archive", "xml", "rpb", "header"}
 SCRIPT = Path(__file__).parents[1] / "fuzzing.py"
 
 
@@ -31,7 +32,7 @@ def held(found, count, capsys):
     assert found["tried"] == count
     assert found["peak MB"] < 500
     assert failures(found) == {}
-    assert {end.split(":")[0] for end in found["ends"]} == {"tiff", "archive", "xml", "rpb"}
+    assert {end.split(":")[0] for end in found["ends"]} == KINDS
     assert sum(count for end, count in found["ends"].items() if end.endswith(": refused")) > 0.3 * count
 
 
@@ -47,6 +48,6 @@ def test_twenty_thousand_broken_files(tmp_path, capsys):
 def test_openers_without_guards_fail(tmp_path):
     """Each kind of file has faults that only the guards find."""
     found = failures(fuzz(tmp_path, 200, seed=0, openers="trusting"))
-    assert {end.split(":")[0] for end in found} == {"tiff", "archive", "xml", "rpb"}
+    assert {end.split(":")[0] for end in found} == KINDS
     assert any("accepted" in end for end in found)
     assert any("accepted" not in end for end in found)
