@@ -2,12 +2,13 @@
 
 ::
 
-    σ² = level² · spread · v + κ · doubt · l + ground
+    σ² = level² · spread · v + ground
     v       what innovations leave of the covariance that hidden dates have shown, for the pixel's unsureness
     spread  Σ share · sign: one, the surprise of the innovation, the doubt of the dense bands
-    doubt   of the dense bands at fine pixels, brought to all bands by l; coarse pixels do not show it
 
-Shares and levels are learned at coarse pixels of hidden dates, κ at fine pixels of hidden sharp images.
+Shares and levels are learned at fine pixels of hidden dates. What stands for the truth there is the estimate
+that was not denied the date. As a conditional mean it errs independently of what was found without the date,
+so that its own variance, which kriging knows, is added: the ground.
 
 Source: variance functions in regression, Carroll and Ruppert (1988), ch. 2; the quantile as in split
 conformal prediction, Lei et al. (2018), sec. 2.
@@ -41,13 +42,10 @@ _COMMON = 0.2
 _FAR = 30.0
 """Sign beyond which it is taken to be no larger."""
 
-_LEVELS = torch.logspace(-1.0, 1.0, 81, dtype=torch.float64)
-"""Levels that are tried."""
-
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What hidden dates have shown at coarse pixels."""
+    """What a hidden date has shown, at fine pixels."""
 
     errors: Tensor
     """(band, n) reflectance."""
@@ -57,6 +55,9 @@ class Outcome:
 
     signs: Tensor
     """(3, n)."""
+
+    white: Tensor
+    """(band,) variance of the errors of what stood for the truth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,32 +70,27 @@ class Assurance(Kept):
     shares: Tensor
     """(3,) of the signs, not negative."""
 
-    detail: Tensor
-    """(band,) κ l: variance for a doubt of one."""
-
     ground: Tensor
     """(band,) least variance."""
 
     @classmethod
-    def learn(cls, outcomes: Sequence[Outcome], noise: Tensor, detail: Tensor, ground: Tensor) -> Self:
-        """From hidden dates; `noise` is the (band,) standard deviation of what they were compared with."""
+    def learn(cls, outcomes: Sequence[Outcome], ground: Tensor) -> Self:
+        """From hidden dates; `ground` is (band,) reflectance squared."""
         errors = torch.cat([each.errors for each in outcomes], 1).double()
         variance = torch.cat([each.variance for each in outcomes], 1).double()
         signs = torch.cat([each.signs for each in outcomes], 1).double().clamp_max(_FAR)
-        white = noise.double().square()[:, None]
-        relative = (errors.square() / (variance + white)).clamp_max(25.0).mean(0)
+        white = torch.stack([each.white for each in outcomes]).mean(0)
+        least = 1e-3 * variance.mean(1, keepdim=True)
+        relative = (errors.square() / (variance + least)).clamp_max(25.0).mean(0)
         shares = _shares(signs, relative)
-        spread = shares @ signs
-        level = _levels(errors.abs(), variance * spread, white)
-        return cls(level.float(), shares.float(), detail.float(), ground.float())
+        level = _levels(errors.abs(), variance * (shares @ signs))
+        return cls(level.float(), shares.float(), torch.maximum(ground, white).float())
 
-    def __call__(self, variance: Tensor, signs: Tensor, doubt: Tensor) -> Tensor:
-        """(band, H, W) standard deviation of (band, H, W) v, (3, H, W) signs and (H, W) doubt."""
+    def __call__(self, variance: Tensor, signs: Tensor) -> Tensor:
+        """(band, H, W) standard deviation of (band, H, W) v and (3, H, W) signs."""
         spread = torch.einsum("i,iyx->yx", self.shares, signs.clamp_max(_FAR))
         total = variance * self.level.square()[:, None, None] * spread
-        total += self.detail[:, None, None] * doubt
-        total += self.ground[:, None, None]
-        return total.sqrt_()
+        return total.add_(self.ground[:, None, None]).sqrt_()
 
 
 def _shares(signs: Tensor, relative: Tensor) -> Tensor:
@@ -109,14 +105,10 @@ def _shares(signs: Tensor, relative: Tensor) -> Tensor:
     return shares
 
 
-def _levels(errors: Tensor, variance: Tensor, white: Tensor) -> Tensor:
-    """(band,) the smallest level under which nine in ten errors lie inside their interval."""
-    found = []
-    for own, spread, noise in zip(errors, variance, white, strict=True):
-        inside = own[None] <= _NINETY * (_LEVELS[:, None].to(own).square() * spread + noise).sqrt()
-        enough = inside.double().mean(1) >= 0.9
-        found.append(_LEVELS[int(enough.double().argmax())] if bool(enough.any()) else _LEVELS[-1])
-    return torch.stack(found).to(errors)
+def _levels(errors: Tensor, variance: Tensor) -> Tensor:
+    """(band,) by which deviations are multiplied so that nine in ten errors lie inside their interval."""
+    relative = errors / variance.clamp_min(1e-20).sqrt()
+    return torch.quantile(relative, 0.9, dim=1) / _NINETY
 
 
 def band_variance(

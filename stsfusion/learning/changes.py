@@ -115,18 +115,23 @@ class Changes(Kept):
         plain = self.plain(components)
         left = (seen.values - through(plain, seen)) / self.spread[:, :, None, None].clamp_min(1e-9)
         deviation = torch.empty_like(plain)
-        for dates in _alike(seen):
-            for bands in _grouped(self.noise):
-                some = left[dates][:, bands]
-                noise = float(self.noise[bands].log().mean().exp())
-                part = Coarse(some.flatten(0, 1), seen.clear[dates[0]], seen.kernels[dates[0]], noise)
-                (kriged,) = krige(looks, [part], self.likeness, seen.ratio, half)
-                fine = kriged.values.unflatten(0, some.shape[:2])
-                for place, date in enumerate(dates):
-                    spread = self.spread[date, bands][:, None, None]
-                    plain[date, bands] += fine[place] * spread
-                    deviation[date, bands] = kriged.doubt.sqrt() * spread
+        groups = [(dates, bands) for dates in _alike(seen) for bands in _grouped(self.noise)]
+        parts = [self._part(left, seen, dates, bands) for dates, bands in groups]
+        for (dates, bands), kriged in zip(
+            groups, krige(looks, parts, self.likeness, seen.ratio, half), strict=True
+        ):
+            fine = kriged.values.unflatten(0, (len(dates), len(bands)))
+            for place, date in enumerate(dates):
+                spread = self.spread[date, bands][:, None, None]
+                plain[date, bands] += fine[place] * spread
+                deviation[date, bands] = kriged.doubt.sqrt() * spread
         return plain, deviation
+
+    def _part(self, left: Tensor, seen: Seen, dates: list[int], bands: list[int]) -> Coarse:
+        """Dates of one kernel and mask, bands of one share of noise."""
+        noise = float(self.noise[bands].log().mean().exp())
+        some = left[dates][:, bands].flatten(0, 1)
+        return Coarse(some, seen.clear[dates[0]], seen.kernels[dates[0]], noise)
 
 
 def through(fine: Tensor, seen: Seen) -> Tensor:
@@ -154,7 +159,7 @@ def _alike(seen: Seen) -> list[list[int]]:
 
 def _grouped(noise: Tensor) -> list[list[int]]:
     """Bands of about the same share of noise, together: their equations are the same."""
-    step = (noise.clamp_min(1e-9).log10() / 1.0).round().int().tolist()
+    step = (noise.clamp_min(1e-9).log10() / 1.5).round().int().tolist()
     return [[band for band, own in enumerate(step) if own == each] for each in sorted(set(step))]
 
 

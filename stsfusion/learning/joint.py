@@ -23,6 +23,7 @@ from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.panel import Bent, Carried, Panel
+from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
 
@@ -91,7 +92,7 @@ class Fine:
 class Joint:
     """All that is learned; parts whose sensor is absent are None."""
 
-    guide: Guide
+    guide: Guide | None
     """Of the sharp series."""
 
     half: Tensor
@@ -130,8 +131,17 @@ class Joint:
     assurance: Assurance | None = None
     """How sure it is."""
 
+    resolved: Resolved | None = None
+    """The dense series where it lies on the fine grid already and there is no hyperspectral sensor."""
+
+    @classmethod
+    def bare(cls, resolved: Resolved) -> Self:
+        """Of images on one grid alone."""
+        return cls(None, torch.zeros(2, dtype=torch.long), torch.zeros(0), resolved=resolved)
+
     def components(self, problem: Problem) -> Tensor:
         """(q, H, W) of the guide."""
+        assert self.guide is not None
         days = self.dense.days if self.dense is not None else self.sharp_days[:0]
         return self.guide.components(stack_of(problem, self.sharp_days, days))
 
@@ -154,6 +164,7 @@ class Joint:
         return self._fine(self.rich, days, scores, components, 1)
 
     def _fine(self, timed: Timed, days: Tensor, seen: Seen, components: Tensor, which: int) -> Fine:
+        assert self.guide is not None
         half = int(self.half[which])
         values, deviation = timed.of_dates(days)(components, self.guide.looks(components), seen, half)
         return Fine(days, values, deviation)
@@ -197,5 +208,6 @@ _KINDS: dict[str, Any] = {
     "by_dense": Innovation,
     "by_sharp": Innovation,
     "assurance": Assurance,
+    "resolved": Resolved,
 }
 """Classes of the parts."""

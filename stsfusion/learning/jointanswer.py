@@ -14,7 +14,17 @@ from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.panel import carry
 from stsfusion.learning.sighting import place_of
 
-__all__ = ["Lasting", "Verdict", "answer_of", "estimate", "judge", "keep", "sigma_of", "signs"]
+__all__ = [
+    "Lasting",
+    "Verdict",
+    "answer_of",
+    "estimate",
+    "held_to_sharp",
+    "judge",
+    "keep",
+    "sigma_of",
+    "signs",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +114,7 @@ def sigma_of(joint: Joint, verdict: Verdict, held: Innovation | None) -> Tensor:
     assert joint.covariance is not None
     assert joint.subspace is not None
     variance = band_variance(joint.covariance, verdict.unsure, held, joint.subspace)
-    return joint.assurance(variance, signs(verdict), verdict.doubt)
+    return joint.assurance(variance, signs(verdict))
 
 
 def answer_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
@@ -117,23 +127,25 @@ def answer_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
     for date, day in enumerate(problem.target.days.tolist()):
         seen = dense is not None and place_of(dense.days, day) is not None
         verdict = judge(joint, kept, dense, day, seen)
-        own, deviation = _held(joint, problem, date, verdict, joint.by_dense if seen else None)
+        own, mask = held_to_sharp(joint, problem, date, verdict)
+        deviation = sigma_of(joint, verdict, joint.by_dense if seen else None)
+        if mask is not None:
+            deviation = torch.where(mask, sigma_of(joint, verdict, joint.by_sharp), deviation)
         scores.append(own)
         sigma.append(deviation)
     return torch.stack(scores), torch.stack(sigma)
 
 
-def _held(
-    joint: Joint, problem: Problem, date: int, verdict: Verdict, dense: Innovation | None
-) -> tuple[Tensor, Tensor]:
-    """Scores and deviation of a date, held to its sharp image where there is one."""
-    sigma = sigma_of(joint, verdict, dense)
+def held_to_sharp(
+    joint: Joint, problem: Problem, date: int, verdict: Verdict
+) -> tuple[Tensor, Tensor | None]:
+    """(p, H, W) scores held to the sharp image of a date, and the (H, W) mask of where; None without one."""
     sharp = problem.sharp
     if sharp is None or joint.by_sharp is None or date not in sharp.dates:
-        return verdict.scores, sigma
+        return verdict.scores, None
     place = sharp.dates.index(date)
     mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:]).expand_as(sharp.data)[place]
     mask = (mask | sharp.dead_bands[:, None, None]).all(0)
     image = torch.where(mask, sharp.data[place], 0.0)
-    scores = torch.where(mask, joint.by_sharp(verdict.scores, image, verdict.unsure)[0], verdict.scores)
-    return scores, torch.where(mask, sigma_of(joint, verdict, joint.by_sharp), sigma)
+    held, _ = joint.by_sharp(verdict.scores, image, verdict.unsure)
+    return torch.where(mask, held, verdict.scores), mask

@@ -9,14 +9,19 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.problem import Observation, Problem
-from stsfusion.learning.changes import Changes
-from stsfusion.learning.guide import Guide, Stack
+from stsfusion.learning.changes import Changes, Seen
+from stsfusion.learning.densegains import dense_gains
+from stsfusion.learning.guide import Guide
 from stsfusion.learning.guidedkriging import Likeness
 from stsfusion.learning.joint import Joint, Timed
+from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sighting import Dates, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
 
 __all__ = ["Settings", "learn_base", "noise_of", "score_noise"]
+
+_POINTING = 10.0
+"""Load on the slopes of the regression by which displacements are found."""
 
 _SIGNAL = 1.2
 """Variance, in that of the noise, from which a score is kept."""
@@ -75,12 +80,13 @@ def learn_base(problems: Sequence[Problem], settings: Settings, subspace: Subspa
     stacks = [stack_of(problem, sharp_days, dense_days) for problem in problems]
     count = len(sharp_days) * _bands(first, "sharp")
     guide = Guide.learn(stacks, _stack_noise(problems, len(sharp_days), len(dense_days)), count)
+    guides = [guide.components(stack) for stack in stacks]
     joint = Joint(guide, torch.tensor(settings.halves), sharp_days)
-    if first.dense is not None:
-        joint = replace(joint, dense=_dense(problems, joint, stacks, settings, dense_days))
     if first.rich is not None:
         joint = replace(joint, subspace=_subspace(problems, settings) if subspace is None else subspace)
-        joint = _with_rich(problems, joint, stacks, settings)
+        joint = _with_rich(problems, joint, guides, settings)
+    if first.dense is not None:
+        joint = replace(joint, dense=_dense(problems, joint, guides, settings, dense_days))
     return joint
 
 
@@ -122,19 +128,25 @@ def _stack_noise(problems: Sequence[Problem], sharp: int, dense: int) -> Tensor:
 
 
 def _dense(
-    problems: Sequence[Problem], joint: Joint, stacks: Sequence[Stack], settings: Settings, days: Tensor
+    problems: Sequence[Problem], joint: Joint, guides: Sequence[Tensor], settings: Settings, days: Tensor
 ) -> Timed:
+    assert joint.guide is not None
+    guide = joint.guide
     seen = [p.dense for p in problems if p.dense is not None]
-    dates = Dates.plain(days, seen[0].data.shape[1])
-    tiles = []
-    for problem, stack in zip(problems, stacks, strict=True):
-        components = joint.guide.components(stack)
-        assert problem.dense is not None
-        tiles.append(
-            (components, joint.guide.looks(components), seen_by(problem.dense, problem.target.days, dates))
-        )
-    changes = Changes.learn(tiles, noise_of(seen), settings.likeness, settings.loads[0], settings.halves[0])
-    return Timed(dates.days, dates.shift, dates.gain, changes)
+    noise = noise_of(seen)
+    pairs = list(zip(problems, guides, strict=True))
+    plain = Dates.plain(days, len(noise))
+    pointed = replace(plain, shift=pointing([(g, _dense_seen(p, plain)) for p, g in pairs], _POINTING))
+    tiles = [(p, g, _dense_seen(p, pointed)) for p, g in pairs]
+    mended = replace(pointed, gain=dense_gains(joint, tiles, days, noise))
+    ready = [(g, guide.looks(g), _dense_seen(p, mended)) for p, g in pairs]
+    changes = Changes.learn(ready, noise, settings.likeness, settings.loads[0], settings.halves[0])
+    return Timed(days, mended.shift, mended.gain, changes)
+
+
+def _dense_seen(problem: Problem, dates: Dates) -> Seen:
+    assert problem.dense is not None
+    return seen_by(problem.dense, problem.target.days, dates)
 
 
 def _subspace(problems: Sequence[Problem], settings: Settings) -> Subspace:
@@ -149,19 +161,25 @@ def _subspace(problems: Sequence[Problem], settings: Settings) -> Subspace:
 
 
 def _with_rich(
-    problems: Sequence[Problem], joint: Joint, stacks: Sequence[Stack], settings: Settings
+    problems: Sequence[Problem], joint: Joint, guides: Sequence[Tensor], settings: Settings
 ) -> Joint:
     assert joint.subspace is not None
-    dates = Dates.plain(days_of(problems[0], "rich"), joint.subspace.rank)
-    tiles = []
-    for problem, stack in zip(problems, stacks, strict=True):
-        components = joint.guide.components(stack)
-        assert problem.rich is not None
-        scores = rich_scores(problem.rich, joint.subspace, problem.target.days, dates)[1]
-        tiles.append((components, joint.guide.looks(components), scores))
+    assert joint.guide is not None
+    guide = joint.guide
+    plain = Dates.plain(days_of(problems[0], "rich"), joint.subspace.rank)
+    pairs = list(zip(problems, guides, strict=True))
+    shift = pointing([(g, _rich_seen(p, joint, plain)) for p, g in pairs], _POINTING)
+    pointed = replace(plain, shift=shift)
+    tiles = [(g, guide.looks(g), _rich_seen(p, joint, pointed)) for p, g in pairs]
     own = score_noise(joint.subspace)
     changes = Changes.learn(tiles, own, settings.likeness, settings.loads[1], settings.halves[1])
-    return replace(joint, rich=Timed(dates.days, dates.shift, dates.gain, changes))
+    return replace(joint, rich=Timed(plain.days, shift, plain.gain, changes))
+
+
+def _rich_seen(problem: Problem, joint: Joint, dates: Dates) -> Seen:
+    assert problem.rich is not None
+    assert joint.subspace is not None
+    return rich_scores(problem.rich, joint.subspace, problem.target.days, dates)[1]
 
 
 def _alive(observation: Observation) -> Observation:

@@ -12,23 +12,42 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.learning.assurance import Assurance, Outcome, band_variance
 from stsfusion.learning.innovation import Innovation, ground
 from stsfusion.learning.joint import Joint
-from stsfusion.learning.jointanswer import Verdict, judge, keep, signs
+from stsfusion.learning.jointanswer import Lasting, held_to_sharp, judge, keep, signs
 from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise
-from stsfusion.learning.jointtrial import Trial, guess, low, tile_of, trials, with_panel
+from stsfusion.learning.jointtrial import Tile, Trial, guess, tile_of, trials, with_panel
+from stsfusion.learning.resolved import Resolved, suits
+from stsfusion.learning.sighting import place_of
 from stsfusion.learning.subspace import Subspace
+from stsfusion.operators.resample import blocks
 
 __all__ = ["learn_joint"]
 
+_GROUND = 0.3
+"""Least standard deviation, in that of the hyperspectral noise."""
+
+_PIXELS = 5000
+"""Fine pixels of a hidden date from which standard deviations are learned."""
+
+_ENOUGH = 40000
+"""Pixels from which scores are learned, and in which dates are hidden."""
+
 
 def learn_joint(problems: Sequence[Problem], settings: Settings) -> Joint:
-    """All of it."""
+    """All of it: base from all tiles, scores and hidden dates from as many as are enough."""
+    if all(suits(problem) for problem in problems):
+        return Joint.bare(Resolved.learn(problems))
     joint = learn_base(problems, settings)
     if joint.rich is None:
         return joint
-    tiles = [tile_of(joint, problem) for problem in problems]
-    joint = with_panel(joint, tiles, settings)
-    tried = trials(problems, joint, settings)
-    return with_innovations(joint, problems, tried, settings)
+    some = _some(problems)
+    joint = with_panel(joint, [tile_of(joint, problem) for problem in some], settings)
+    return with_innovations(joint, some, trials(some, joint, settings), settings)
+
+
+def _some(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Tiles evenly spread that hold about so many pixels."""
+    size = max(problem.target.shape[2] * problem.target.shape[3] for problem in problems)
+    return problems[:: max(1, len(problems) * size // max(_ENOUGH, size))]
 
 
 def with_innovations(
@@ -103,68 +122,42 @@ def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem]) -> Join
 def assured(joint: Joint, tried: Sequence[Trial], problems: Sequence[Problem]) -> Joint:
     """Learn what standard deviations are made of."""
     assert joint.subspace is not None
-    assert joint.covariance is not None
-    subspace = joint.subspace
-    response = _told_by_dense(joint, problems)
-    ground = (0.3 * subspace.noise).square()
+    ground = (_GROUND * joint.subspace.noise).square()
     if not tried:
-        ones = torch.ones_like(ground)
-        return replace(joint, assurance=Assurance(ones, torch.tensor([1.0, 0.0, 0.0]), response, ground))
-    outcomes, fine = [], []
-    for trial in tried:
-        own = replace(trial.joint, carried=joint.carried, by_dense=joint.by_dense)
-        kept = keep(own, trial.tile.rich, trial.tile.dense)
-        verdict = judge(own, kept, trial.tile.dense, float(trial.whole.target.days[trial.date]), True)
-        outcomes.append(_outcome(joint, trial, verdict))
-        fine.append(_detail_ratio(joint, trial, verdict, response))
-    known = [pair for pair in fine if pair is not None]
-    kappa = sum(a for a, _ in known) / max(sum(b for _, b in known), 1e-12) if known else 1.0
-    detail = response * min(max(kappa, 0.2), 5.0)
-    return replace(joint, assurance=Assurance.learn(outcomes, subspace.noise, detail, ground))
+        return replace(
+            joint, assurance=Assurance(torch.ones_like(ground), torch.tensor([1.0, 0.0, 0.0]), ground)
+        )
+    outcomes = []
+    for whole in {id(trial.whole): trial.whole for trial in tried}.values():
+        tile = tile_of(joint, whole)
+        kept = keep(joint, tile.rich, tile.dense)
+        own = [trial for trial in tried if trial.whole is whole]
+        outcomes += [_outcome(joint, trial, tile, _truth(joint, kept, tile, trial.date)) for trial in own]
+    return replace(joint, assurance=Assurance.learn(outcomes, ground))
 
 
-def _told_by_dense(joint: Joint, problems: Sequence[Problem]) -> Tensor:
-    """(band,) l: variance that errors of the dense bands of their typical size bring to every band."""
-    assert joint.subspace is not None
-    assert joint.rich is not None
-    dense = problems[0].dense
-    if joint.dense is None or dense is None:
-        return torch.zeros(joint.subspace.basis.shape[1])
-    basis = joint.subspace.basis.double()
-    response = dense.view.spectral.matrix.double()
-    seen = response @ basis.T
-    errors = joint.dense.changes.spread.double().square().mean(0)
-    back = basis.T @ seen.T @ torch.linalg.inv(seen @ seen.T + 1e-2 * torch.diag((seen @ seen.T).diagonal()))
-    return (back.square() @ errors).float()
+def _truth(joint: Joint, kept: Lasting, tile: Tile, date: int) -> Tensor:
+    """(p, H, W) scores of a date by all that was seen of it."""
+    seen = tile.problem.dense is not None and date in tile.problem.dense.dates
+    verdict = judge(joint, kept, tile.dense, float(tile.problem.target.days[date]), seen)
+    return held_to_sharp(joint, tile.problem, date, verdict)[0]
 
 
-def _outcome(joint: Joint, trial: Trial, verdict: Verdict) -> Outcome:
-    """Errors, v and signs at the clear coarse pixels."""
+def _outcome(joint: Joint, trial: Trial, tile: Tile, truth: Tensor) -> Outcome:
+    """Errors, v and signs of a hidden date at some of the fine pixels that the sensor saw."""
     assert joint.subspace is not None
     assert joint.covariance is not None
-    clear = trial.wanted.clear
-    errors = joint.subspace.basis.T @ trial.errors(verdict.scores)
-    held = joint.by_dense if trial.tile.dense is not None else None
-    unsure = low(verdict.unsure[None], trial.wanted)
-    variance = band_variance(joint.covariance, unsure[0], held, joint.subspace)[:, clear]
-    return Outcome(errors, variance, low(signs(verdict), trial.wanted)[:, clear])
-
-
-def _detail_ratio(joint: Joint, trial: Trial, verdict: Verdict, detail: Tensor) -> tuple[float, float] | None:
-    """Variance that fine sharp pixels show beyond coarse ones, and what the doubt says of it."""
-    sharp = trial.whole.sharp
-    if sharp is None or trial.date not in sharp.dates or trial.tile.dense is None:
-        return None
-    assert joint.subspace is not None
-    place = sharp.dates.index(trial.date)
-    response = sharp.view.spectral.matrix.float()
-    image = torch.einsum("sb,byx->syx", response, joint.subspace.expand(verdict.scores[None])[0])
-    mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:])[place].all(0)
-    gap = torch.where(mask, image - sharp.data[place], 0.0)
-    kernel = trial.wanted.kernel
-    coarse = low(gap, trial.wanted).square().mean()
-    noise = noise_of([sharp]).square().mean()
-    white = noise * kernel.square().sum().float()
-    shown = float(gap.square().mean() - noise - (coarse - white).clamp_min(0.0))
-    said = float((response.square() @ detail).mean() * verdict.doubt.mean())
-    return max(shown, 0.0), said
+    own = replace(trial.joint, carried=joint.carried, by_dense=joint.by_dense)
+    kept = keep(own, trial.tile.rich, trial.tile.dense)
+    seen = trial.tile.dense is not None
+    verdict = judge(own, kept, trial.tile.dense, float(trial.whole.target.days[trial.date]), seen)
+    basis = joint.subspace.basis
+    clear = blocks(trial.wanted.clear[None], trial.wanted.ratio)[0].flatten().nonzero()[:, 0]
+    some = clear[:: max(1, len(clear) // _PIXELS)]
+    errors = basis.T @ (verdict.scores - truth).flatten(1)[:, some]
+    unsure = verdict.unsure.flatten()[some][None]
+    held = joint.by_dense if seen else None
+    variance = band_variance(joint.covariance, unsure, held, joint.subspace)[:, 0]
+    place = place_of(tile.rich.days, float(trial.whole.target.days[trial.date]))
+    left = tile.rich.deviation[place].flatten(1)[:, some].square().mean(1)
+    return Outcome(errors, variance, signs(verdict).flatten(1)[:, some], basis.T.square() @ left)

@@ -136,6 +136,7 @@ def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial
     hidden = hide(whole, "rich", (date,))
     if hidden.sharp is not None and set(hidden.sharp.dates) - {date}:
         hidden = hide(hidden, "sharp", (date,))
+    hidden = _thinned(hidden, whole)
     base = learn_base([hidden], settings, joint.subspace)
     tile = tile_of(base, hidden)
     learned = with_panel(base, [tile], settings)
@@ -149,6 +150,15 @@ def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial
     bands = learned.at(tile.dense, day)[0] if tile.dense is not None else tile.rich.values[0]
     wanted = Lesson(bands, seen.values[place], seen.clear[place], seen.kernels[place], seen.ratio)
     return Trial(learned, tile, whole, date, wanted)
+
+
+def _thinned(hidden: Problem, whole: Problem) -> Problem:
+    """Without dense dates that no hyperspectral date needs."""
+    dense, rich = hidden.dense, whole.rich
+    if dense is None or rich is None:
+        return hidden
+    keep_ = [place for place, date in enumerate(dense.dates) if date in rich.dates]
+    return replace(hidden, dense=dense.select(keep_)) if keep_ else hidden
 
 
 def guess(trial: Trial, days: float) -> tuple[Tensor, Tensor]:

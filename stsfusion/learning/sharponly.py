@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.smoothspectra import expansion
 from stsfusion.learning.timeline import on_dates
 
@@ -23,15 +24,27 @@ def series_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
     nm = problem.target.wavelengths
     own = expansion(sharp.view.spectral.matrix, nm)
     mask = sharp.valid.expand(sharp.data.shape[0], -1, *sharp.data.shape[2:]).all(1)
-    components = joint.components(problem)
-    dense = joint.fine_dense(problem, components)
-    values, sigma = _between(joint, problem, dense, sharp)
+    if joint.resolved is not None and suits(problem):
+        values, sigma = _resolved(joint.resolved, problem, sharp)
+    else:
+        dense = None if joint.guide is None else joint.fine_dense(problem, joint.components(problem))
+        values, sigma = _between(joint, problem, dense, sharp)
     noise = torch.full((len(own),), 0.0) if sharp.noise is None else own.abs() @ sharp.noise.to(own)
     for place, date in enumerate(sharp.dates):
         image = torch.einsum("bs,syx->byx", own.to(sharp.data), sharp.data[place])
         values[date] = torch.where(mask[place], image, values[date])
         sigma[date] = torch.where(mask[place], noise.to(sigma)[:, None, None], sigma[date])
     return values, sigma
+
+
+def _resolved(resolved: Resolved, problem: Problem, sharp: Observation) -> tuple[Tensor, Tensor]:
+    """Every date from the dense image of it, or from the line between the sharp ones."""
+    days = problem.target.days
+    line = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2)
+    made = [resolved(problem, day) for day in days.tolist()]
+    images = [own if own is not None else line.values[date] for date, own in enumerate(made)]
+    values = torch.stack(images)
+    return values, resolved.error[:, None, None].expand(values.shape).clone()
 
 
 def _between(joint: Joint, problem: Problem, dense: Fine | None, sharp: Observation) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from stsfusion.learning.jointanswer import answer_of
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointlessons import learn_joint
 from stsfusion.learning.origin import origin
+from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
 from stsfusion.operators.resample import Upsample
 from stsfusion.operators.translate import TAPS
@@ -92,6 +93,8 @@ class JointLR(FusionMethod):
     def halo(self, geometry: Geometry) -> int:
         """Closing gaps by the dense images, then the windows, then what a coarse pixel in them sees."""
         dense = geometry.ratio("dense")
+        if dense == 1 and "rich" not in geometry.ratios:
+            return WIDEST
         gaps = 2 * dense + Upsample(dense, (1, 1, 1, 1)).reach
 
         def windows(role: Role, half: int) -> int:

@@ -1,0 +1,81 @@
+"""Dense gains: what other sensors of the same dates say of the dense one's radiometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from stsfusion.fusion.problem import Problem
+from stsfusion.learning.changes import Seen, through
+from stsfusion.learning.joint import Joint
+from stsfusion.learning.radiometry import Series, gains, ratio_of
+from stsfusion.learning.sighting import place_of
+
+__all__ = ["dense_gains"]
+
+_FEW = 50
+"""Coarse pixels below which a gain is not taken from them."""
+
+TileSeen = tuple[Problem, Tensor, Seen]
+"""A tile, its (q, H, W) guide, and what the dense sensor saw."""
+
+
+def dense_gains(joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Tensor) -> Tensor:
+    """(t, b) factors of the dense sensor's dates.
+
+    On dates of the hyperspectral sensor its scores, regressed on the guide, say what dense bands should be;
+    without one, the sharp image does, where its bands are the same.
+    """
+    found = {}
+    for date, day in enumerate(days.tolist()):
+        parts = [part for tile in tiles if (part := _said(joint, tile, date, day)) is not None]
+        if parts and sum(values.shape[1] for values, _ in parts) >= _FEW:
+            values, said = (torch.cat(side, 1) for side in zip(*parts, strict=True))
+            found[date] = ratio_of(values.double(), said.double())
+    clear = [seen.clear.all(0) for _, _, seen in tiles]
+    values = torch.cat([seen.values[:, :, mask] for (_, _, seen), mask in zip(tiles, clear, strict=True)], 2)
+    return gains(Series(days, values, noise), found)
+
+
+def _said(joint: Joint, tile: TileSeen, date: int, day: float) -> tuple[Tensor, Tensor] | None:
+    """(b, n) dense values and what another sensor says they should be."""
+    problem, guide, seen = tile
+    image, valid = _by_rich(joint, problem, guide, day) or _by_sharp(problem, day) or (None, None)
+    if image is None or valid is None:
+        return None
+    own = replace(seen, kernels=[seen.kernels[date]])
+    low = through(image[None], own)[0]
+    clear = seen.clear[date] & (through(valid[None, None].float(), own)[0, 0] > 0.999)
+    return seen.values[date][:, clear], low[:, clear]
+
+
+def _by_rich(joint: Joint, problem: Problem, guide: Tensor, day: float) -> tuple[Tensor, Tensor] | None:
+    """(b, H, W) by the regression of the hyperspectral scores, and where that may be believed."""
+    if joint.rich is None or joint.subspace is None or problem.dense is None:
+        return None
+    place = place_of(joint.rich.days, day)
+    if place is None:
+        return None
+    changes, subspace = joint.rich.changes, joint.subspace
+    scores = torch.einsum("qp,qyx->pyx", changes.slope[place], guide) + changes.offset[place][:, None, None]
+    response = problem.dense.view.spectral.matrix.float().to(guide)
+    image = torch.einsum("bp,pyx->byx", response @ subspace.basis.T, scores)
+    image = image + (response @ subspace.mean)[:, None, None]
+    return image, torch.ones(guide.shape[1:], dtype=torch.bool, device=guide.device)
+
+
+def _by_sharp(problem: Problem, day: float) -> tuple[Tensor, Tensor] | None:
+    """(b, H, W) the sharp image, where both sensors have the same bands, and where it is valid."""
+    sharp, dense = problem.sharp, problem.dense
+    if sharp is None or dense is None or sharp.ratio != 1:
+        return None
+    if not torch.equal(sharp.view.spectral.matrix, dense.view.spectral.matrix):
+        return None
+    place = place_of(problem.target.days[sharp.dates], day)
+    if place is None:
+        return None
+    mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:])[place].all(0)
+    return torch.where(mask, sharp.data[place], 0.0), mask
