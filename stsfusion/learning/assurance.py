@@ -83,7 +83,8 @@ class Assurance(Kept):
         least = 1e-3 * variance.mean(1, keepdim=True)
         relative = (errors.square() / (variance + least)).clamp_max(25.0).mean(0)
         shares = _shares(signs, relative)
-        level = _levels(errors.abs(), variance * (shares @ signs))
+        # A date that was never seen is one more than those that the levels come from.
+        level = _levels(errors.abs(), variance * (shares @ signs)) * (1.0 + 1.0 / len(outcomes)) ** 0.5
         return cls(level.float(), shares.float(), torch.maximum(ground, white).float())
 
     def __call__(self, variance: Tensor, signs: Tensor) -> Tensor:

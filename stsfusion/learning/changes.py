@@ -24,6 +24,9 @@ from stsfusion.operators.blur import Blur
 
 __all__ = ["Changes", "Seen", "through"]
 
+_FEW = 12
+"""Clear coarse pixels below which a date counts as unseen."""
+
 _SAMPLE = 96
 """Windows from which the variance of a coarse pixel is learned."""
 
@@ -177,7 +180,21 @@ def _regressions(tiles: Sequence[tuple[Tensor, Tensor, Seen]], load: float) -> t
         slope, offset = _solved(first, tiles[0][0].shape[0], load)
         slopes.append(slope)
         offsets.append(offset)
-    return torch.stack(slopes).float(), torch.stack(offsets).float()
+    enough = [sum(int(tile[2].clear[date].sum()) for tile in tiles) >= _FEW for date in range(dates)]
+    return _bridged(torch.stack(slopes).float(), enough), _bridged(torch.stack(offsets).float(), enough)
+
+
+def _bridged(values: Tensor, seen: Sequence[bool]) -> Tensor:
+    """Dates (first axis) of which next to nothing was seen get what lies between those about them."""
+    known = [date for date, own in enumerate(seen) if own]
+    if not known or all(seen):
+        return values
+    out = values.clone()
+    for date in (date for date, own in enumerate(seen) if not own):
+        before = [other for other in known if other < date][-1:]
+        after = [other for other in known if other > date][:1]
+        out[date] = values[before + after].mean(0)
+    return out
 
 
 def _rows(components: Tensor, seen: Seen, date: int) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,9 @@ def judge(joint: Joint, kept: Lasting, dense: Fine | None, day: float, now: bool
         spread = joint.dense.changes.spread.square().mean(0).sqrt()
         doubt = (deviation / spread[:, None, None]).square().mean(0)
         if now:
-            scores, surprise = joint.by_dense(scores, bands, unsure)
+            held, surprise = joint.by_dense(scores, bands, unsure)
+            # What windows could not see at all, under clouds, must not hold anything.
+            scores = scores + (1.0 - doubt.square()).clamp_min(0.0) * (held - scores)
     return Verdict(scores, unsure, surprise, doubt)
 
 
