@@ -25,13 +25,16 @@ from stsfusion.cube.listing import Listing
 from stsfusion.cube.packing import REFLECTANCE, SIGMA, Packing
 from stsfusion.cube.spec import CubeSpec
 
-__all__ = ["FLAGS", "FORMAT", "RESERVED", "TILED", "coordinates", "listing_of", "spec_of"]
+__all__ = ["FLAGS", "FORMAT", "ORIGIN", "RESERVED", "TILED", "coordinates", "listing_of", "spec_of"]
 
 FORMAT = 1
 """Version of this layout; a reader refuses a later one."""
 
 FLAGS = {0: "no_data", 1: "observed", 2: "fused", 3: "interpolated", 4: "extrapolated", 5: "filled"}
 """How a pixel of a date came to be, by its number in `qa`."""
+
+ORIGIN = 7
+"""The bits of `qa` that hold that number; further bits are the marks of a frame that has some."""
 
 TILED = ("reflectance", "sigma", "valid", "qa")
 """Arrays that are cut into shards."""
@@ -64,7 +67,7 @@ _CONVENTIONS = [
 def listing_of(spec: CubeSpec, owner: str | None) -> Listing:
     """The metadata documents of a dataset with this frame."""
     documents = {name: _tiled(spec, name, part) for name, part in _cubes(spec).items()}
-    documents |= {name: _tiled(spec, name, part) for name, part in _PLANES.items()}
+    documents |= {name: _tiled(spec, name, part) for name, part in _planes(spec).items()}
     documents |= {name: _axis(values, *_AXES[name]) for name, values in _labels(spec).items()}
     for name, axis in axes_of(spec.grid).items():
         documents[name] = _axis(axis.values, tuple(map(str, axis.dims)), axis.attrs)
@@ -96,6 +99,7 @@ def spec_of(listing: Listing, labels: Mapping[str, NDArray[Any]]) -> CubeSpec:
         shard=listing.shard,
         inner=listing.arrays["reflectance"]["codecs"][0]["configuration"]["chunk_shape"][-1],
         sigma="sigma" in listing.arrays,
+        marks=_marks(listing.arrays["qa"]["attributes"]),
         attributes={key: value for key, value in listing.attributes.items() if key not in own},
     )
 
@@ -128,6 +132,28 @@ _PLANES: dict[str, tuple[str, int, dict[str, Any]]] = {
     ),
 }
 """Type, fill value and attributes of the arrays without bands."""
+
+
+def _planes(spec: CubeSpec) -> dict[str, tuple[str, int, dict[str, Any]]]:
+    """The arrays without bands; CF tells numbers under a mask and single bits apart by both lists."""
+    if not spec.marks:
+        return _PLANES
+    dtype, fill, attributes = _PLANES["qa"]
+    bits = list(spec.marks.values())
+    attributes = {
+        **attributes,
+        "flag_masks": [ORIGIN] * len(FLAGS) + bits,
+        "flag_values": [*FLAGS, *bits],
+        "flag_meanings": " ".join([*FLAGS.values(), *spec.marks]),
+    }
+    return {**_PLANES, "qa": (dtype, fill, attributes)}
+
+
+def _marks(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """The marks that `qa` says it has."""
+    names, first = attributes["flag_meanings"].split(), len(FLAGS)
+    return dict(zip(names[first:], attributes.get("flag_masks", [])[first:], strict=True))
+
 
 _AXES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "time": (

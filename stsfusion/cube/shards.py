@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stsfusion.cube.layout import TILED
+from stsfusion.cube.layout import ORIGIN, TILED
 from stsfusion.cube.listing import Listing
 from stsfusion.errors import StoreError
 from stsfusion.window import Window
@@ -63,7 +63,7 @@ def planes(known: NDArray[np.bool_], qa: NDArray[np.integer] | None) -> dict[str
     known
         (time, band, y, x) where a value is known.
     qa
-        (time, y, x) or (time, 1, y, x) flags; None: observed. Where no band is known it becomes 0.
+        (time, y, x) or (time, 1, y, x) flags; None: observed. Where no band is known only marks stay.
 
     Raises
     ------
@@ -74,4 +74,5 @@ def planes(known: NDArray[np.bool_], qa: NDArray[np.integer] | None) -> dict[str
     flags = np.ones(some.shape, dtype=np.uint16) if qa is None else np.asarray(qa).astype(np.uint16)
     if flags.shape not in (some.shape, (some.shape[0], 1, *some.shape[1:])):
         raise StoreError("qa", expected=f"shape {some.shape}", got=f"{flags.shape}")
-    return {"valid": some, "qa": flags.reshape(some.shape) * some}
+    flags = flags.reshape(some.shape)
+    return {"valid": some, "qa": np.where(some, flags, flags & ~np.uint16(ORIGIN))}

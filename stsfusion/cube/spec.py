@@ -25,6 +25,9 @@ INNER = 96
 """Pixels along one side of an inner chunk on the base grid: what one read decodes at least."""
 
 
+_BITS = tuple(8 << place for place in range(13))
+
+
 def milliseconds(times: object) -> NDArray[np.int64]:
     """(time,) int64 milliseconds since 1970-01-01 UTC.
 
@@ -76,6 +79,9 @@ class CubeSpec:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Title and provenance as JSON knows them; nothing that changes from run to run."""
 
+    marks: Mapping[str, int] = field(default_factory=dict)
+    """Bits of `qa` by what they mean, from 8 on: the lower ones tell how a pixel came to be."""
+
     def __post_init__(self) -> None:
         milliseconds(np.asarray(self.times, dtype="datetime64[ms]"))
         count = len(self.bands)
@@ -84,6 +90,11 @@ class CubeSpec:
                 "bands of a dataset",
                 expected="at least one name, all different, and as many wavelengths",
                 got=f"{count} names, {len(self.wavelength)} wavelengths",
+            )
+        bits = list(self.marks.values())
+        if len(set(bits)) != len(bits) or any(bit not in _BITS for bit in bits):
+            raise StoreError(
+                "marks of a dataset", expected="different single bits from 8 to 32768", got=f"{bits}"
             )
         if self.shard % self.inner or self.inner < 1:
             raise StoreError(

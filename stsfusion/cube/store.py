@@ -164,7 +164,8 @@ class CubeStore:
         valid
             bool, broadcastable to values.
         qa
-            (time, y, x) or (time, 1, y, x), layout.FLAGS; None: observed. Where nothing is valid it is 0.
+            (time, y, x) or (time, 1, y, x), layout.FLAGS and marks; None: observed. Where nothing is valid,
+            marks alone stay.
         sigma
             Broadcastable to values, reflectance; only where the frame asks for it.
 

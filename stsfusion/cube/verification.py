@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stsfusion.cube.layout import ORIGIN
 from stsfusion.cube.listing import Listing, join
 from stsfusion.cube.manifest import FILE, Damage, Manifest, files_of
 from stsfusion.cube.publication import Publication
@@ -120,6 +121,7 @@ def _share(store: CubeStore, name: str, spec: CubeSpec, at: int) -> float:
     _, _, rows, cols = spec.shape
     strips = [(row, min(row + spec.shard, rows)) for row in range(0, rows, spec.shard)]
     held = sum(
-        int(np.count_nonzero(store.read_qa(name, Window((at, at + 1), strip, (0, cols))))) for strip in strips
+        int(np.count_nonzero(store.read_qa(name, Window((at, at + 1), strip, (0, cols))) & ORIGIN))
+        for strip in strips
     )
     return held / (rows * cols)

@@ -1,0 +1,64 @@
+"""Lineage: where every date of a cube comes from and what was done to it, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stsfusion.ingest.view import View
+from stsfusion.ingest.warp import Terrain
+from stsfusion.sensing.scene import Scene
+
+__all__ = ["brief", "lineage", "terrain_text"]
+
+
+def lineage(view: View, terrain: Terrain | None, source: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """One scene: its files with their sha256, its steps, its gains.
+
+    Parameters
+    ----------
+    source
+        Where the height of the ground is from.
+    extra
+        What else was found, as its registration.
+    """
+    scene = view.scene
+    steps = ["reflectance at the top of the atmosphere"] if scene.values != "reflectance" else []
+    if any(image.rational is not None for image in view.images):
+        steps.append(f"orthorectified by its RPC, {terrain_text(terrain)} ({source})")
+    else:
+        steps.append("resampled from its map")
+    return {
+        "scene": scene.name,
+        "sensor": scene.sensor,
+        "platform": scene.platform,
+        "level": scene.level,
+        "time": scene.time.isoformat(),
+        "sun_zenith": scene.sun_zenith,
+        "sun_azimuth": scene.sun_azimuth,
+        "view_zenith": scene.view_zenith,
+        "delivery": Path(scene.delivery).name,
+        **({"sha256": scene.archive} if scene.archive else {}),
+        "files": [{"path": f.path, "sha256": f.sha256} for f in scene.files],
+        "gains": list(view.provenance),
+        "steps": steps,
+        "notes": list(scene.notes),
+        **extra,
+    }
+
+
+def terrain_text(terrain: Terrain | None) -> str:
+    """The ground in words."""
+    if terrain is None:
+        return "no height needed"
+    return f"at {terrain.height:g} m" if terrain.model is None else f"on the model {terrain.model.name}"
+
+
+def brief(scene: Scene) -> dict[str, str]:
+    """A scene in a line: for attributes of what is made of many."""
+    return {"scene": scene.name, "time": scene.time.isoformat(), "sha256": scene.archive or _rasters(scene)}
+
+
+def _rasters(scene: Scene) -> str:
+    return " ".join(file.sha256 for file in scene.files if file.role == "raster")
