@@ -25,6 +25,7 @@ from stsfusion.forward.sample import open_scene
 from stsfusion.forward.seasons import Season, make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
+from stsfusion.pipeline.delivered import ingest_scenes, located
 from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
 from stsfusion.sensing.sensor import Sensor, load_sensor
 from stsfusion.window import Window
@@ -70,6 +71,9 @@ def take_in(recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell
     """
     if recipe.simulate is not None:
         return _simulated(recipe.simulate, store, owner, near, tell)
+    if recipe.scenes is not None:
+        words, inputs, facts = ingest_scenes(recipe, store, owner, near, tell)
+        return Intake(words, False, inputs, facts)
     return _own(recipe, store, owner, near, tell)
 
 
@@ -146,19 +150,15 @@ def _placed(files: CubeFiles, near: Path) -> dict[str, Any]:
     said = {key: value for key, value in files.model_dump().items() if value is not None}
     return {
         **said,
-        "path": [_seen(text, near) for text in files.path]
+        "path": [located(text, near) for text in files.path]
         if isinstance(files.path, tuple)
-        else _seen(files.path, near),
+        else located(files.path, near),
     }
-
-
-def _seen(text: str, near: Path) -> Path:
-    return near / text if (near / text).exists() else Path(text)
 
 
 def _cut(cubes: Mapping[Role, DataArray], area: Area | None) -> dict[Role, DataArray]:
     """The part of each cube that covers the area, edges on whole pixels of every cube."""
-    if area is None:
+    if area is None or area.bounds is None:
         return dict(cubes)
     grids = {role: grid_of(cube) for role, cube in cubes.items()}
     fine = min(grids.values(), key=lambda grid: grid.pixel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from stsfusion import methods, resources
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Source
 from stsfusion.fusion.weights import settings_of
+from stsfusion.pipeline.delivered import sensors_of, used_files
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
 from stsfusion.pipeline.recipe import Recipe
 
@@ -20,6 +22,8 @@ __all__ = ["Prints", "content_of", "input_print"]
 
 def input_print(recipe: Recipe, near: Path) -> str:
     """Of what the recipe says of its input, of name, size and time of the files it names, and of the code."""
+    if recipe.scenes is not None:
+        return _print_of_scenes(recipe, near)
     cubes, simulate = recipe.cubes, recipe.simulate
     paths = [files.path for files in cubes.files.values()] if cubes else [simulate.scene if simulate else ()]
     texts = [text for path in paths for text in ([path] if isinstance(path, str) else path)]
@@ -27,10 +31,24 @@ def input_print(recipe: Recipe, near: Path) -> str:
     for text in texts:
         path = near / text if (near / text).exists() else Path(text)
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
+        found += _stamps(inside)
     sensors = _sensor_files(recipe, near) if simulate else []
     code = fingerprint_of_parts("cube", "forward", "operators", "sensing")
     return fingerprint("input", recipe.digest("cubes", "simulate", "area"), found, sensors, code)
+
+
+def _print_of_scenes(recipe: Recipe, near: Path) -> str:
+    """The same of deliveries, their catalog, gains and terrain, and of what is known of the instruments."""
+    paths = [resources.find("catalogs", f"sensors/{name}.yaml") for name in sensors_of(recipe).values()]
+    sensors = [path.read_bytes() for path in paths if path is not None]
+    code = fingerprint_of_parts("cube", "ingest", "sensing")
+    said = recipe.digest("scenes", "area", "ingest")
+    return fingerprint("input", said, sensors_of(recipe), _stamps(used_files(recipe, near)), sensors, code)
+
+
+def _stamps(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Name, size and time of the files among some paths."""
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths if p.is_file()]
 
 
 def _sensor_files(recipe: Recipe, near: Path) -> list[bytes]:

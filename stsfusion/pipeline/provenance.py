@@ -27,6 +27,7 @@ def provenance(recipe: Recipe, file: Path, marks: Prints, intake: Intake, weight
         "title": recipe.report.title or file.stem,
         "simulated": intake.simulated,
         "source": intake.words,
+        **({"scenes": intake.facts["scenes"]} if "scenes" in intake.facts else {}),
         "recipe": file.name,
         "recipe_sha256": recipe.result_digest,
         "inputs_sha256": marks.content,

@@ -28,6 +28,9 @@ MethodSpec = str | dict[str, Any]
 _COMPARISONS = ("compare", "compare_series")
 """Sections that stand in place of a fusion."""
 
+_INPUTS = ("cubes", "scenes", "simulate")
+"""Sections of which each stands for the input."""
+
 _FUSE = "Name a method: 'fuse: {method: NAME}'; to compare methods on scenes, say 'compare:' instead."
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
@@ -67,10 +70,16 @@ ByteSize = Annotated[str, AfterValidator(_is_size)]
 
 
 class Area(Record):
-    """Which part of the cubes is fused; snapped outward to whole coarse pixels."""
+    """Which part of the ground is fused; snapped outward to whole coarse pixels."""
 
-    bounds: tuple[float, float, float, float]
-    """West, south, east, north in the cubes' own coordinate reference system, metres."""
+    bounds: tuple[float, float, float, float] | None = None
+    """West, south, east, north in metres, in `crs` or the cubes' own reference system; none: all there is."""
+
+    crs: Text | None = None
+    """Of the grid that scenes are laid on, as 'EPSG:32650'; none: their UTM zone. Cubes bring their own."""
+
+    pixel: float | None = Field(default=None, gt=0)
+    """Of the base grid that scenes are laid on, m; none: that of the finest instrument."""
 
 
 class RoleSpec(Record):
@@ -157,6 +166,41 @@ class Cubes(Record):
             for role, value in given.items()
             if value is not None
         }
+
+
+class Ratios(Record):
+    """Base pixels along one pixel of each role's cube; none: as many as lose no detail."""
+
+    rich: int | None = Field(default=None, ge=1, le=64)
+    """Of the hyperspectral cube."""
+
+    sharp: int | None = Field(default=None, ge=1, le=64)
+    """Of the cube with the finest pixels."""
+
+    dense: int | None = Field(default=None, ge=1, le=64)
+    """Of the cube with every date."""
+
+
+class Ingest(Record):
+    """How delivered scenes become cubes."""
+
+    ratios: Ratios = Ratios()
+    """Sizes of pixels."""
+
+    terrain: float | Text | None = None
+    """Height of the ground, m above the ellipsoid, or a file of heights; none: as each RPC states it."""
+
+    gains: dict[str, Text] = {}
+    """Files of gains of one's own, by instrument, for deliveries that bring none."""
+
+    align: bool = True
+    """Whether scenes are moved onto those of 'sharp' by what both show."""
+
+    threshold: float = Field(default=3.0, gt=0)
+    """Offset beyond which a scene is not moved, but told of, pixels of its cube."""
+
+    clouds: bool = True
+    """Whether a simple test for thick cloud makes gaps."""
 
 
 class Simulate(Record):
@@ -261,14 +305,20 @@ class Recipe(Record):
     area: Area | None = None
     """Part of the cubes."""
 
+    scenes: str | None = None
+    """A folder of deliveries, or a catalog of scenes by its path or name; or `cubes`, or `simulate`."""
+
     cubes: Cubes | None = None
-    """A user's own cubes; or `simulate`."""
+    """A user's own cubes; or `scenes`, or `simulate`."""
 
     simulate: Simulate | None = None
-    """A simulated series; or `cubes`."""
+    """A simulated series; or `scenes`, or `cubes`."""
 
     roles: Roles = Roles()
     """The instruments."""
+
+    ingest: Ingest = Ingest()
+    """The way from `scenes` to cubes."""
 
     fit: Fit = Fit()
     """Where methods learn."""
@@ -368,12 +418,22 @@ def _find(path: Path) -> Path:
 
 
 def _check_input(recipe: Recipe, document: Document) -> None:
-    if (recipe.cubes is None) == (recipe.simulate is None):
+    given = [section for section in _INPUTS if getattr(recipe, section) is not None]
+    if len(given) != 1:
         raise RecipeError(
             document.where(),
-            expected="one of the sections 'cubes' and 'simulate'",
-            got="both" if recipe.cubes else "neither",
-            mend="Name your own cubes under 'cubes:', or a scene under 'simulate:'.",
+            expected="one of the sections 'cubes', 'scenes' and 'simulate'",
+            got=" and ".join(given) or "none",
+            mend="Name your own cubes under 'cubes:', a folder of deliveries under 'scenes:', or a scene "
+            "under 'simulate:'.",
+        )
+    area = recipe.area
+    if area is not None and recipe.scenes is None and (area.crs or area.pixel):
+        raise RecipeError(
+            document.where(("area",)),
+            expected="'bounds' alone beside cubes",
+            got="'crs' or 'pixel'",
+            mend="Cubes have their own grid; only 'scenes' are laid on one that is asked for.",
         )
 
 

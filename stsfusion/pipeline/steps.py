@@ -17,13 +17,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from stsfusion import methods
 from stsfusion.cube.store import CubeStore
-from stsfusion.engine.plan import Source
+from stsfusion.engine.plan import Source, require_roles
 from stsfusion.errors import StoreError, StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.comparerun import Comparing, intended
+from stsfusion.pipeline.delivered import choose_scenes, sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.fusing import Draft
@@ -130,6 +132,8 @@ def _locked(run: _Run) -> End:
     """Carry the run out while no other can; a refusal leaves nothing of a folder that was begun for it."""
     if run.recipe.cubes is not None:
         _plan_early(run)
+    if run.recipe.scenes is not None:
+        require_roles(methods.create(run.recipe.fuse.method), sensors_of(run.recipe).keys())
     run.folder.admit()
     with Lock(run.folder.work / "lock"):
         fresh = run.folder.claim()
@@ -180,7 +184,8 @@ def _cubes(run: _Run) -> tuple[Intake, str]:
         begun = time.perf_counter()
         folder.unmark("cubes")
         shutil.rmtree(folder.cubes, ignore_errors=True)
-        words = "Simulating the scene" if run.recipe.simulate else "Reading the cubes"
+        words = "Ingesting the scenes" if run.recipe.scenes else "Reading the cubes"
+        words = "Simulating the scene" if run.recipe.simulate else words
         with run.step(words) as bar:
             intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
         content = content_of(CubeStore(folder.cubes))
@@ -342,12 +347,24 @@ def _dry(run: _Run) -> End:
                 promise(fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)),
             ),
         )
+    if run.recipe.scenes is not None:
+        return _dry_scenes(run)
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
         trial = Folder(Path(name), folder.owner, run.file)
         with run.step("Simulating the scene") as bar:
             take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
         drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
         return _tell(run, End(DONE, promise(drafted)))
+
+
+def _dry_scenes(run: _Run) -> End:
+    """Choose the scenes, and read none."""
+    with (
+        tempfile.TemporaryDirectory(prefix="stsfusion-") as name,
+        run.step("Looking at the deliveries"),
+    ):
+        chosen, refused = choose_scenes(run.recipe, run.near, Path(name) / "catalog")
+    return _tell(run, End(DONE, "\n".join([str(chosen), *refused])))
 
 
 # ---------------------------------------------------------------- words

@@ -176,10 +176,14 @@ def test_what_lacks_is_told(write, text, message):
 
 @pytest.mark.parametrize(
     ("text", "got"),
-    [("fuse: {method: gsa}\n", "neither"), ("simulate: {}\n" + GOOD, "both")],
+    [
+        ("fuse: {method: gsa}\n", "none"),
+        ("simulate: {}\n" + GOOD, "cubes and simulate"),
+        ("scenes: here\n" + GOOD, "cubes and scenes"),
+    ],
 )
-def test_either_cubes_or_a_simulation(write, text, got):
-    with pytest.raises(RecipeError, match=f"one of the sections 'cubes' and 'simulate', got {got}"):
+def test_one_kind_of_input(write, text, got):
+    with pytest.raises(RecipeError, match=f"one of the sections 'cubes', 'scenes' and 'simulate', got {got}"):
         load_recipe(write(text))
 
 
@@ -300,3 +304,21 @@ def test_the_digest_tells_sections_apart(write):
     assert recipe.digest("fit", "roles", "cubes") == other.digest("fit", "roles", "cubes")
     assert recipe.digest("fit") != recipe.digest("report")
     assert len(recipe.digest("fit")) == 64
+
+
+def test_cubes_bring_their_own_grid(write):
+    with pytest.raises(RecipeError, match="'bounds' alone beside cubes"):
+        load_recipe(write("area: {pixel: 10}\n" + GOOD))
+
+
+def test_scenes_are_laid_on_a_grid_that_is_asked_for(write):
+    recipe, _ = load_recipe(
+        write(
+            "area: {crs: 'EPSG:32650', bounds: [0, 0, 30, 30], pixel: 10}\nscenes: here\n"
+            "ingest: {ratios: {rich: 3}, terrain: 60, gains: {zy1-02d-vnic: gains.yaml}}\n"
+            "fuse: {method: gsa}\n"
+        )
+    )
+    assert recipe.ingest.ratios.rich == 3
+    assert recipe.ingest.terrain == 60.0
+    assert recipe.ingest.gains == {"zy1-02d-vnic": "gains.yaml"}

@@ -1,0 +1,133 @@
+"""From a folder of deliveries to a published series: run, run again, change a delivery, look first."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from small_project import bytes_of, here
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from deliveries import AHSI, GAINS, VNIC, WFV, deliver, pack
+
+from stsfusion.cube.store import CubeStore
+from stsfusion.sensing.sensor import load_sensor
+
+SETTINGS = (
+    "fuse.method=gsa",
+    "fuse.executor=inline",
+    "fit.tiles=2",
+    "evaluate={compare: [], coarser: false}",
+    "report.pictures=false",
+)
+
+
+def gains_file(folder):
+    path = folder / "gains.yaml"
+    names = load_sensor("zy1-02d-vnic").names
+    said = {"sensor": "zy1-02d-vnic", "source": "a test", "unit": "W m-2 sr-1 um-1"}
+    path.write_text(yaml.safe_dump({**said, "gains": dict.fromkeys(names, GAINS["MUX"])}))
+    return path
+
+
+def run(folder, *words):
+    settings = (
+        *SETTINGS,
+        f"scenes={folder}/deliveries",
+        f"ingest.gains.zy1-02d-vnic={folder}/gains.yaml",
+        f"output={folder}/out",
+    )
+    sets = [word for text in settings for word in ("--set", text)]
+    return here("run", "packages", *sets, *words)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run on three small deliveries and a bad one: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("packages")
+    deliveries = folder / "deliveries"
+    deliver(AHSI.but(lines=30, samples=30), deliveries)
+    pack(deliver(VNIC.but(lines=90, samples=90), folder / "aside"), folder=deliveries)
+    deliver(WFV.but(lines=60, samples=40), deliveries)
+    (deliveries / "WFV.tar.gz").write_bytes(b"no archive")
+    gains_file(folder)
+    looked = run(folder, "--dry-run")
+    assert looked.exit_code == 0, looked.stderr
+    assert not (folder / "out").exists()
+    ended = run(folder, "-q")
+    assert ended.exit_code == 0, ended.stderr
+    return folder, looked.stdout
+
+
+def test_the_series_opens_with_place_bands_and_provenance(done):
+    series = xr.open_zarr(done[0] / "out" / "fused.zarr")
+    assert series.rio.crs.to_epsg() == 32650
+    assert [str(date)[:10] for date in series.time.values] == ["2021-12-16"]
+    sensor = load_sensor("zy1-02d-ahsi")
+    assert tuple(series.band.values) == sensor.names
+    assert np.allclose(series.wavelength, sensor.wavelengths, atol=1e-3)
+    assert float(series.x[1] - series.x[0]) == 10.0
+    assert np.isfinite(series.reflectance).mean() > 0.5
+    scenes = series.attrs["scenes"]
+    assert {role: len(days) for role, days in scenes.items()} == {"rich": 1, "sharp": 1, "dense": 1}
+    for role, order in (("rich", AHSI), ("dense", WFV)):
+        (scene,) = scenes[role][0]
+        assert scene["scene"] == order.name
+        assert scene["time"].startswith(f"{order.utc:%Y-%m-%dT%H:%M}")
+        assert len(scene["sha256"]) >= 64
+    inputs = CubeStore(done[0] / "out" / "cubes.zarr")
+    for role in ("rich", "sharp", "dense"):
+        (date,) = inputs.spec(role).attributes["lineage"]
+        assert all(len(file["sha256"]) == 64 for scene in date["scenes"] for file in scene["files"])
+
+
+def test_a_look_names_scenes_and_what_is_bad(done):
+    looked = " ".join(done[1].split())
+    assert "rich: zy1-02d-ahsi, 1 date, pixels of 30 m" in looked
+    assert "WFV.tar.gz" in looked
+    marks = json.loads((done[0] / "out" / ".stsfusion" / "steps.json").read_text())
+    (refused,) = marks["cubes"]["intake"]["facts"]["refused"]
+    assert "WFV.tar.gz" in refused
+
+
+def test_running_again_does_nothing(done):
+    folder, _ = done
+    before = bytes_of(folder / "out")
+    again = run(folder)
+    assert again.exit_code == 0, again.stderr
+    assert "Nothing to do" in again.stdout
+    assert bytes_of(folder / "out") == before
+
+
+def test_what_lacks_is_told(done, tmp_path):
+    said = ["--set", f"output={tmp_path}/out", *(word for text in SETTINGS for word in ("--set", text))]
+    nothing = here("run", "packages", *said)
+    assert nothing.exit_code == 2
+    assert "--set scenes=FOLDER" in nothing.stderr
+    without = here("run", "packages", *said, "--set", f"scenes={done[0]}/deliveries")
+    assert without.exit_code == 2
+    assert "ingest.gains" in " ".join(without.stderr.split())
+    alone = run(done[0], "--set", "roles.sharp=null", "--set", f"output={tmp_path}/out")
+    assert alone.exit_code == 2
+    assert "Add a cube for 'sharp'" in alone.stderr
+    assert not (tmp_path / "out").exists()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_new_delivery_is_noticed(done):
+    folder, _ = done
+    later = WFV.but(lines=60, samples=40, number=1120152346, utc=WFV.utc.replace(day=20))
+    deliver(later, folder / "deliveries")
+    ended = run(folder, "-q")
+    assert ended.exit_code == 0, ended.stderr
+    series = xr.open_zarr(folder / "out" / "fused.zarr")
+    assert [str(date)[:10] for date in series.time.values] == ["2021-12-16", "2021-12-20"]
+    assert [day[0]["scene"] for day in series.attrs["scenes"]["dense"]] == [
+        WFV.name,
+        later.name,
+    ]
