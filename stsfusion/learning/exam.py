@@ -13,6 +13,7 @@ anything is asked of the hyperspectral ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,8 @@ _PENALTIES = tuple(10.0 ** (-3.0 + 0.5 * k) for k in range(9))
 _EXPERTS = 8
 """Of the one member that sits it."""
 
-_UNASKED = 0.1
-"""Least penalty when there are not bands enough to hide one: what exams commonly say."""
+_ENOUGH = 3
+"""Bands of which one can be hidden."""
 
 _SAMPLE = 20_000
 """Fine pixels of a tile that are compared."""
@@ -44,7 +45,7 @@ class Exam:
     """What the bands said."""
 
     least: float
-    """Penalty under which the fine pixels of the bands were told worse, on the whole."""
+    """Penalty under which the fine pixels of the bands were told worse, on the whole; infinite: not known."""
 
     growth: Tensor | None
     """(l,) mean squared error at fine pixels over that of left-out coarse ones; None: not known."""
@@ -81,8 +82,8 @@ def examine(
         For the pixels that are compared.
     """
     bands = len(images[0])
-    if bands < 3:
-        return Exam(_UNASKED, None)
+    if bands < _ENOUGH:
+        return Exam(math.inf, None)
     blocks = blocks_of(clear, side)
     places = [torch.randperm(image[0].numel(), generator=dice)[:_SAMPLE].to(image.device) for image in images]
     sheets = [_sheet(images, clear, places, model, blocks, band) for band in range(bands)]

@@ -5,9 +5,10 @@
     e₋B = (I − H_BB)⁻¹ e_B      H_BB: the hat matrix among the pixels of block B      no fit is done twice
 
 Neighbouring coarse pixels look at common ground and err alike; leaving out one of them would flatter every
-fit that can follow the others. Whole blocks are left out instead.
+fit that can follow the others. Whole blocks are left out instead. Fits are made and judged on errors rid of
+what neighbours have in common (`Likeness`): generalised least squares.
 
-Source: Allen (1974), prediction sum of squares; Roberts et al. (2017), block cross-validation.
+Source: Allen (1974), prediction sum of squares; Roberts et al. (2017), block cross-validation; Aitken (1935).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.nnls import nnls
 
 __all__ = ["Fit", "blocks_of", "path", "ridge", "stack"]
@@ -38,6 +40,9 @@ class Fit:
 
     left: Tensor
     """(n, p) residuals of pixels whose block was left out."""
+
+    judged: Tensor
+    """(n, p) the same, rid of what neighbours have in common: what a fit is chosen by."""
 
     chance: Tensor
     """(1, p) variance of the slope, summed over the features, were the errors of pixels independent."""
@@ -63,6 +68,8 @@ def ridge(
     weight: Tensor,
     blocks: Tensor,
     penalties: Sequence[float],
+    likeness: Likeness | None = None,
+    shares: Tensor | None = None,
 ) -> Fit:
     """Argmin Σ wᵢ ‖yᵢ − xᵢ B − cᵢ D‖² + λ n ‖B‖², λ for every output the one with the least left-out error.
 
@@ -80,13 +87,22 @@ def ridge(
         (m, s) places of the pixels of every block, n where a block has fewer than s.
     penalties
         Candidates for λ.
+    likeness, shares
+        Neighbours, and for every output (p,) the share of their mean that rows are rid of; None: nothing.
     """
-    tried = path(features, plain, outputs, weight, blocks, penalties)
-    losses = torch.stack([(fit.left.square() * weight[:, None]).sum(0) for fit in tried])
-    choice = losses.argmin(0)
-    every = torch.arange(len(choice), device=choice.device)
-    parts = ([getattr(fit, field.name) for fit in tried] for field in fields(Fit))
-    return Fit(*(torch.stack(part)[choice, :, every].T for part in parts))
+    shares = outputs.new_zeros(outputs.shape[1]) if shares is None else shares
+    whole: dict[str, Tensor] = {}
+    for share in shares.unique().tolist():
+        own = (shares == share).nonzero()[:, 0]
+        tried = path(features, plain, outputs[:, own], weight, blocks, penalties, likeness, share)
+        losses = torch.stack([(fit.judged.square() * weight[:, None]).sum(0) for fit in tried])
+        choice = losses.argmin(0)
+        every = torch.arange(len(choice), device=choice.device)
+        for field in fields(Fit):
+            part = torch.stack([getattr(fit, field.name) for fit in tried])[choice, :, every].T
+            room = whole.setdefault(field.name, part.new_zeros(len(part), len(shares)))
+            room[:, own] = part
+    return Fit(**whole)
 
 
 def path(
@@ -96,29 +112,48 @@ def path(
     weight: Tensor,
     blocks: Tensor,
     penalties: Sequence[float],
+    likeness: Likeness | None = None,
+    share: float = 0.0,
 ) -> list[Fit]:
     """One `ridge` under every penalty, the same for all outputs; one decomposition does for all."""
     root = weight.sqrt()[:, None]
-    frame, corner = torch.linalg.qr(plain * root)
-    x, y = features * root, outputs * root
-    x, y = x - frame @ (frame.T @ x), y - frame @ (frame.T @ y)
+
+    def rid(rows: Tensor) -> Tensor:
+        return (rows if likeness is None else likeness.rid(rows, share)) * root
+
+    frame, corner = torch.linalg.qr(rid(plain))
+    straight = torch.linalg.pinv(corner)
+    rows, aims = rid(features), rid(outputs)
+    x, x_shared = _less(rows, features, frame, plain @ straight)
+    y, y_shared = _less(aims, outputs, frame, plain @ straight)
     u, s, v = torch.linalg.svd(x, full_matrices=False)
-    told, n = u.T @ y, len(y)
-    member, held = _padded(u)[blocks], _padded(frame)[blocks]
-    base = held @ held.transpose(1, 2)
+    seen, told, n = x_shared @ v.T, u.T @ y, len(y)
+    member, held, wide = _padded(u)[blocks], _padded(frame)[blocks], _padded(seen)[blocks]
+    base, shared = (part @ held.transpose(1, 2) for part in (held, _padded(plain @ straight)[blocks]))
     eye = (1.0 + _RIGID) * torch.eye(blocks.shape[1]).to(y)
-    straight = torch.linalg.pinv(corner) @ frame.T
     found = []
     for penalty in penalties:
         keep = s.square() / (s.square() + penalty * n)
+        back = keep / s.clamp_min(1e-12)
         hat = (member * keep) @ member.transpose(1, 2) + base
         error = _padded(y - u @ (keep[:, None] * told))[blocks]
-        left = _scattered(torch.linalg.solve(eye - hat, error), blocks, n)
-        chance = left.square().mean(0, keepdim=True) * (s / (s.square() + penalty * n)).square().sum()
-        slope = v.T @ ((keep / s.clamp_min(1e-12))[:, None] * told)
-        plainly = straight @ ((outputs - features @ slope) * root)
-        found.append(Fit(slope, plainly, left / root, chance))
+        missed = torch.linalg.solve(eye - hat, error)
+        judged = _scattered(missed, blocks, n)
+        # The same fits, seen at pixels as they are.
+        moved = ((wide * back) @ member.transpose(1, 2) + shared) @ missed
+        left = y_shared - seen @ (back[:, None] * told) + _scattered(moved, blocks, n)
+        left = left - _RIGID * judged / root
+        chance = judged.square().mean(0, keepdim=True) * (s / (s.square() + penalty * n)).square().sum()
+        slope = v.T @ (back[:, None] * told)
+        plainly = straight @ (frame.T @ (aims - rows @ slope))
+        found.append(Fit(slope, plainly, left, judged / root, chance))
     return found
+
+
+def _less(rid: Tensor, rows: Tensor, frame: Tensor, plain: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows less what the plain columns tell of them: rid of what is alike, and as they are."""
+    told = frame.T @ rid
+    return rid - frame @ told, rows - plain @ told
 
 
 def _padded(rows: Tensor) -> Tensor:

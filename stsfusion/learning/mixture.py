@@ -12,8 +12,9 @@ gated by the pixel, by its neighbourhood or by both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -23,7 +24,8 @@ from torch.nn.functional import pad
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
-from stsfusion.learning.leaveout import Fit, blocks_of, ridge, stack
+from stsfusion.learning.leaveout import blocks_of, ridge, stack
+from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Lesson", "Mixture"]
@@ -113,34 +115,34 @@ class Mixture:
         own = coarse([image[:bands] for image in images])
         one = torch.ones_like(weight)[:, None]
         scale = own.square().mean(0).sqrt().clamp_min(1e-9)
+        likeness = Likeness.of(clear)
         straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR)
-        fits = [
-            Fit(
-                straight.slope[:0],
-                torch.cat([straight.plain, straight.slope / scale[:, None]]),
-                straight.left,
-                straight.chance,
-            )
-        ]
+        shares = likeness.shares(straight.left, weight)
+        straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR, likeness, shares)
+        line = torch.cat([straight.plain, straight.slope / scale[:, None]])
+        fits = [replace(straight, slope=straight.slope[:0], plain=line)]
         sample = _sampled(images, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
-        free = [penalty for penalty in _FREE if penalty >= exam.least]
         experts = []
-        for gates, inputs, count in (member for member in _MEMBERS if member[2] <= most):
+        free = [penalty for penalty in _FREE if penalty >= exam.least]
+        # Experts that no exam speaks for follow coarse pixels into detail that is not there.
+        members = [member for member in _MEMBERS if member[2] <= most and math.isfinite(exam.least)]
+        for gates, inputs, count in members:
             by, of = (torch.tensor(list(looked[name]), device=sample.device) for name in (gates, inputs))
             experts.append(Experts.learn(sample, by, of, count, dice))
             features = coarse([experts[-1].image(image) for image in images])
-            fits.append(ridge(features, torch.cat([one, own], 1), outputs, weight, blocks, free))
-        shares = stack([fit.left for fit in fits], weight)
+            plain = torch.cat([one, own], 1)
+            fits.append(ridge(features, plain, outputs, weight, blocks, free, likeness, shares))
+        weights = stack([fit.judged for fit in fits], weight)
         plain = sum(
-            (fit.plain * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
+            (fit.plain * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own)
         )
         left = sum(
-            (fit.left * share for fit, share in zip(fits, shares, strict=True)), torch.zeros(()).to(own)
+            (fit.left * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own)
         )
         excess = _overlap(model)
         slopes = tuple(
-            (fit.steady(excess) * share).float() for fit, share in zip(fits[1:], shares[1:], strict=True)
+            (fit.steady(excess) * share).float() for fit, share in zip(fits[1:], weights[1:], strict=True)
         )
         return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, exam
 

@@ -40,7 +40,8 @@ class MixReg(PairMethod):
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
     - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, and
       stacked; shrinkage to the linear map and the members' weights by leaving out blocks of coarse pixels,
-      and by an exam on the multispectral bands, which are known on both scales.
+      rid of what neighbours have in common and kriging brings back, and by an exam on the multispectral
+      bands, which are known on both scales.
     - G: what Y still tells, as far as the sensor model holds at fine pixels.
     - krige: the residual with its own correlation length and white share, seen through the point spread
       function.
@@ -53,10 +54,13 @@ class MixReg(PairMethod):
     """
 
     rank: int = field(default=64, metadata={"ge": 1, "le": 256})
-    """Most components, at most a quarter of the coarse pixels; what is left out is carried over from Z."""
+    """Most components, fewer than the coarse pixels; what is left out is carried over from Z."""
 
     experts: int = field(default=32, metadata={"ge": 0, "le": 32})
-    """Most experts of one member; members of 4, 8, 16 and 32 are stacked, 0 leaves the linear map alone."""
+    """Most experts of one member; members of 4, 8, 16 and 32 are stacked, 0 leaves the linear map alone.
+
+    So do one or two multispectral bands, of which none can be hidden to see whether experts hold.
+    """
 
     seed: int = 0
     """Of the sampled pixels and the clusters."""
@@ -95,8 +99,7 @@ class MixReg(PairMethod):
         wiener = Wiener.learn([pair.fine for pair in pairs], noise.fine)
         pairs = [replace(pair, fine=wiener(pair.fine)) for pair in pairs]
         pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
-        rank = min(self.rank, pixels.shape[1] // 4 + 1)
-        subspace = Subspace.learn([pixels.T], rank=rank, noise=noise.weight)
+        subspace = Subspace.learn([pixels.T], rank=self.rank, noise=noise.weight)
         lessons = [_lesson(pair, subspace) for pair in pairs]
         tick(0.1, "regression")
         dice = torch.Generator().manual_seed(self.seed)

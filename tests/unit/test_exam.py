@@ -1,6 +1,5 @@
 """The exam: what hidden multispectral bands say of shrinkage and of the growth of errors."""
 
-import pytest
 import torch
 
 from stsfusion.learning.exam import examine
@@ -31,7 +30,7 @@ def _ask(image, ratio=4):
 def test_too_few_bands_are_not_asked():
     exam = _ask(_scene(2))
     assert exam.growth is None
-    assert exam.least == pytest.approx(0.1)
+    assert exam.least == float("inf")
 
 
 def test_white_errors_are_averaged_away_by_the_coarse_pixels():

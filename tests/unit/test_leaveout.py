@@ -8,6 +8,7 @@ import torch
 
 from stsfusion.learning import leaveout
 from stsfusion.learning.leaveout import blocks_of, path, ridge, stack
+from stsfusion.learning.likeness import Likeness
 
 RIGID = 0.02
 """What is added to I − H_BB."""
@@ -76,6 +77,40 @@ def test_rigidity_takes_them_down_as_it_says(penalty):
         softer = np.linalg.solve(free + RIGID * np.eye(len(own)), free @ (root * exact)[own]) / root[own]
         np.testing.assert_allclose(got[own], softer, atol=1e-9)
     assert 1e-3 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 2 * RIGID
+
+
+@pytest.mark.parametrize("penalty", [1e-6, 0.05, 3.0])
+def test_fits_that_are_rid_of_what_is_alike_are_generalised_least_squares(penalty, monkeypatch):
+    """Against fits to rows that a dense matrix rids, done again without each block."""
+    monkeypatch.setattr(leaveout, "_RIGID", 0.0)
+    x, plain, y, weight, blocks = lesson()
+    likeness, share = Likeness.of([torch.ones(6, 7, dtype=torch.bool)]), 0.7
+    rid = likeness.rid(torch.eye(42, dtype=torch.float64), share).numpy()
+    shares = torch.full((3,), share, dtype=torch.float64)
+    parts = (torch.from_numpy(part) for part in (x, plain, y, weight, blocks))
+    fit = ridge(*parts, [penalty], likeness, shares)
+    wanted = fitted(rid @ x, rid @ plain, rid @ y, weight, penalty * 42)
+    np.testing.assert_allclose(torch.cat([fit.slope, fit.plain]).numpy(), wanted, atol=1e-8)
+    judged = really_left_out(rid @ x, rid @ plain, rid @ y, weight, blocks, penalty * 42)
+    np.testing.assert_allclose(fit.judged.numpy(), judged, atol=1e-8)
+    left = np.zeros_like(y)
+    for block in blocks:
+        own = block[block < 42]
+        rest = np.setdiff1d(np.arange(42), own)
+        found_ = fitted((rid @ x)[rest], (rid @ plain)[rest], (rid @ y)[rest], weight[rest], penalty * 42)
+        left[own] = y[own] - np.c_[x, plain][own] @ found_
+    np.testing.assert_allclose(fit.left.numpy(), left, atol=1e-8)
+
+
+def test_every_output_is_rid_of_its_own_share():
+    x, plain, y, weight, blocks = (torch.from_numpy(part) for part in lesson())
+    likeness = Likeness.of([torch.ones(6, 7, dtype=torch.bool)])
+    shares = torch.tensor([0.5, 0.0, 0.8], dtype=torch.float64)
+    fit = ridge(x, plain, y, weight, blocks, [0.01, 1.0], likeness, shares)
+    for k, share in enumerate(shares):
+        alone = ridge(x, plain, y[:, k : k + 1], weight, blocks, [0.01, 1.0], likeness, share[None])
+        for name in ("slope", "plain", "left", "judged", "chance"):
+            torch.testing.assert_close(getattr(fit, name)[:, k : k + 1], getattr(alone, name))
 
 
 def test_a_block_that_the_fit_hangs_on_alone_stays_finite():

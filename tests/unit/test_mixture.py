@@ -9,6 +9,7 @@ from pairscenes import textured
 from scipy.ndimage import gaussian_filter
 
 from stsfusion.learning import mixture as mixtures
+from stsfusion.learning.likeness import Likeness
 from stsfusion.learning.mixture import Lesson, Mixture, _overlap
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
@@ -109,7 +110,8 @@ def _rest(own):
     return own.weight, own.clear
 
 
-def test_the_linear_map_alone_is_a_weighted_ridge_regression_on_coarse_pixels():
+def test_the_linear_map_alone_is_a_weighted_ridge_regression_on_coarse_pixels(monkeypatch):
+    monkeypatch.setattr(Likeness, "shares", lambda self, errors, weight: torch.zeros_like(errors[0]))
     fine = scene()
     own = lesson(fine, broken(fine))
     weight = torch.rand(len(own.weight), generator=torch.Generator().manual_seed(1)) + 0.2
@@ -129,6 +131,20 @@ def test_the_linear_map_alone_is_a_weighted_ridge_regression_on_coarse_pixels():
         gaps.append(np.sqrt(((image - found) ** 2).mean((1, 2))))
     assert (np.min(gaps, 0) < 1e-3 * found.std()).all()
     assert np.min(gaps, 0).max() < 0.2 * np.max(gaps, 0).min()
+
+
+def test_what_neighbours_have_in_common_does_not_bend_the_slope():
+    """A wide swell that no band shows, far stronger than what the bands tell, and like one by chance."""
+    fine = scene()[:1]
+    steps = torch.linspace(0, 4.0, fine.shape[2], dtype=torch.float64)
+    swell = 3.0 * (steps[None, :] + torch.linspace(0, 2.0, fine.shape[1], dtype=torch.float64)[:, None]).sin()
+    own = lesson(fine, fine.double() + swell)
+    mixture, left = learned([own], 32)
+    assert not mixture.experts
+    slope = float((mixture.looks.white @ mixture.linear)[0, 0])
+    plain = np.polyfit(model().lowpass(fine).flatten().numpy(), own.scores[0].numpy(), 1)[0]
+    assert abs(slope - 1.0) < 0.5 * abs(plain - 1.0)
+    assert float(left.square().mean()) > 1.0
 
 
 def test_tiles_are_learned_from_together_and_masked_pixels_not():
