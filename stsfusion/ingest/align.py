@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.finding import known_sensor
-from stsfusion.ingest.frame import footprint_box
+from stsfusion.ingest.frame import pixels_of
 from stsfusion.ingest.register import Registration, register
 from stsfusion.ingest.view import View
 from stsfusion.window import Interval
@@ -99,7 +99,7 @@ def aligned(view: View, grid: Grid, reference: Reference, threshold: float) -> t
 
 def _measured(view: View, grid: Grid, reference: Reference, threshold: float) -> tuple[Registration, int]:
     """The windows side by side as one image, measured, and how many they are; vectors lie on the grid."""
-    rows, cols = _inside(view, grid)
+    rows, cols = pixels_of(view.scene, grid)
     side = min(_SIDE, rows[1] - rows[0], cols[1] - cols[0])
     if side < 1 or reference.band not in view.bands:
         return Registration(0.0, 0.0, 0.0, "nothing to compare", ()), 0
@@ -118,18 +118,6 @@ def _measured(view: View, grid: Grid, reference: Reference, threshold: float) ->
         for v in found.vectors
     )
     return replace(found, vectors=vectors), len(tops) * len(lefts)
-
-
-def _inside(view: View, grid: Grid) -> tuple[Interval, Interval]:
-    """The grid's pixels in the scene's box."""
-    left, bottom, right, top = footprint_box(view.scene, grid.crs or "")
-    x, y = grid.origin
-    rows = round((y - top) / grid.pixel), round((y - bottom) / grid.pixel)
-    cols = round((left - x) / grid.pixel), round((right - x) / grid.pixel)
-    return (
-        (max(0, rows[0]), min(grid.shape[0], rows[1])),
-        (max(0, cols[0]), min(grid.shape[1], cols[1])),
-    )
 
 
 def _begins(span: Interval, side: int) -> list[int]:

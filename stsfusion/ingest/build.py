@@ -36,6 +36,7 @@ from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.lineage import lineage
 from stsfusion.ingest.mask import Flag, clouds
+from stsfusion.ingest.merge import merged
 from stsfusion.ingest.view import Part, View, open_view
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
@@ -65,6 +66,9 @@ class Options:
 
     gains: Mapping[str, GainsFile] = field(default_factory=dict)
     """The user's own, by instrument."""
+
+    detectors: bool = True
+    """Whether the second detector of an instrument is fitted to the first."""
 
     register: bool = True
     """Whether scenes are laid onto the sharp ones."""
@@ -239,8 +243,9 @@ def _opened(role: _Role, day: Day, scene: Scene) -> Iterator[_Open]:
         if level is None:
             level, source = _own_level(view), "the mean height that the RPC states"
             view = replace(view, terrain=level)
-        view, extra = _laid(role, day, view)
-        yield _Open(view, lineage(view, level, source, extra))
+        view, seam = merged(view, role.grid) if options.detectors else (view, {})
+        view, offset = _laid(role, day, view)
+        yield _Open(view, lineage(view, level, source, seam | offset))
 
 
 @contextmanager

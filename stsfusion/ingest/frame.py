@@ -13,8 +13,9 @@ from rasterio.warp import transform_bounds
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.sensing.scene import Scene
+from stsfusion.window import Interval
 
-__all__ = ["Place", "base_grid", "degrees_of", "footprint_box"]
+__all__ = ["Place", "base_grid", "degrees_of", "pixels_of"]
 
 Bounds = tuple[float, float, float, float]
 
@@ -64,7 +65,7 @@ def base_grid(place: Place, scenes: Sequence[Scene], pixel: float, multiple: int
             got=crs,
             mend="Name a UTM zone, as 'EPSG:32650'.",
         )
-    left, bottom, right, top = place.bounds or _around([footprint_box(scene, crs) for scene in scenes])
+    left, bottom, right, top = place.bounds or _around([_box(scene, crs) for scene in scenes])
     pixel = place.pixel or pixel
     step = pixel * multiple
     west, south = (math.floor(edge / step + _SLACK) for edge in (left, bottom))
@@ -83,7 +84,19 @@ def degrees_of(grid: Grid) -> Bounds:
     return float(west), float(south), float(east), float(north)
 
 
-def footprint_box(scene: Scene, crs: str) -> Bounds:
+def pixels_of(scene: Scene, grid: Grid) -> tuple[Interval, Interval]:
+    """Rows and columns of a grid in the box around a scene; empty where it lies outside."""
+    left, bottom, right, top = _box(scene, grid.crs or _DEGREES)
+    x, y = grid.origin
+    rows = round((y - top) / grid.pixel), round((y - bottom) / grid.pixel)
+    cols = round((left - x) / grid.pixel), round((right - x) / grid.pixel)
+    return (
+        (max(0, rows[0]), min(grid.shape[0], rows[1])),
+        (max(0, cols[0]), min(grid.shape[1], cols[1])),
+    )
+
+
+def _box(scene: Scene, crs: str) -> Bounds:
     """(left, bottom, right, top) around a scene in a reference system."""
     lons, lats = np.array(scene.footprint).T
     box = transform_bounds(_DEGREES, crs, lons.min(), lats.min(), lons.max(), lats.max())

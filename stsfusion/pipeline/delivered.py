@@ -158,6 +158,7 @@ def _options(recipe: Recipe, near: Path) -> Options:
     return Options(
         terrain=_terrain(asked.terrain, near),
         gains={sensor: read_gains_file(located(path, near)) for sensor, path in asked.gains.items()},
+        detectors=asked.detectors,
         register=asked.align,
         threshold=asked.threshold,
         clouds=asked.clouds,

@@ -193,6 +193,9 @@ class Ingest(Record):
     gains: dict[str, Text] = {}
     """Files of gains of one's own, by instrument, for deliveries that bring none."""
 
+    detectors: bool = True
+    """Whether the second detector of an instrument is fitted to the first where both see the same."""
+
     align: bool = True
     """Whether scenes are moved onto those of 'sharp' by what both show."""
 

@@ -177,6 +177,33 @@ def test_a_scene_beside_the_sharp_one_is_moved_and_a_far_one_told(tmp_path):
     assert found["off"][0] > 3 * found["moved"][0]
 
 
+def test_the_second_detector_is_fitted_to_the_first(tmp_path):
+    folder = tmp_path / "deliveries"
+    home = deliver(AHSI.but(lines=80, samples=80), folder)
+    path = next(home.glob("*_SW.rpb"))
+    text = path.read_text()
+    assert "sampOffset = 41.3" in text
+    path.write_text(text.replace("sampOffset = 41.3", "sampOffset = 41.8"))
+    path = home / "ZY1E_AHSI_RadCal_SWIR.raw"
+    lines = [line.split(",") for line in path.read_text().split()]
+    path.write_text("".join(f"{1.06 * float(gain):.9f},{offset}\r\n" for gain, offset in lines))
+    chosen = choose(catalog_of(folder), {"rich": "zy1-02d-ahsi"})
+    errors = {}
+    for fitted in (True, False):
+        store = CubeStore(tmp_path / str(fitted) / "cubes.zarr")
+        told = build_cubes(chosen, store, Options(detectors=fitted))
+        errors[fitted] = root_mean_square(store, "rich", 0.5)
+        found = told["rich"][0]["scenes"][0].get("detectors")
+        assert (found is not None) is fitted
+        if found:
+            assert found["ratio"] == pytest.approx(1.06, abs=0.01)
+            assert np.hypot(found["down"], found["right"]) == pytest.approx(0.5, abs=0.1)
+            assert found["moved"]
+            assert found["dimmed"]
+    assert errors[True] <= 0.003
+    assert errors[False] > 3 * errors[True]
+
+
 def test_clouds_become_gaps_with_a_flag(tmp_path, monkeypatch):
     folder = tmp_path / "deliveries"
     deliver(VNIC.but(lines=60, samples=60), folder)
