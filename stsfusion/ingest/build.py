@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,29 +30,22 @@ from stsfusion.ingest.align import Reference, aligned, common_band
 from stsfusion.ingest.archive import unpacked
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.choose import Chosen, Day
-from stsfusion.ingest.files import check_digest
+from stsfusion.ingest.files import check_digest, digest
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.lineage import lineage
-from stsfusion.ingest.mask import Flag, clouds
 from stsfusion.ingest.merge import merged
-from stsfusion.ingest.view import Part, View, open_view
+from stsfusion.ingest.mosaic import MARKS, Member, mosaic, quality
+from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.view import View, open_view
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Interval, Window
 
-__all__ = ["MARKS", "Options", "build_cubes"]
+__all__ = ["Options", "build_cubes"]
 
 Tell = Callable[[float, str], None]
 
-_UP = 3
-"""Places by which flags are moved in `qa`, above the number that tells how a pixel came to be."""
-
-_KEPT = (Flag.SATURATED, Flag.PARTIAL, Flag.CLOUD, Flag.SHADOW)
-MARKS: Mapping[str, int] = MappingProxyType({flag.name.lower(): flag << _UP for flag in _KEPT if flag.name})
-"""What the bits of `qa` above the lowest three mean; where nothing is seen at all the lowest say so."""
-
-_OBSERVED = np.uint16(1)
 _SHARP = "sharp"
 
 
@@ -79,16 +71,11 @@ class Options:
     clouds: bool = True
     """Whether the simple test for thick cloud makes pixels gaps."""
 
+    masks: Mapping[str, Path] = field(default_factory=dict)
+    """The user's own, by scene; there the simple test has no say."""
+
     limits: Limits | None = None
     """Of deliveries."""
-
-
-@dataclass(frozen=True)
-class _Open:
-    """One scene, ready to be read."""
-
-    view: View
-    lineage: dict[str, Any]
 
 
 def build_cubes(
@@ -179,7 +166,7 @@ def _build(role: _Role, owner: str | None, tell: Tell) -> list[dict[str, Any]]:
             tell(0.3 * at / len(role.days), f"opening '{role.name}', {day.time:%Y-%m-%d}")
             opened.append([stack.enter_context(_opened(role, day, scene)) for scene in day.scenes])
         told = [
-            {"date": f"{day.time:%Y-%m-%d}", "scenes": [one.lineage for one in scenes]}
+            {"date": f"{day.time:%Y-%m-%d}", "scenes": [said for _, said in scenes]}
             for day, scenes in zip(role.days, opened, strict=True)
         ]
         spec = _spec(role, told)
@@ -187,10 +174,10 @@ def _build(role: _Role, owner: str | None, tell: Tell) -> list[dict[str, Any]]:
         windows = spec.shards()
         for at, window in enumerate(windows):
             tell(0.3 + 0.7 * at / len(windows), f"ingesting '{role.name}'")
-            views = [one.view for one in opened[window.dates[0]]]
-            part = _mosaic(views, spec, window.rows, window.cols, role.options)
+            members = [member for member, _ in opened[window.dates[0]]]
+            part = mosaic(members, spec, window.rows, window.cols, role.options.clouds)
             values, valid = part.reflectance[None], part.valid[None]
-            role.store.write(role.name, window, values, valid, qa=_quality(part)[None])
+            role.store.write(role.name, window, values, valid, qa=quality(part)[None])
     return told
 
 
@@ -226,8 +213,8 @@ def _spec(role: _Role, told: list[dict[str, Any]]) -> CubeSpec:
 
 
 @contextmanager
-def _opened(role: _Role, day: Day, scene: Scene) -> Iterator[_Open]:
-    """A scene, unpacked, laid onto the reference."""
+def _opened(role: _Role, day: Day, scene: Scene) -> Iterator[tuple[Member, dict[str, Any]]]:
+    """A scene, unpacked, laid onto the reference; and its lineage."""
     options = role.options
     level, source = options.terrain, "as stated"
     with ExitStack() as stack:
@@ -245,7 +232,10 @@ def _opened(role: _Role, day: Day, scene: Scene) -> Iterator[_Open]:
             view = replace(view, terrain=level)
         view, seam = merged(view, role.grid) if options.detectors else (view, {})
         view, offset = _laid(role, day, view)
-        yield _Open(view, lineage(view, level, source, seam | offset))
+        own = options.masks.get(scene.name)
+        mask = None if own is None else stack.enter_context(open_raster(own, limits=options.limits))
+        cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
+        yield Member(view, mask), lineage(view, level, source, seam | offset | cover)
 
 
 @contextmanager
@@ -299,40 +289,3 @@ def _reference(role: _Role, day: Day) -> Reference | None:
 def _means(values: NDArray[Any], ratio: int) -> NDArray[np.float64]:
     rows, cols = (size // ratio for size in values.shape)
     return np.asarray(values.reshape(rows, ratio, cols, ratio).mean(axis=(1, 3)))
-
-
-# ---------------------------------------------------------------- pixels
-
-
-def _mosaic(views: Sequence[View], spec: CubeSpec, rows: Interval, cols: Interval, options: Options) -> Part:
-    """All scenes of a day on some pixels; where two see a band of a pixel, the first stays."""
-    shape = len(spec.bands), rows[1] - rows[0], cols[1] - cols[0]
-    values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-    flags = np.full(shape[1:], np.uint16(Flag.NO_DATA))
-    for view in views:
-        part = _cleared(view, view.tile(spec.grid, rows, cols), options)
-        which = [spec.bands.index(name) for name in view.bands]
-        fresh = part.valid & ~valid[which]
-        values[which] = np.where(fresh, part.reflectance, values[which])
-        # A pixel is told of by the scene that it is from; what no scene shows, by all that looked.
-        empty = ~valid.any(axis=0)
-        first = empty & fresh.any(axis=0)
-        flags = np.where(first, part.flags, np.where(empty, flags | part.flags, flags))
-        valid[which] |= fresh
-    return Part(values, valid, flags)
-
-
-def _cleared(view: View, part: Part, options: Options) -> Part:
-    """Without what looks like cloud."""
-    if not options.clouds:
-        return part
-    nm = [band.wavelength for band in known_sensor(view.scene.sensor).pick(view.bands)]
-    cloud = clouds(part.reflectance, part.valid, nm)
-    flags = part.flags | np.where(cloud, np.uint16(Flag.CLOUD), np.uint16(0))
-    return Part(part.reflectance, part.valid & ~cloud, flags)
-
-
-def _quality(part: Part) -> NDArray[np.uint16]:
-    """(y, x) how a pixel came to be, and the flags above it."""
-    kept = part.flags & np.uint16(sum(_KEPT))
-    return np.asarray((kept << _UP) | (part.valid.any(axis=0) * _OBSERVED), dtype=np.uint16)

@@ -105,8 +105,8 @@ def sensors_of(recipe: Recipe) -> dict[Role, str]:
 
 
 def used_files(recipe: Recipe, near: Path) -> Iterator[Path]:
-    """Every file that the cubes depend on: deliveries, catalog, gains, terrain."""
-    given = [*recipe.ingest.gains.values()]
+    """Every file that the cubes depend on: deliveries, catalog, gains, masks, terrain."""
+    given = [*recipe.ingest.gains.values(), *recipe.ingest.masks.values()]
     if isinstance(recipe.ingest.terrain, str):
         given.append(recipe.ingest.terrain)
     yield from (located(text, near) for text in given)
@@ -162,6 +162,7 @@ def _options(recipe: Recipe, near: Path) -> Options:
         register=asked.align,
         threshold=asked.threshold,
         clouds=asked.clouds,
+        masks={scene: located(path, near) for scene, path in asked.masks.items()},
     )
 
 

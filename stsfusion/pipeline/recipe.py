@@ -205,6 +205,9 @@ class Ingest(Record):
     clouds: bool = True
     """Whether a simple test for thick cloud makes gaps."""
 
+    masks: dict[str, Text] = {}
+    """One's own, on a map, by scene, in place of that test: 0 clear, 1 cloud, 2 shadow, 255 unknown."""
+
 
 class Simulate(Record):
     """A multi-date truth made from one real hyperspectral scene, and what three sensors saw of it."""

@@ -12,18 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deliveries import AHSI, GAINS, GROUND, VNIC, WFV, deliver, ground, pack, spectra
+from deliveries import AHSI, GAINS, GROUND, VNIC, WFV, deliver, ground, pack, spectra, write_tiff
+from rasterio.transform import Affine
 from rasterio.warp import transform
 
 from stsfusion.cube.georeference import grid_of
 from stsfusion.cube.grid import Grid
+from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
+from stsfusion.errors import StoreError
 from stsfusion.ingest.align import common_band
-from stsfusion.ingest.build import MARKS, Options, build_cubes
+from stsfusion.ingest.build import Options, build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import choose
 from stsfusion.ingest.frame import Place
+from stsfusion.ingest.mosaic import MARKS
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.catalog import open_catalog
@@ -221,6 +225,28 @@ def test_clouds_become_gaps_with_a_flag(tmp_path, monkeypatch):
     assert again.read("sharp", spec.window)[1].any(axis=1)[cloud].all()
 
 
+def test_a_mask_of_the_users_makes_gaps(tmp_path):
+    folder = tmp_path / "deliveries"
+    deliver(VNIC.but(lines=60, samples=60), folder)
+    chosen = choose(catalog_of(folder), {"sharp": "zy1-02d-vnic"})
+    grid = chosen.grid
+    mask = np.zeros((1, *grid.shape), dtype=np.uint8)
+    mask[:, 30:40], mask[:, 40:45] = 1, 2
+    place = {"transform": Affine(*grid.transform), "crs": grid.crs}
+    write_tiff(tmp_path / "mask.tif", mask, **place)
+    store = CubeStore(tmp_path / "cubes.zarr")
+    name = chosen.days["sharp"][0].scenes[0].name
+    told = build_cubes(chosen, store, Options(gains=gains(), masks={name: tmp_path / "mask.tif"}))
+    assert told["sharp"][0]["scenes"][0]["mask"]["path"] == "mask.tif"
+    window = store.spec("sharp").window
+    marks, valid = store.read_qa("sharp", window)[0], store.read("sharp", window)[1][0].any(axis=0)
+    assert ((marks & MARKS["cloud"]) > 0)[30:40].all()
+    assert ((marks & MARKS["shadow"]) > 0)[40:45].all()
+    assert not valid[30:45].any()
+    assert valid[45:60].any()
+    assert not (marks & (MARKS["cloud"] | MARKS["shadow"]))[:30].any()
+
+
 def test_refusals_leave_nothing_unpacked(tmp_path):
     folder = tmp_path / "deliveries"
     archive = pack(deliver(VNIC, tmp_path / "aside"), folder=folder)
@@ -297,3 +323,11 @@ def test_the_test_packages_hold_their_truth(tmp_path):
     build_cubes(chosen, store, Options(gains=gains(known["vnic_gain_MUX"]), terrain=Terrain(height=60.0)))
     found = {role: root_mean_square(store, role, 0.52 if role == "dense" else 0.5) for role in SENSORS}
     assert max(found.values()) <= 0.003, found
+
+
+@pytest.mark.parametrize(
+    "marks", [{"cloud": 4}, {"cloud": 24}, {"cloud": 8, "shadow": 8}, {"cloud": 1 << 16}]
+)
+def test_marks_are_single_bits_above_the_lowest_three(marks):
+    with pytest.raises(StoreError, match="single bits"):
+        CubeSpec(Grid.local((4, 4)), (0,), ("a",), (500.0,), marks=marks)
