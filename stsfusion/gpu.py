@@ -22,7 +22,7 @@ from torch import Tensor
 from stsfusion import methods
 from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer
-from stsfusion.fusion.examples import tiny_problem
+from stsfusion.fusion.examples import tiny_problem, tiny_problem_for
 from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import Problem
@@ -152,7 +152,8 @@ def check_methods(
 
 
 def _check_method(cls: type[FusionMethod], device: torch.device, size: int) -> Iterator[Outcome]:
-    lesson = tiny_problem(size=96, bands=40, gaps=True).question()
+    card = cls.example().card
+    lesson = tiny_problem_for(card, size=96, bands=40, gaps=True).question()
     method = cls.example().fit([lesson])
     name, limit = method.card.name, _SEAMS * method.card.seam
     there = lesson.to(device)
@@ -164,7 +165,7 @@ def _check_method(cls: type[FusionMethod], device: torch.device, size: int) -> I
     yield Outcome("flags as on the CPU", name, flags, 0.0, "of the pixels differ")
     moved_by = float((values - again.full().cpu()).abs().max())
     yield Outcome("the same again", name, moved_by, 0.0, "reflectance")
-    scene = tiny_problem(size=size, bands=40).question()
+    scene = tiny_problem_for(card, size=size, bands=40).question()
     moved = scene.to(device)
     target = 4 * torch.Size(scene.target.shape).numel()
     peak = _peak(lambda: _fuse(method, moved), device) / target

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from stsfusion.errors import MethodError, ProblemError
 from stsfusion.fusion.answer import Quality
-from stsfusion.fusion.examples import tiny_problem
+from stsfusion.fusion.examples import tiny_problem, tiny_problem_for
 from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import FusionMethod, Geometry
 from stsfusion.fusion.problem import ROLES, Observation, Problem
@@ -107,9 +107,7 @@ def _fitted(cls: type[FusionMethod], problem: Problem, **settings: Any) -> Fusio
 
 
 def _tiny(cls: type[FusionMethod], **options: Any) -> Problem:
-    """A tiny problem of the kind that the method answers: without a hyperspectral role, of sharp bands."""
-    card = cls.example().card
-    return tiny_problem(multispectral="rich" not in (*card.needs, *card.uses), **options)
+    return tiny_problem_for(cls.example().card, **options)
 
 
 def _check_card(cls: type[FusionMethod]) -> None:

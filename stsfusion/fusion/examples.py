@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from stsfusion.fusion.method import Card
 from stsfusion.fusion.problem import ROLES, Observation, Problem, Role, Target
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.resample import upsample
 
-__all__ = ["tiny_problem"]
+__all__ = ["tiny_problem", "tiny_problem_for"]
 
 
 def tiny_problem(
@@ -70,6 +73,11 @@ def tiny_problem(
     }
     observations = {role: _observe(views[role], truth, generator, gaps) for role in roles}
     return Problem(target, truth=truth).with_observations(observations)
+
+
+def tiny_problem_for(card: Card, **options: Any) -> Problem:
+    """A tiny problem of the kind that a method answers: of sharp bands where it has no hyperspectral role."""
+    return tiny_problem(multispectral="rich" not in (*card.needs, *card.uses), **options)
 
 
 def _observe(view: Degradation, truth: Tensor, generator: torch.Generator, gaps: bool) -> Observation:

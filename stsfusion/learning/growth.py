@@ -22,8 +22,8 @@ from torch import Tensor
 
 __all__ = ["Growth", "between"]
 
-_TINY = 1e-30
-"""What is divided by, at least."""
+_TINY, _MOST = 1e-30, 1e6
+"""Growth of a variance is believed between these: beyond, next to nothing was left out, and divided by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Growth:
         told += [_typical(self.met[live])] if bool(live.any()) else []
         told += [] if self.exam is None else [_typical(self.exam)]
         level = torch.stack(told).mean(0) - _typical(self.foretold)
-        growth = (self.foretold.clamp_min(_TINY).log() + level).exp()
+        growth = (self.foretold.clamp(_TINY, _MOST).log() + level).exp()
         if not bool(live.any()):
             return growth
         centres = torch.stack([self.nm[row].mean() for row in self.coverage[live]])
@@ -76,7 +76,7 @@ class Growth:
 
 def _typical(values: Tensor) -> Tensor:
     """() logarithm of the median."""
-    return values.clamp_min(_TINY).log().median()
+    return values.clamp(_TINY, _MOST).log().median()
 
 
 def between(places: Tensor, known: Tensor, values: Tensor) -> Tensor:
