@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from stsfusion.fusion.method import Card, Tick
+from stsfusion.fusion.method import Card
 from stsfusion.learning.levels import Levels
-from stsfusion.learning.looks import Base, Look, Looks
-from stsfusion.learning.series import SeriesMethod
+from stsfusion.learning.looks import Base, Look
 from stsfusion.learning.similar import Region, Search
 from stsfusion.learning.stack import Stack, by_strips
+from stsfusion.learning.windowed import WindowedMethod
 
 __all__ = ["ESTARFM"]
 
@@ -31,7 +30,7 @@ _STILL = 1e-6
 
 
 @dataclass
-class ESTARFM(SeriesMethod):
+class ESTARFM(WindowedMethod):
     """F(x, k) = Σ_m T_m [F(x, m) + V Σ_i W_i (C(i, k) − C(i, m))] over the alike pixels i of a window.
 
     W falls with distance and with the unlikeness of fine and coarse spectra, V is the slope of fine on coarse
@@ -40,9 +39,6 @@ class ESTARFM(SeriesMethod):
 
     Source: Zhu et al. (2010), doi:10.1016/j.rse.2010.05.032.
     """
-
-    window: int = field(default=51, metadata={"ge": 3, "le": 201})
-    """Fine pixels along one side of the search window; odd."""
 
     classes: float = field(default=4.0, metadata={"ge": 1.0, "le": 100.0})
     """Pixels are alike when every band of every base differs by less than 2 σ / classes."""
@@ -74,24 +70,6 @@ class ESTARFM(SeriesMethod):
             blind=True,
             memory=10.0,
         )
-
-    @classmethod
-    def example(cls, **settings: Any) -> Self:
-        """A small window."""
-        return cls(**{"window": 7, **settings})
-
-    @property
-    def radius(self) -> int:
-        """Fine pixels from a window's centre to its edge."""
-        return self.window // 2
-
-    def context(self, ratio: int) -> int:
-        """The window."""
-        return self.radius
-
-    def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:
-        """How bright and how varied the bases are."""
-        return Levels.learn(tile.base(date) for tile in tiles for date in self.bases_of(tile)).tensors()
 
     def predict(self, bases: Sequence[Base], asked: Look, state: Mapping[str, Tensor]) -> Tensor:
         """One strip after the other."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from stsfusion.fusion.method import Card, Tick
+from stsfusion.fusion.method import Card
 from stsfusion.learning.levels import Levels
-from stsfusion.learning.looks import Base, Look, Looks
-from stsfusion.learning.series import SeriesMethod
+from stsfusion.learning.looks import Base, Look
 from stsfusion.learning.similar import Region, Search
 from stsfusion.learning.stack import Stack, by_strips
+from stsfusion.learning.windowed import WindowedMethod
 
 __all__ = ["STARFM"]
 
@@ -24,7 +23,7 @@ _NOTHING = 1e-6
 
 
 @dataclass
-class STARFM(SeriesMethod):
+class STARFM(WindowedMethod):
     """F(x, k) = Σ_i W_i [F(i, m) + C(i, k) − C(i, m)] over the alike pixels i of a window, all bases pooled.
 
     W is the inverse of S T D: S = |F(m) − C(m)|, T = |C(k) − C(m)|, D = 1 + distance / decay (eq. 5 to 8).
@@ -33,9 +32,6 @@ class STARFM(SeriesMethod):
 
     Source: Gao et al. (2006), doi:10.1109/TGRS.2006.872081.
     """
-
-    window: int = field(default=51, metadata={"ge": 3, "le": 201})
-    """Fine pixels along one side of the search window; odd."""
 
     classes: float = field(default=4.0, metadata={"ge": 1.0, "le": 100.0})
     """Pixels are alike when every band of the base differs by less than 2 σ / classes."""
@@ -64,24 +60,6 @@ class STARFM(SeriesMethod):
             blind=True,
             memory=10.0,
         )
-
-    @classmethod
-    def example(cls, **settings: Any) -> Self:
-        """A small window."""
-        return cls(**{"window": 7, **settings})
-
-    @property
-    def radius(self) -> int:
-        """Fine pixels from a window's centre to its edge."""
-        return self.window // 2
-
-    def context(self, ratio: int) -> int:
-        """The window."""
-        return self.radius
-
-    def learn(self, tiles: Sequence[Looks], tick: Tick) -> Mapping[str, Tensor]:
-        """How bright and how varied the bases are."""
-        return Levels.learn(tile.base(date) for tile in tiles for date in self.bases_of(tile)).tensors()
 
     def predict(self, bases: Sequence[Base], asked: Look, state: Mapping[str, Tensor]) -> Tensor:
         """One strip after the other."""

@@ -19,8 +19,8 @@ from stsfusion.engine.plan import Source
 from stsfusion.errors import CubeError, PlanError, RecipeError
 from stsfusion.forward.optics import point_spread
 from stsfusion.fusion.problem import ROLES, Role, Target
-from stsfusion.pipeline.recipe import Roles, RoleSpec
 from stsfusion.pipeline.responses import responses
+from stsfusion.pipeline.sections import Roles, RoleSpec
 from stsfusion.sensing.sensor import Sensor, load_sensor
 
 __all__ = ["Assembly", "assemble", "chosen_dates"]

@@ -26,7 +26,8 @@ from stsfusion.forward.seasons import Season, make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
 from stsfusion.pipeline.delivered import ingest_scenes, located
-from stsfusion.pipeline.recipe import Area, CubeFiles, Recipe, Simulate
+from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.sections import Area, CubeFiles, Simulate
 from stsfusion.sensing.sensor import Sensor, load_sensor
 from stsfusion.window import Window
 

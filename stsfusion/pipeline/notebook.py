@@ -21,7 +21,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
 from stsfusion.operators.precision import full_precision
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
-from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.pipeline.sections import Roles, RoleSpec
 
 __all__ = ["fuse"]
 

@@ -6,16 +6,13 @@ import json
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-
-from rich.console import Console
 
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
@@ -24,61 +21,22 @@ from stsfusion.errors import StoreError, StsfusionError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
-from stsfusion.pipeline.comparerun import Comparing, intended
-from stsfusion.pipeline.delivered import choose_scenes, sensors_of
+from stsfusion.pipeline.comparerun import Comparing
+from stsfusion.pipeline.delivered import sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
-from stsfusion.pipeline.fusing import Draft
-from stsfusion.pipeline.intake import Intake, open_own, take_in
+from stsfusion.pipeline.intake import Intake, take_in
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
 from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.words import duration, failures, phases, promise, tile_facts, unfinished
+from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, RecipeRun
+from stsfusion.pipeline.rehearsal import plan_early, rehearse
+from stsfusion.pipeline.words import duration, failures, phases, tile_facts, unfinished
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
-from stsfusion.running.progress import Bar, progress
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
-
-DONE, FAILED, LATER = 0, 3, 75
-"""Exit codes: done or nothing to do, some tiles failed, try again later."""
-
-
-@dataclass(frozen=True)
-class End:
-    """How a run ended."""
-
-    code: int
-    """For the shell: DONE, FAILED or LATER."""
-
-    words: str
-    """For people."""
-
-
-@dataclass
-class _Run:
-    """One run of one recipe, and what its steps have found so far."""
-
-    recipe: Recipe
-    file: Path
-    folder: Folder
-    said: Sequence[str]
-    quiet: bool
-    console: Console
-    worked: list[str] = field(default_factory=list)
-
-    @property
-    def near(self) -> Path:
-        """The recipe's folder."""
-        return self.file.parent
-
-    @contextmanager
-    def step(self, words: str, total: float = 1.0) -> Iterator[Bar]:
-        """A piece of work with its bar."""
-        self.worked.append(words)
-        with progress(words, total, quiet=self.quiet) as bar:
-            yield bar
 
 
 def run_recipe(
@@ -102,17 +60,17 @@ def run_recipe(
     StsfusionError
         When the recipe cannot be carried out; a folder that this run began is taken away again.
     """
-    run = _Run(recipe, file, folder_of(recipe, file), said, quiet, Console(stderr=True, quiet=quiet))
+    run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet)
     try:
         with _termination_as_interrupt():
-            return _dry(run) if dry_run else _locked(run)
+            return rehearse(run) if dry_run else _locked(run)
     except KeyboardInterrupt:
         words = (
             "Stopped. The same command goes on: finished steps and tiles are kept, a learning begins anew."
         )
         if run.recipe.compares:
             words = "Stopped. The same command goes on: finished rows and long trainings are kept."
-        return _tell(run, End(LATER, words))
+        return run.tell(End(LATER, words))
 
 
 @contextmanager
@@ -128,10 +86,10 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _locked(run: _Run) -> End:
+def _locked(run: RecipeRun) -> End:
     """Carry the run out while no other can; a refusal leaves nothing of a folder that was begun for it."""
     if run.recipe.cubes is not None:
-        _plan_early(run)
+        plan_early(run)
     if run.recipe.scenes is not None:
         require_roles(methods.create(run.recipe.fuse.method), sensors_of(run.recipe).keys())
     run.folder.admit()
@@ -153,11 +111,11 @@ def folder_of(recipe: Recipe, file: Path) -> Folder:
 # ---------------------------------------------------------------- the steps
 
 
-def _carry_out(run: _Run) -> End:
+def _carry_out(run: RecipeRun) -> End:
     folder, start = run.folder, time.perf_counter()
     if run.recipe.compares:
-        failed = Comparing(run.recipe, run.file, folder).run(run.step, _recipe_text(run))
-        return _tell(run, End(FAILED, unfinished(failed))) if failed else _over(run, start)
+        failed = Comparing(run.recipe, run.file, folder).run(run.step, run.recipe_text)
+        return run.tell(End(FAILED, unfinished(failed))) if failed else _over(run, start)
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
     made = folder.staging(marks.fuse)
@@ -170,14 +128,14 @@ def _carry_out(run: _Run) -> End:
     return _over(run, start)
 
 
-def _over(run: _Run, start: float) -> End:
+def _over(run: RecipeRun, start: float) -> End:
     """The end of a run in which all went well."""
     if not run.worked:
-        return _tell(run, End(DONE, f"Nothing to do: {run.folder.root} is what the recipe asks for."))
-    return _tell(run, End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
+        return run.tell(End(DONE, f"Nothing to do: {run.folder.root} is what the recipe asks for."))
+    return run.tell(End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
 
 
-def _cubes(run: _Run) -> tuple[Intake, str]:
+def _cubes(run: RecipeRun) -> tuple[Intake, str]:
     """What came in, and the fingerprint of its content."""
     folder, wanted = run.folder, input_print(run.recipe, run.near)
     if not folder.is_done("cubes", wanted, [folder.cubes]):
@@ -200,7 +158,7 @@ def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]
     return assemble(fusing.cubes_of(folder), recipe.roles, near).sources
 
 
-def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
+def _fuse(run: RecipeRun, marks: Prints, made: Path, intake: Intake) -> End | None:
     """Fit, plan, fuse and publish; an end when the run cannot go on from here."""
     folder, recipe = run.folder, run.recipe
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, made)
@@ -226,11 +184,11 @@ def _fuse(run: _Run, marks: Prints, made: Path, intake: Intake) -> End | None:
         failed = ledger.failures()
     if ended is not None and ended.interrupted:
         left = len(ended.left)
-        return _tell(
-            run, End(LATER, f"Stopped with {left} of {len(plan.tiles)} tiles left; the same command goes on.")
+        return run.tell(
+            End(LATER, f"Stopped with {left} of {len(plan.tiles)} tiles left; the same command goes on.")
         )
     if failed:
-        return _tell(run, End(FAILED, failures(failed, len(plan.tiles))))
+        return run.tell(End(FAILED, failures(failed, len(plan.tiles))))
     if not already:
         folder.unmark("fuse")
         with run.step("Publishing"):
@@ -265,7 +223,7 @@ def _is_published(folder: Folder, marks: Prints) -> bool:
         return False
 
 
-def _evaluate(run: _Run, marks: Prints) -> None:
+def _evaluate(run: RecipeRun, marks: Prints) -> None:
     folder, recipe = run.folder, run.recipe
     if folder.is_done("evaluate", marks.evaluate, [folder.scores]):
         return
@@ -292,7 +250,7 @@ def _evaluate(run: _Run, marks: Prints) -> None:
     folder.mark("evaluate", marks.evaluate, [folder.scores], seconds=_since(begun))
 
 
-def _report(run: _Run, marks: Prints, intake: Intake) -> None:
+def _report(run: RecipeRun, marks: Prints, intake: Intake) -> None:
     folder = run.folder
     if folder.is_done("report", marks.report, [folder.report]):
         return
@@ -304,7 +262,7 @@ def _report(run: _Run, marks: Prints, intake: Intake) -> None:
             folder,
             run.recipe,
             title=run.recipe.report.title or run.file.stem,
-            recipe_text=_recipe_text(run),
+            recipe_text=run.recipe_text,
             intake=intake,
             scores=json.loads(folder.scores.read_text()),
             phases=phases(done),
@@ -317,73 +275,6 @@ def _report(run: _Run, marks: Prints, intake: Intake) -> None:
             made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {socket.gethostname()}",
         )
     folder.mark("report", marks.report, [folder.report], seconds=_since(begun))
-
-
-def _recipe_text(run: _Run) -> str:
-    said = "".join(f"\n# --set {text}" for text in run.said)
-    return run.file.read_text(encoding="utf-8").rstrip() + said
-
-
-# ---------------------------------------------------------------- planning without doing
-
-
-def _plan_early(run: _Run) -> Draft:
-    """Plan on the user's own cubes where they are, so that a refusal comes before a byte is copied."""
-    cubes = open_own(run.recipe, run.near)
-    return fusing.draft(run.recipe, cubes, run.folder, run.near, run.folder.fused)
-
-
-def _dry(run: _Run) -> End:
-    if run.recipe.compares:
-        return _tell(run, End(DONE, intended(run.recipe, run.file, run.folder)))
-    if run.recipe.cubes is not None:
-        return _tell(run, End(DONE, promise(_plan_early(run))))
-    folder = run.folder
-    if folder.is_done("cubes", input_print(run.recipe, run.near), [folder.cubes]):
-        return _tell(
-            run,
-            End(
-                DONE,
-                promise(fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)),
-            ),
-        )
-    if run.recipe.scenes is not None:
-        return _dry_scenes(run)
-    with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
-        trial = Folder(Path(name), folder.owner, run.file)
-        with run.step("Simulating the scene") as bar:
-            take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
-        drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
-        return _tell(run, End(DONE, promise(drafted)))
-
-
-def _dry_scenes(run: _Run) -> End:
-    """Choose the scenes, and read none."""
-    with (
-        tempfile.TemporaryDirectory(prefix="stsfusion-") as name,
-        run.step("Looking at the deliveries"),
-    ):
-        chosen, refused = choose_scenes(run.recipe, run.near, Path(name) / "catalog")
-    return _tell(run, End(DONE, "\n".join([str(chosen), *refused])))
-
-
-# ---------------------------------------------------------------- words
-
-
-def _tell(run: _Run, end: End) -> End:
-    out = Console(quiet=run.quiet, soft_wrap=True)
-    out.print(end.words, markup=False, highlight=False)
-    folder = run.folder
-    if end.code == DONE and folder.report.exists():
-        out.print(f"report   {folder.report}", markup=False, highlight=False)
-        out.print(f"scores   {folder.scores}", markup=False, highlight=False)
-    if end.code == DONE and folder.fused.exists():
-        out.print(
-            f'series   {folder.fused}    open it:  xarray.open_zarr("{folder.fused}")',
-            markup=False,
-            highlight=False,
-        )
-    return end
 
 
 def _since(begun: float) -> float:

@@ -11,7 +11,7 @@ from stsfusion.cube.grid import Grid
 from stsfusion.errors import CubeError, PlanError, ProblemError, RecipeError, SensorError
 from stsfusion.operators.blur import gaussian_kernel, mtf_kernel
 from stsfusion.pipeline.assemble import assemble, chosen_dates
-from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.pipeline.sections import Roles, RoleSpec
 from stsfusion.sensing.sensor import load_sensor
 
 NM = np.linspace(400.0, 1060.0, 67)

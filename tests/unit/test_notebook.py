@@ -22,7 +22,7 @@ from stsfusion.operators.pairmodel import PairModel
 from stsfusion.pipeline import notebook
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.notebook import fuse
-from stsfusion.pipeline.recipe import Roles, RoleSpec
+from stsfusion.pipeline.sections import Roles, RoleSpec
 from stsfusion.testing import tiny_problem
 
 DATES = np.array(["2021-12-13", "2022-01-08", "2022-02-13"], "datetime64[ns]")

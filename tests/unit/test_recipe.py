@@ -9,7 +9,8 @@ import pytest
 from stsfusion import methods
 from stsfusion.errors import RecipeError
 from stsfusion.fusion.problem import ROLES
-from stsfusion.pipeline.recipe import CubeFiles, Fuse, RoleSpec, load_recipe, recipe_schema
+from stsfusion.pipeline.recipe import load_recipe, recipe_schema
+from stsfusion.pipeline.sections import CubeFiles, Fuse, RoleSpec
 
 GOOD = """\
 cubes:
