@@ -28,8 +28,8 @@ from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.sections import Fuse
 from stsfusion.pipeline.worker import fuse_tile
+from stsfusion.pipeline.worksections import Fuse
 from stsfusion.running.executor import Address, Executor, Inline, Local
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Failure, Outcome, Success

@@ -27,7 +27,8 @@ from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
 from stsfusion.pipeline.delivered import ingest_scenes, located
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.sections import Area, CubeFiles, Simulate
+from stsfusion.pipeline.scenesections import Area
+from stsfusion.pipeline.sections import CubeFiles, Simulate
 from stsfusion.sensing.sensor import Sensor, load_sensor
 from stsfusion.window import Window
 

@@ -11,20 +11,12 @@ from typing import Any
 from stsfusion import resources
 from stsfusion.errors import RecipeError, nearest
 from stsfusion.pipeline.comparison import Compare
-from stsfusion.pipeline.sections import (
-    Area,
-    Cubes,
-    Evaluate,
-    Fit,
-    Fuse,
-    Ingest,
-    Report,
-    Roles,
-    Simulate,
-    Text,
-)
+from stsfusion.pipeline.fields import Text
+from stsfusion.pipeline.scenesections import Area, Ingest
+from stsfusion.pipeline.sections import Cubes, Roles, Simulate
 from stsfusion.pipeline.seriescompare import CompareSeries
 from stsfusion.pipeline.settings import check_method_settings, method_schema, part_of
+from stsfusion.pipeline.worksections import Evaluate, Fit, Fuse, Report
 from stsfusion.records import Document, Record, parse, read_yaml
 
 __all__ = ["Recipe", "load_recipe", "recipe_schema"]

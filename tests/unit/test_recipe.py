@@ -10,7 +10,8 @@ from stsfusion import methods
 from stsfusion.errors import RecipeError
 from stsfusion.fusion.problem import ROLES
 from stsfusion.pipeline.recipe import load_recipe, recipe_schema
-from stsfusion.pipeline.sections import CubeFiles, Fuse, RoleSpec
+from stsfusion.pipeline.sections import CubeFiles, RoleSpec
+from stsfusion.pipeline.worksections import Fuse
 
 GOOD = """\
 cubes:

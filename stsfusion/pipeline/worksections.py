@@ -1,0 +1,94 @@
+"""Work sections: how a recipe wants its series learnt, fused, judged and shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from stsfusion.pipeline.fields import ByteSize, Device, MethodSpec, Seed, size_in_bytes
+from stsfusion.records import Record
+
+__all__ = ["Evaluate", "Fit", "Fuse", "Report"]
+
+
+class Fit(Record):
+    """The sampled tiles from which a method learns what is global."""
+
+    tiles: int = Field(default=16, ge=1, le=4096)
+    """Number of windows at most, spread evenly over the area."""
+
+    size: int = Field(default=96, ge=6, le=4096)
+    """Side of a window, target pixels."""
+
+    seed: Seed = 0
+    """Of their places."""
+
+
+class Fuse(Record):
+    """The method and how the work is carried out."""
+
+    method: MethodSpec
+    """A method's name, or its name and settings."""
+
+    tile: int = Field(default=384, ge=1)
+    """Side of a tile's core, target pixels; at least a shard."""
+
+    shard: int | None = Field(default=None, ge=1)
+    """Side of an output shard, target pixels; none: 384, or the tile when that is smaller."""
+
+    budget: ByteSize | None = None
+    """Memory of one worker; none: its share of what is free."""
+
+    executor: Literal["inline", "local", "address"] = "local"
+    """Where tiles run: in this process, on a cluster of this machine, or at a scheduler's address."""
+
+    address: str | None = None
+    """The scheduler, for the executor 'address'."""
+
+    workers: int = Field(default=2, ge=1)
+    """Processes of the executor 'local'."""
+
+    dates: tuple[str, ...] | None = None
+    """Dates to publish (YYYY-MM-DD); none: those of the dense sensor, or all that were observed."""
+
+    device: Device = "auto"
+    """torch device; auto: cuda when there is one, else cpu."""
+
+    wall: float = Field(default=3600.0, gt=0)
+    """Seconds after which a tile is given up."""
+
+    def budget_bytes(self) -> int | None:
+        """The budget as a number."""
+        return size_in_bytes(self.budget) if self.budget else None
+
+    @property
+    def shard_size(self) -> int:
+        """The shard's side that is meant."""
+        return self.shard or min(384, self.tile)
+
+
+class Evaluate(Record):
+    """How good the result is said to be."""
+
+    compare: tuple[MethodSpec, ...] = ("bicubic", "lineartime", "gsa")
+    """Methods that are run on the same input for the table."""
+
+    size: int = Field(default=288, ge=24)
+    """Side of the central window where methods are compared, target pixels; a smaller scene goes whole."""
+
+    coarser: bool = False
+    """Without a truth: compare one scale coarser, the hyperspectral image as truth (Wald's protocol)."""
+
+    hidden: bool = False
+    """There, hide each date between others from the hyperspectral and the fine sensor, and ask for it."""
+
+
+class Report(Record):
+    """The page for people."""
+
+    title: str | None = None
+    """Its heading; none: the recipe's name."""
+
+    pictures: bool = True
+    """Whether it shows quick looks, spectra and maps; without them it is written in a second."""
