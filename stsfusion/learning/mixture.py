@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Self
 
 import torch
@@ -94,8 +95,10 @@ class Mixture:
     @classmethod
     def learn(
         cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator, most: int = 32
-    ) -> tuple[Self, Tensor, Exam]:
-        """The mixture, the (n, p) errors of coarse pixels whose block is left out, and what the exam said.
+    ) -> tuple[Self, Tensor, Tensor, Exam]:
+        """The mixture, (n, p) errors of coarse pixels whose block is left out, their own part, and the exam.
+
+        The own part is what neighbours do not have in common: all that the returned residual cannot bring.
 
         Members of more than `most` experts are left out.
         """
@@ -137,14 +140,15 @@ class Mixture:
         plain = sum(
             (fit.plain * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own)
         )
-        left = sum(
-            (fit.left * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own)
+        left, own_part = (
+            sum((of(fit) * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own))
+            for of in (attrgetter("left"), attrgetter("judged"))
         )
         excess = _overlap(model)
         slopes = tuple(
             (fit.steady(excess) * share).float() for fit, share in zip(fits[1:], weights[1:], strict=True)
         )
-        return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, exam
+        return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, own_part, exam
 
     def __call__(self, fine: Tensor) -> Tensor:
         """(l, H, W) reflectance to (p, H, W) scores."""

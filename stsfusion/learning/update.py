@@ -4,7 +4,8 @@
 
     innovation  i = Y − R X̂          X̂ += C Rᵀ (R C Rᵀ + D + S)⁻¹ i
 
-C is the covariance of the left-out errors, S the misfit of the sensor model, and D the covariance of the
+C is the covariance of the left-out errors, without what neighbours have in common, which the returned
+residual brings; S the misfit of the sensor model, and D the covariance of the
 innovations that the fine pixels really show: where the sensor model does not hold, they are larger than C
 explains, and the model is not obeyed.
 """

@@ -103,11 +103,11 @@ class MixReg(PairMethod):
         lessons = [_lesson(pair, subspace) for pair in pairs]
         tick(0.1, "regression")
         dice = torch.Generator().manual_seed(self.seed)
-        mixture, left, exam = Mixture.learn(lessons, model, dice, self.experts)
+        mixture, left, own, exam = Mixture.learn(lessons, model, dice, self.experts)
         tick(0.8, "what is left")
         images = [mixture(pair.fine) for pair in pairs]
         weight = torch.cat([lesson.weight for lesson in lessons])
-        update = Update.learn(pairs, images, left, weight, subspace, model)
+        update = Update.learn(pairs, images, own, weight, subspace, model)
         before = images
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
         residuals = _left_over(pairs, images, subspace, model)

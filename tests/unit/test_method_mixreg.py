@@ -235,8 +235,7 @@ def test_what_the_sharp_image_still_tells_is_used():
         float((multispectral(each.full()[0].double()) - fine).square().mean()) for each in (answer, unheard)
     )
     assert heard < 0.8 * missed
-    # Bands that are told to 60 dB leave next to nothing to hear in all others.
-    assert psnr(answer.full()[0], scene()) > psnr(unheard.full()[0], scene()) - 0.1
+    assert psnr(answer.full()[0], scene()) > psnr(unheard.full()[0], scene())
 
 
 # ---------------------------------------------------------------- a plain reference
