@@ -1,0 +1,71 @@
+"""Stores on the command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stsfusion.cli.terminal import FAILED, plainly, show
+from stsfusion.errors import StoreError
+
+__all__ = ["info", "verify"]
+
+
+def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")]) -> None:
+    """Describe a store: size, dates, bands, place, provenance."""
+    from stsfusion.cube.store import CubeStore
+
+    with plainly():
+        found = CubeStore(store).info()
+        if not found:
+            raise StoreError(
+                f"store {store}",
+                expected="a published series or cubes",
+                got="nothing published",
+                mend="Name a folder such as demo-out/fused.zarr; a run publishes when all tiles are done.",
+            )
+        for name, facts in found.items():
+            show(name or store.name, ("what", "is"), [(key, _short(value)) for key, value in facts.items()])
+
+
+def verify(
+    store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Read every published file of a store and say which is not what it was when it was published.
+
+    Exit code 0: all is whole; 3: something is damaged, missing or unknown.
+
+    [bold]Examples[/bold]
+
+      stsfusion verify demo-out/fused.zarr
+      stsfusion verify demo-out/cubes.zarr --json
+    """
+    from dataclasses import asdict
+
+    from stsfusion.cube.verification import verify as read_all
+    from stsfusion.running.progress import progress
+
+    with plainly(), progress("Reading", 1.0, quiet=quiet) as bar:
+        verdict = read_all(store, bar.at)
+    if as_json:
+        print(json.dumps(asdict(verdict), indent=1))
+    else:
+        size = f"{verdict.size / 2**20:.1f} MiB"
+        rows = [("files", f"{verdict.files} ({size})"), ("not what they were", len(verdict.damages))]
+        rows += [(f"  {damage.what}", damage.file) for damage in verdict.damages]
+        for name, dates in verdict.shares.items():
+            rows += [(f"{name} {date}".strip(), f"{share:.1%} with data") for date, share in dates.items()]
+        show("", ("what", "is"), rows)
+    raise typer.Exit(FAILED if verdict.damages else 0)
+
+
+def _short(value: object) -> str:
+    text = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    )
+    return text if len(text) < 400 else text[:397] + "…"
