@@ -6,7 +6,7 @@
 
     pattern   band against band, as the fields of the scores' residuals foretell
     level     geometric mean of what these fields foretell, and what innovations and the exam of hidden
-              multispectral bands really showed
+              multispectral bands really showed: a third, as they tell of other errors than those asked for
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the
@@ -21,6 +21,9 @@ import torch
 from torch import Tensor
 
 __all__ = ["Growth", "between"]
+
+_OTHERS = 1 / 3
+"""Weight of innovations and exam together."""
 
 _TINY, _MOST = 1e-30, 1e6
 """Growth of a variance is believed between these: beyond, next to nothing was left out, and divided by."""
@@ -62,10 +65,12 @@ class Growth:
             () what an error that is white grows by: one over the sum of the squared kernel.
         """
         live = self.coverage.any(1)
-        told = [_typical(self.foretold * self.clean)]
-        told += [_typical(self.met[live])] if bool(live.any()) else []
-        told += [] if self.exam is None else [_typical(self.exam)]
-        level = torch.stack(told).mean(0) - _typical(self.foretold)
+        level = _typical(self.foretold * self.clean)
+        # Where no band could be hidden, innovations are of bands that a linear map was told itself.
+        if self.exam is not None and bool(live.any()):
+            others = 0.5 * (_typical(self.met[live]) + _typical(self.exam))
+            level = (1.0 - _OTHERS) * level + _OTHERS * others
+        level = level - _typical(self.foretold)
         growth = (self.foretold.clamp(_TINY, _MOST).log() + level).exp()
         if not bool(live.any()):
             return growth

@@ -40,19 +40,24 @@ def test_witnesses_of_one_mind_are_believed():
 def test_the_level_is_their_geometric_mean():
     growth = witnesses(met=torch.full((2,), 1.0), exam=torch.full((2,), 16.0))(CONTRAST, WHITE)
     torch.testing.assert_close(growth, torch.full((BANDS,), 4.0))
+    others = torch.full((2,), 32.0)
+    torch.testing.assert_close(witnesses(met=others, exam=others)(CONTRAST, WHITE), torch.full((BANDS,), 8.0))
+
+
+def test_innovations_of_bands_of_which_none_could_be_hidden_say_nothing():
     lone = witnesses(met=torch.full((2,), 1.0), exam=None)(CONTRAST, WHITE)
-    torch.testing.assert_close(lone, torch.full((BANDS,), 2.0))
+    torch.testing.assert_close(lone, torch.full((BANDS,), 4.0))
 
 
 def test_bands_differ_as_is_foretold():
     pattern = torch.tensor([1.0, 2.0, 4.0, 4.0, 8.0, 16.0])
     growth = witnesses(foretold=pattern, met=torch.full((2,), 32.0))(CONTRAST, WHITE)
-    torch.testing.assert_close(growth, 2.0 * pattern)
+    torch.testing.assert_close(growth, 2.0**0.5 * pattern)
 
 
 def test_noise_of_the_coarse_image_counts_less():
     noisy = witnesses(clean=torch.full((BANDS,), 0.125), exam=None)(CONTRAST, WHITE)
-    torch.testing.assert_close(noisy, torch.full((BANDS,), 4.0 / 8.0**0.5))
+    torch.testing.assert_close(noisy, torch.full((BANDS,), 4.0 / 8.0))
 
 
 def test_bands_that_look_at_no_band_witness_nothing():
