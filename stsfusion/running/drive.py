@@ -83,6 +83,9 @@ class Drive(Generic[Key, Result]):
     brake: Brake
     """Whether to come to the end."""
 
+    watch: Callable[[int], None] | None = None
+    """Told every other second how many keys have not ended; what it raises ends the run."""
+
     def __post_init__(self) -> None:
         self.topic = f"tiles-{uuid.uuid4().hex}"
         self.inbox: queue.SimpleQueue[News | int] = queue.SimpleQueue()
@@ -127,6 +130,8 @@ class Drive(Generic[Key, Result]):
         if now - self.looked < 2.0:
             return
         self.slots, self.looked = sum(self.client.nthreads().values()), now
+        if self.watch is not None:
+            self.watch(len(self.keys) - len(self.ended))
         self.manned = now if self.slots else self.manned
         if now - self.manned > self.patience:
             raise PlanError(

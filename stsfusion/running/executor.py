@@ -12,21 +12,34 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from urllib.request import ProxyHandler, build_opener
 
-import dask.config
 import distributed
 from dask.system import CPU_COUNT
 
 from stsfusion.errors import PlanError
-from stsfusion.running.brake import Brake, kept_from_children
+from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
 from stsfusion.running.outcome import Executor, Failure, OnDone, Outcome, Success, perform
+from stsfusion.running.owncluster import begun
 
-__all__ = ["Address", "Executor", "Failure", "Inline", "Local", "OnDone", "Outcome", "Success"]
+__all__ = [
+    "Address",
+    "Executor",
+    "Failure",
+    "Inline",
+    "Local",
+    "OnDone",
+    "Outcome",
+    "OverDask",
+    "Success",
+    "connected",
+    "run_over",
+]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -37,7 +50,32 @@ _DASK: Any = distributed
 _SMALL = 10_000
 """Bytes that a task or its result may weigh when pickled."""
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+class OverDask(Protocol):
+    """An executor whose keys are carried by the workers of a Dask scheduler."""
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds a task may take before its process is ended; None: no limit."""
+
+    @property
+    def retries(self) -> int:
+        """How often a task is begun anew after the process that ran it died."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a worker when there is none."""
+
+    @property
+    def tell(self) -> Callable[[str], None]:
+        """Where it says what people may want to know, such as the dashboard's address."""
+
+    def client(self, tasks: int) -> AbstractContextManager[Any]:
+        """A client of the scheduler for this many tasks."""
+
+
+def _keep_silent(words: str) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +123,22 @@ class Local:
     dashboard: bool = False
     """Whether to serve Dask's dashboard on a free port."""
 
+    tell: Callable[[str], None] = field(default=_keep_silent, compare=False, repr=False)
+    """Where it says the dashboard's address."""
+
     def run(
         self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
     ) -> Outcome[Key]:
         """See `Executor.run`."""
-        return _run(self, work, keys, on_done)
+        return run_over(self, work, keys, on_done)
 
     @contextmanager
     def client(self, tasks: int) -> Iterator[Any]:
         """A client of a fresh cluster for this many tasks."""
         workers = min(self.workers, tasks)
-        with _environment_kept(), dask.config.set(_settings(workers)):
-            with kept_from_children():
-                cluster = _DASK.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=self.memory,
-                    dashboard_address="127.0.0.1:0",  # None would try the usual port all the same
-                    scheduler_kwargs={"dashboard": self.dashboard},
-                    silence_logs="CRITICAL",
-                )
-            try:
-                with _DASK.Client(cluster, set_as_default=False) as client:
-                    yield client
-            finally:
-                _come_to_rest(cluster)
-                with suppress(TimeoutError):
-                    cluster.close(timeout=10.0)
+        kind, shown = _DASK.LocalCluster, self.dashboard
+        with begun(kind, connected, workers, dashboard=shown, memory_limit=self.memory) as client:
+            yield client
 
 
 @dataclass(frozen=True)
@@ -130,11 +157,14 @@ class Address:
     patience: float = 60.0
     """Seconds to wait for the scheduler's answer, and for a worker whenever there is none."""
 
+    tell: Callable[[str], None] = field(default=_keep_silent, compare=False, repr=False)
+    """Where it says the dashboard's address."""
+
     def run(
         self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
     ) -> Outcome[Key]:
         """See `Executor.run`."""
-        return _run(self, work, keys, on_done)
+        return run_over(self, work, keys, on_done)
 
     @contextmanager
     def client(self, tasks: int) -> Iterator[Any]:
@@ -156,21 +186,49 @@ class Address:
             yield client
 
 
-def _run(
-    executor: Local | Address,
+def run_over(
+    executor: OverDask,
     work: Callable[[Key], Result],
     keys: Sequence[Key],
     on_done: OnDone[Key, Result],
+    watch: Callable[[int], None] | None = None,
 ) -> Outcome[Key]:
+    """Carry the keys out over a cluster of workers; see `Executor.run`.
+
+    Parameters
+    ----------
+    executor
+        Whose workers, and under which rules.
+    watch
+        Told every other second how many keys have not ended; what it raises ends the run.
+    """
     _check_light(work, keys)
     if not keys:
         return Outcome(0, 0)
     with Brake() as brake, executor.client(len(keys)) as client:
+        link = _dashboard(client)
+        if link:
+            executor.tell(f"dashboard {link}")
         rules = (executor.limit, executor.retries, executor.patience, brake)
         try:
-            return Drive(client, _carry, _end_process, work, keys, on_done, *rules).run()
+            return Drive(client, _carry, _end_process, work, keys, on_done, *rules, watch).run()
         finally:
             brake.loosen()
+
+
+def connected(cluster: Any) -> Any:
+    """A client of a cluster, to be closed after use."""
+    return _DASK.Client(cluster, set_as_default=False)
+
+
+def _dashboard(client: Any) -> str | None:
+    """Where the scheduler's dashboard is; None: it has an address, but serves none there."""
+    try:
+        link = str(client.dashboard_link)
+        with build_opener(ProxyHandler({})).open(link, timeout=2.0) as page:
+            return link if b"Bokeh" in page.read() else None
+    except (KeyError, AttributeError, OSError, ValueError):
+        return None
 
 
 def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> Success[Result] | Failure:
@@ -209,18 +267,6 @@ async def _end_process(dask_worker: Any) -> None:
         await asyncio.sleep(0.01)
 
 
-def _come_to_rest(cluster: Any, patience: float = 10.0) -> None:
-    """Wait until no nanny is beginning a worker: closed in the midst of that, it would wait for ever."""
-    deadline, looks = time.monotonic() + patience, 0
-    while looks < 3 and time.monotonic() < deadline:
-        at_rest = all(
-            nanny.status.name != "running" or (nanny.pid and nanny.process.status.name == "running")
-            for nanny in cluster.workers.values()
-        )
-        looks = looks + 1 if at_rest else 0
-        time.sleep(0.03)
-
-
 def _check_distinct(keys: Sequence[Hashable]) -> None:
     if len(set(keys)) < len(keys):
         raise PlanError(
@@ -254,27 +300,3 @@ def _check_weight(what: str, thing: object, already: int = 0) -> int:
             mend="Give the path of what is large and let the worker open it.",
         )
     return weight
-
-
-def _settings(workers: int) -> dict[str, Any]:
-    """Dask's settings for a cluster that is ours alone."""
-    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": max(1, CPU_COUNT // workers) for name in _THREADS}
-    memory = {f"distributed.worker.memory.{deed}": False for deed in ("target", "spill", "pause")}
-    return {
-        **spawn,
-        **memory,
-        "distributed.worker.multiprocessing-method": "spawn",
-        "distributed.scheduler.allowed-failures": 1_000_000,  # deaths are counted by Drive
-    }
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Undo what the nannies write into this process's own environment."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
