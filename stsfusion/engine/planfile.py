@@ -51,6 +51,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "written": list(plan.written),
         "tiles": [tile.to_json() for tile in plan.tiles],
         "device": plan.device,
+        "overlap": plan.overlap,
         "method": settings_of(plan.method),
     }
 
@@ -90,6 +91,7 @@ def load_plan(folder: Path, method: FusionMethod) -> Plan:
         tuple(Tile.from_json(text) for text in plain["tiles"]),
         moved,
         device,
+        plain["overlap"],
     )
 
 

@@ -18,7 +18,8 @@ from stsfusion import methods
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
-from stsfusion.engine.plan import Need, Plan, make_plan, refuse_if_too_large, require_roles
+from stsfusion.engine.need import Need, overlapped, refuse_if_too_large
+from stsfusion.engine.plan import Plan, make_plan, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
 from stsfusion.errors import MethodError, PlanError
@@ -90,6 +91,7 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
         device=_device(settings.device),
     )
     workers = settings.workers if settings.executor == "local" else 1
+    plan = overlapped(plan, budget=settings.budget_bytes(), workers=workers)
     need = refuse_if_too_large(plan, budget=settings.budget_bytes(), workers=workers, shard=shard)
     return Draft(assembly, plan, need)
 

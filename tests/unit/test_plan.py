@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.engine import plan as planning
-from stsfusion.engine.plan import Source, geometry_of, make_plan, need_of, refuse_if_too_large
+from stsfusion.engine import need as planning
+from stsfusion.engine.need import need_of, overlapped, refuse_if_too_large
+from stsfusion.engine.plan import Source, geometry_of, make_plan
 from stsfusion.errors import PlanError
 from stsfusion.fusion.method import Card
 from stsfusion.fusion.problem import Target
@@ -191,6 +192,17 @@ def test_without_a_budget_workers_share_what_is_free(monkeypatch):
     assert refuse_if_too_large(plan, budget=None, workers=3, shard=96).memory == need
     with pytest.raises(PlanError, match=r"each of 4 worker"):
         refuse_if_too_large(plan, budget=None, workers=4, shard=96)
+
+
+def test_tiles_overlap_where_the_memory_for_it_is_there():
+    plan = plan_for()
+    area = max(tile.padded.shape[1] * tile.padded.shape[2] for tile in plan.tiles)
+    beside = 4 * 3 * 100 * area + 2 * area * (2 * 100 / 9 + 2 * 4 + 3 * 8 / 4)
+    assert need_of(replace(plan, overlap=True)).memory == pytest.approx(by_hand(area) + beside, rel=1e-6)
+    enough = need_of(replace(plan, overlap=True)).memory
+    assert overlapped(plan, budget=enough, workers=1).overlap
+    assert overlapped(plan, budget=enough - 1, workers=1) is plan
+    assert refuse_if_too_large(plan, budget=enough - 1, workers=1, shard=384).memory < enough
 
 
 # ---------------------------------------------------------------- disk

@@ -1,0 +1,169 @@
+"""Need: what a plan will take of memory and disk. What cannot do is refused before any work starts."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from stsfusion.engine.plan import Plan
+from stsfusion.errors import PlanError
+from stsfusion.running.tiling import tiles
+
+__all__ = ["Need", "need_of", "overlapped", "refuse_if_too_large"]
+
+_PROCESS = 500 * 2**20
+"""Bytes of a worker that has imported torch and opened the stores, before it reads a tile."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a plan will take."""
+
+    memory: int
+    """Bytes of one worker at its peak."""
+
+    disk: int
+    """Bytes of the output at most (before compression)."""
+
+    tiles: int
+    """Number of tiles."""
+
+    read: int
+    """Bytes of pixels that all tiles read, halos included."""
+
+
+def need_of(plan: Plan) -> Need:
+    """Memory, disk and bytes read, from shapes alone."""
+    areas = [math.prod(tile.padded.shape[1:]) for tile in plan.tiles]
+    _, band, rows, cols = plan.target.shape
+    sigma = 2 * band if plan.method.card.sigma else 0
+    packed = len(plan.written) * rows * cols * (2 * band + sigma + 3)
+    read = sum(2 * _values(plan, area) for area in areas)
+    return Need(_memory(plan, max(areas, default=0)), packed, len(areas), read)
+
+
+def overlapped(plan: Plan, *, budget: int | None, workers: int) -> Plan:
+    """The plan with the next tile read and the last one written beside the one that is fused, if that fits.
+
+    Parameters
+    ----------
+    plan
+        What is to run.
+    budget, workers
+        See `refuse_if_too_large`.
+    """
+    beside = replace(plan, overlap=True)
+    return beside if need_of(beside).memory <= _allowed(budget, workers) else plan
+
+
+def _allowed(budget: int | None, workers: int) -> int:
+    """Bytes that one worker may use."""
+    return int(psutil.virtual_memory().available) // workers if budget is None else budget
+
+
+def _memory(plan: Plan, area: int) -> int:
+    """Bytes of a worker with a tile that reads this many target pixels: float32 values and their masks.
+
+    Where tiles overlap, the next one is there as it lies in the store, two bytes a value, and the last one's
+    answer, which is no larger than its method's peak.
+    """
+    time, band, _, _ = plan.target.shape
+    target = 4 * time * band * area
+    fused = plan.method.card.memory * target + 5 * _values(plan, area)
+    beside = min(plan.method.card.memory, 1.0) * target + 2 * _values(plan, area)
+    return int(_PROCESS + fused + (beside if plan.overlap else 0.0))
+
+
+def _values(plan: Plan, area: int) -> int:
+    """Observed values of all roles on this many target pixels."""
+    own = plan.target.shape[1]
+    return sum(
+        len(s.dates) * (own if s.spectral is None else len(s.spectral)) * area // s.ratio**2
+        for s in plan.sources
+    )
+
+
+def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: int) -> Need:
+    """The plan's needs, or a refusal with the numbers and a tile that fits.
+
+    Parameters
+    ----------
+    plan
+        What is to run.
+    budget
+        Bytes that one worker may use; None: its share of the memory that is free now.
+    workers
+        Processes that run at once.
+    shard
+        Side of an output shard, pixels: a smaller tile is a multiple of it.
+
+    Raises
+    ------
+    PlanError
+        When memory or disk cannot do.
+    """
+    need = need_of(plan)
+    allowed = _allowed(budget, workers)
+    if need.memory > allowed:
+        side = max(plan.tiles[0].core.shape[1:])
+        raise PlanError(
+            f"tiles of {side} pixels with a halo of {plan.method.halo(plan.geometry)}",
+            expected=f"at most {_gb(allowed)} in each of {workers} worker(s)",
+            got=f"{_gb(need.memory)} ({plan.method.card.memory:g} times the tile's target of"
+            f" {plan.target.shape[0]} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
+            mend=_smaller(plan, allowed, shard),
+        )
+    free = shutil.disk_usage(_existing(plan.output)).free
+    if need.disk > free:
+        raise PlanError(
+            f"output {plan.output}",
+            expected=f"room for {_size(need.disk)} (before compression)",
+            got=f"{_size(free)} free",
+            mend="Free some disk, ask for fewer dates or a smaller area, or write elsewhere with 'output:'.",
+        )
+    return need
+
+
+def _smaller(plan: Plan, allowed: int, shard: int) -> str:
+    """The largest tile that would fit, in words."""
+    multiple = plan.geometry.multiple
+    side = max(plan.tiles[0].core.shape[1:])
+    whole = range((side - 1) // shard * shard, 0, -shard)
+    parts = range((min(shard, side) - 1) // multiple * multiple, 0, -multiple)
+    for smaller in (*whole, *parts):
+        need = _memory(plan, _largest_area(plan, smaller))
+        if need <= allowed:
+            also = "" if smaller % shard == 0 else f" and 'shard: {smaller}'"
+            return f"Use 'tile: {smaller}'{also}, which needs {_gb(need)}, or a larger 'budget:'."
+    least = _memory(plan, _largest_area(plan, multiple))
+    return f"No tile fits; give at least {_gb(least)} with 'budget:', or choose a method that needs less."
+
+
+def _largest_area(plan: Plan, tile: int) -> int:
+    """Target pixels that the largest tile would read, if cores had this side."""
+    multiple, halo = plan.geometry.multiple, plan.method.halo(plan.geometry)
+    return math.prod(
+        max(
+            one.padded.shape[1]
+            for one in tiles(1, size, multiple, tile=tile, shard=tile, halo=halo, multiple=multiple)
+        )
+        for size in plan.target.shape[2:]
+    )
+
+
+def _gb(size: float) -> str:
+    return f"{size / 2**30:.2f} GiB"
+
+
+def _size(size: float) -> str:
+    return _gb(size) if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
