@@ -24,7 +24,9 @@ def owner_of(listing: Listing) -> str | None:
 
 
 def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None, replace: bool) -> bool:
-    """Stage a dataset; False when the very same one is there already, staged or published.
+    """Stage a dataset; False when the very same one is published already.
+
+    True as well when it is staged: who began it may have died before its coordinates were written.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None
     for other, its in there.items():
         _admit_owner(publication, other, owner_of(its), owner)
     if there.get(name) == listing:
-        return False
+        return publication.published().get(name) != listing
     if name in there and not replace:
         state = "published" if name in publication.published() else "being written"
         raise StoreError(
@@ -54,7 +56,9 @@ def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None
 
 
 def extend(publication: Publication, name: str, spec: CubeSpec) -> bool:
-    """Stage a published dataset with further dates; False when that is staged already.
+    """Stage a published dataset with further dates; False when they are published already.
+
+    True as well when they are staged: who began may have died before the coordinates were written.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def extend(publication: Publication, name: str, spec: CubeSpec) -> bool:
     longer = changed(listing_of(spec, owner_of(there)), attributes=there.attributes)
     staged = publication.upcoming()[name]
     if staged == longer:
-        return False
+        return staged != there
     if staged != there:
         raise StoreError(
             f"dataset '{name}' of {publication.path}",
