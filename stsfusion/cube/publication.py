@@ -86,7 +86,8 @@ class Publication:
         for path, document in known:
             _replace(self.path / path / _ROOT, document)
         # After a publication that was cut off here, nothing is known of what was noted.
-        self._note(new, settled(self.path, new, {} if new == old else old))
+        same = settled(self.path, new, {} if new == old else old) if old else self._carried()
+        self._note(new, same)
         (self.path / _STAGED).unlink()
 
     def recover(self) -> None:
@@ -120,6 +121,14 @@ class Publication:
             (self.path / _ROOT).unlink()
         self._note(published, settled(self.path, published, published))
         self.clear(name)
+
+    def note(self, marks: Manifest) -> None:
+        """Write down, before the first publication, what files were that come from another store."""
+        _replace(self.path / FILE, marks.document)
+
+    def _carried(self) -> Collection[str]:
+        """Files that were noted before anything was published."""
+        return set((Manifest.read(self.path) or Manifest()).marks)
 
     def _note(self, listings: Mapping[str, Listing], settled: Collection[str]) -> None:
         """Write down what every published file is now; what cannot have changed is not read again."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace as changed
+from typing import Any
 
 from stsfusion.cube.layout import FORMAT, RESERVED, listing_of
 from stsfusion.cube.listing import Listing
@@ -55,10 +57,19 @@ def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None
     return True
 
 
-def extend(publication: Publication, name: str, spec: CubeSpec) -> bool:
+def extend(
+    publication: Publication, name: str, spec: CubeSpec, attributes: Mapping[str, Any] | None = None
+) -> bool:
     """Stage a published dataset with further dates; False when they are published already.
 
     True as well when they are staged: who began may have died before the coordinates were written.
+
+    Parameters
+    ----------
+    spec
+        Its frame with these dates.
+    attributes
+        What it says of itself from then on; None: what it says now.
 
     Raises
     ------
@@ -67,7 +78,10 @@ def extend(publication: Publication, name: str, spec: CubeSpec) -> bool:
     """
     publication.recover()
     there = publication.published()[name]
-    longer = changed(listing_of(spec, owner_of(there)), attributes=there.attributes)
+    if attributes is None:
+        longer = changed(listing_of(spec, owner_of(there)), attributes=there.attributes)
+    else:
+        longer = listing_of(changed(spec, attributes=attributes), owner_of(there))
     staged = publication.upcoming()[name]
     if staged == longer:
         return staged != there

@@ -6,7 +6,7 @@ Whole shards only are written, so that writers of different shards, in any proce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,9 @@ class CubeStore:
         if staging.begin(self._publication, name, spec, owner, replace):
             self._write_coordinates(name, spec)
 
-    def extend(self, name: str, times: Sequence[int]) -> CubeSpec:
+    def extend(
+        self, name: str, times: Sequence[int], attributes: Mapping[str, Any] | None = None
+    ) -> CubeSpec:
         """Begin further dates at the end of a published dataset, and give its new frame.
 
         Parameters
@@ -94,9 +96,11 @@ class CubeStore:
             The dataset.
         times
             Milliseconds since 1970-01-01 UTC, rising, all after the last date that is there.
+        attributes
+            What it says of itself once they are published; None: what it says now.
         """
         spec = self.spec(name).extended(times)
-        if staging.extend(self._publication, name, spec):
+        if staging.extend(self._publication, name, spec, attributes):
             self._write_coordinates(name, spec)
         return spec
 

@@ -36,13 +36,14 @@ def read(plan: Plan, tile: Tile) -> Problem:
 def read_window(plan: Plan, window: Window) -> Problem:
     """The problem of any window of the target, edges on multiples of every ratio.
 
-    A role that saw none of the window's dates is absent.
+    Its days are counted as the plan counts them, so that what was learned by days holds in every window. A
+    role that saw none of the window's dates is absent.
     """
     store = CubeStore(plan.inputs)
     time, rows, cols = window.shape
     shape = (time, plan.target.shape[1], rows, cols)
     days = plan.target.days[slice(*window.dates)]
-    target = Target(shape, plan.target.wavelengths, days - days[:1])
+    target = Target(shape, plan.target.wavelengths, days)
     seen: dict[Role, Observation | None] = {
         source.role: _observe(store, source, window, shape) for source in plan.sources
     }

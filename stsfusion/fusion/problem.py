@@ -37,7 +37,7 @@ class Target:
     """(band,) centre wavelengths, nm, in the provider's order."""
 
     days: Tensor
-    """(time,) days since the first date, rising; fractions allowed."""
+    """(time,) days since the first date (in a window: of the whole series), rising; fractions allowed."""
 
     def __post_init__(self) -> None:
         time, band, _, _ = self.shape
@@ -200,7 +200,7 @@ class Problem:
         """The problem of a window of dates, rows and columns, edges on multiples of every ratio."""
         time, rows, cols = window.shape
         days = self.target.days[slice(*window.dates)]
-        target = Target((time, self.target.shape[1], rows, cols), self.target.wavelengths, days - days[:1])
+        target = Target((time, self.target.shape[1], rows, cols), self.target.wavelengths, days)
         seen = {role: observation.crop(window) for role, observation in self.observations.items()}
         truth = None if self.truth is None else self.truth[window.slices]
         return Problem(target, seen.get("rich"), seen.get("sharp"), seen.get("dense"), truth)

@@ -42,10 +42,10 @@ def test_a_crop_is_what_cutting_by_hand_gives(problem, role, ratio, keep, dates)
     assert torch.equal(part.noise, whole.noise)
 
 
-def test_a_crop_cuts_target_and_truth_and_counts_days_anew(problem):
+def test_a_crop_cuts_target_and_truth_and_counts_days_as_the_whole_does(problem):
     part = problem.crop(WINDOW)
     assert part.target.shape == (3, 20, 24, 42)
-    assert part.target.days.tolist() == [0.0, 16.0, 32.0]
+    assert part.target.days.tolist() == [16.0, 32.0, 48.0]
     assert torch.equal(part.target.wavelengths, problem.target.wavelengths)
     assert torch.equal(part.truth, problem.truth[1:4, :, 12:36, 6:48])
 

@@ -1,0 +1,161 @@
+"""Generations: a published series, those that it took the place of, and what one hands on to the next.
+
+::
+
+    demo-out/
+      fused.zarr                       the series that readers open
+      .fused-1f0c….zarr                the next one, while it is being made
+      .stsfusion/generations/0001.zarr what stood in its place before
+
+Dates that stay as they are are not written again: the next generation links to the very files of this one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stsfusion.cube.listing import Listing, join
+from stsfusion.cube.manifest import Manifest
+from stsfusion.cube.publication import Publication
+from stsfusion.errors import StoreError
+
+__all__ = ["KEPT", "Generations", "carry", "date_marks", "exchange"]
+
+KEPT = 2
+"""Generations that stay: the one that readers see and the one before."""
+
+
+@dataclass(frozen=True)
+class Generations:
+    """A series and those before it; every step can be done again after a kill."""
+
+    series: Path
+    """Folder of the series that readers open."""
+
+    shelf: Path
+    """Folder of those before it, on the same disk; `0001.zarr` is the oldest."""
+
+    def older(self) -> list[Path]:
+        """Those before it, the oldest first."""
+        return sorted(path for path in self.shelf.glob("*.zarr") if path.stem.isdecimal())
+
+    def succeed(self, made: Path, *, keep: bool = True) -> None:
+        """Let a finished store take the place of the series in one step, and shelve what stood there.
+
+        Who opens it sees the old series or the whole new one; what was opened before must be opened anew.
+
+        Parameters
+        ----------
+        made
+            A published store beside the series; afterwards it is gone.
+        keep
+            Whether what stood there is worth keeping.
+        """
+        if not self.series.exists():
+            made.rename(self.series)
+            return
+        exchange(made, self.series)
+        self.shelve(made, keep=keep)
+
+    def shelve(self, old: Path, *, keep: bool = True) -> None:
+        """Put a store that was the series among those before it, and let go of those that are too old."""
+        if keep:
+            self.shelf.mkdir(parents=True, exist_ok=True)
+            number = max((int(path.stem) for path in self.older()), default=0) + 1
+            old.rename(self.shelf / f"{number:04d}.zarr")
+        else:
+            shutil.rmtree(old)
+        for path in self.surplus(KEPT):
+            shutil.rmtree(path)
+
+    def surplus(self, keep: int) -> list[Path]:
+        """Those before it that are too many when so many generations stay, the series among them."""
+        older = self.older()
+        return older[: max(0, len(older) - max(keep - 1, 0))]
+
+
+def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> None:
+    """Give dates of a published dataset to one that is being made, file by file, without writing them again.
+
+    Parameters
+    ----------
+    old, new
+        The stores' folders; both datasets have the same frame but for their dates.
+    dates
+        Index in the old one -> index in the new one; their files are never written again.
+    """
+    published, staged = Publication(old).published()[name], Publication(new).staged()[name]
+    if published.shape[1:] != staged.shape[1:] or published.shard != staged.shard:
+        raise StoreError(
+            f"dataset '{name}' of {new}",
+            expected="the frame of the series before it but for the dates",
+            got=f"{staged.shape} in shards of {staged.shard}, not {published.shape} of {published.shard}",
+            mend="Make the whole series anew.",
+        )
+    marks, known = (Manifest.read(old) or Manifest()).marks, {}
+    for array in dated(staged):
+        for before, after in dates.items():
+            source, target = (join(name, f"{array}/c/{at}") for at in (before, after))
+            for file in _files(old / source):
+                _link(old / source / file, new / target / file)
+                if f"{source}/{file}" in marks:
+                    known[f"{target}/{file}"] = marks[f"{source}/{file}"]
+    Publication(new).note(Manifest(known))
+
+
+def date_marks(store: Path, name: str) -> list[list[str]]:
+    """For each date of a published dataset the names and checksums of its files, as they were published."""
+    listing = Publication(store).published()[name]
+    found: list[list[str]] = [[] for _ in range(listing.dates)]
+    places = {join(name, array): array for array in dated(listing)}
+    for file, (_, digest) in sorted((Manifest.read(store) or Manifest()).marks.items()):
+        folder, _, place = file.partition("/c/")
+        if folder in places:
+            date, _, rest = place.partition("/")
+            found[int(date)].append(f"{places[folder]}/{rest} {digest}")
+    return found
+
+
+def dated(listing: Listing) -> Iterator[str]:
+    """Arrays that are cut by date."""
+    for array, document in listing.arrays.items():
+        if len(document["shape"]) > 2 and document["chunk_grid"]["configuration"]["chunk_shape"][0] == 1:
+            yield array
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.endswith(".partial"):
+            yield path.relative_to(folder).as_posix()
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file at another place; a copy where the disk knows no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        beside = target.with_name(f"{target.name}.partial")
+        shutil.copyfile(source, beside)
+        beside.replace(target)
+
+
+_AT_FDCWD, _EXCHANGE = -100, 2
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swap two folders, at once where the system can (Linux), else by two renames."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is not None and swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
+        return
+    aside = other.with_name(f".{other.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
