@@ -52,6 +52,10 @@ class Fuse(Record):
     dates: tuple[str, ...] | None = None
     """Dates to publish (YYYY-MM-DD); none: those of the dense sensor, or all that were observed."""
 
+    neighbours: int | None = Field(default=None, ge=0)
+    """Dates of each sensor on either side that a date is made from, and all between them: new dates then
+    change these alone, and memory does not grow with the series; none: all that the method asks for."""
+
     device: Device = "auto"
     """torch device; auto: cuda when there is one, else cpu."""
 
