@@ -20,6 +20,7 @@ from stsfusion.cube.grid import Grid
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.frame import pixels_of
 from stsfusion.ingest.register import Registration, register
+from stsfusion.ingest.spread import begins
 from stsfusion.ingest.view import View
 from stsfusion.window import Interval
 
@@ -103,7 +104,7 @@ def _measured(view: View, grid: Grid, reference: Reference, threshold: float) ->
     side = min(_SIDE, rows[1] - rows[0], cols[1] - cols[0])
     if side < 1 or reference.band not in view.bands:
         return Registration(0.0, 0.0, 0.0, "nothing to compare", ()), 0
-    tops, lefts = _begins(rows, side), _begins(cols, side)
+    tops, lefts = begins(rows, side, _MOST), begins(cols, side, _MOST)
     shape = len(tops) * side, len(lefts) * side
     first, second, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
     at = view.bands.index(reference.band)
@@ -118,9 +119,3 @@ def _measured(view: View, grid: Grid, reference: Reference, threshold: float) ->
         for v in found.vectors
     )
     return replace(found, vectors=vectors), len(tops) * len(lefts)
-
-
-def _begins(span: Interval, side: int) -> list[int]:
-    """First pixels of windows that lie evenly over a span."""
-    count = min(_MOST, max(1, (span[1] - span[0]) // side))
-    return [round(span[0] + i * (span[1] - span[0] - side) / max(1, count - 1)) for i in range(count)]

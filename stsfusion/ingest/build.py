@@ -1,81 +1,55 @@
-"""Build: from chosen scenes to one cube a role, shard by shard, with the lineage of every date.
+"""Build: from chosen scenes to one cube a role, tile by tile through an executor, and kept in a ledger.
 
 ::
 
-    scenes of a day ─► unpacked ─► measured against 'sharp'
-                    ─► each shard: warped, calibrated, masked, mosaicked ─► cube
+    scenes ─► plan ─► each shard of each date: warped, calibrated, masked, mosaicked ─► cubes, published
+              once    by whichever worker; killed, it goes on where it was
 
-'sharp' comes first, for the others are laid onto it. Archives of one role are unpacked while its cube is made
-and removed again; of their pixels no more is held than one shard.
+Of pixels no more is held than one shard.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stsfusion.cube.grid import Grid
-from stsfusion.cube.spec import INNER, SHARD, CubeSpec
 from stsfusion.cube.store import CubeStore
-from stsfusion.ingest.align import Reference, aligned, common_band
-from stsfusion.ingest.archive import unpacked
-from stsfusion.ingest.calibrate import GainsFile
-from stsfusion.ingest.choose import Chosen, Day
-from stsfusion.ingest.files import check_digest, digest
-from stsfusion.ingest.finding import known_sensor
-from stsfusion.ingest.limits import Limits
-from stsfusion.ingest.lineage import lineage
-from stsfusion.ingest.merge import merged
-from stsfusion.ingest.mosaic import MARKS, Member, mosaic, quality
-from stsfusion.ingest.raster import open_raster
-from stsfusion.ingest.view import View, open_view
-from stsfusion.ingest.warp import Terrain
-from stsfusion.sensing.scene import Scene
-from stsfusion.window import Interval, Window
+from stsfusion.errors import PlanError
+from stsfusion.ingest.choose import Chosen
+from stsfusion.ingest.options import Options
+from stsfusion.ingest.plan import Plan, load_plan, save_plan
+from stsfusion.ingest.prepare import Tell, prepare
+from stsfusion.ingest.room import Room
+from stsfusion.ingest.tile import ingest_tile, let_go
+from stsfusion.running.executor import Inline
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.outcome import Executor, Failure, Outcome, Success
 
-__all__ = ["Options", "build_cubes"]
+__all__ = ["Built", "build_cubes", "is_planned"]
 
-Tell = Callable[[float, str], None]
+_LEDGER, _SCENES = "ledger.sqlite", "scenes"
 
-_SHARP = "sharp"
+_MEASURING = 0.3
+"""Part of the work that is told of as measuring."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """How scenes become cubes."""
+class Built:
+    """What was made."""
 
-    terrain: Terrain | None = None
-    """How high the ground is; None: each scene's own mean height, as its RPC states it."""
+    lineage: dict[str, list[dict[str, Any]]]
+    """By role and date, the scenes with their files, steps, gains and offsets."""
 
-    gains: Mapping[str, GainsFile] = field(default_factory=dict)
-    """The user's own, by instrument."""
+    made: int
+    """Tiles that were made now."""
 
-    detectors: bool = True
-    """Whether the second detector of an instrument is fitted to the first."""
-
-    register: bool = True
-    """Whether scenes are laid onto the sharp ones."""
-
-    threshold: float = 3.0
-    """Pixels of the cube beyond which an offset is told, and not put right."""
-
-    clouds: bool = True
-    """Whether the simple test for thick cloud makes pixels gaps."""
-
-    masks: Mapping[str, Path] = field(default_factory=dict)
-    """The user's own, by scene; there the simple test has no say."""
-
-    limits: Limits | None = None
-    """Of deliveries."""
+    tiles: int
+    """Tiles in all."""
 
 
 def build_cubes(
@@ -84,9 +58,11 @@ def build_cubes(
     options: Options | None = None,
     *,
     owner: str | None = None,
-    scratch: Path | None = None,
+    work: Path | None = None,
+    stamp: str = "",
+    executor: Executor | None = None,
     tell: Tell = lambda done, words: None,
-) -> dict[str, list[dict[str, Any]]]:
+) -> Built:
     """Write and publish a cube for each role.
 
     Parameters
@@ -95,197 +71,137 @@ def build_cubes(
         The scenes and their grids.
     owner
         Of the store.
-    scratch
-        Where archives are unpacked; None: beside the store.
+    work
+        Where the plan, the ledger and unpacked archives lie, so that a run that was killed goes on; a refusal
+        before the first tile is made leaves nothing of it. None: a folder beside the store, gone afterwards.
+    stamp
+        Of all that the cubes depend on; what `work` holds of another one is not used.
+    executor
+        Where tiles are made; None: in this process.
     tell
         Told of the share that is done, and of what.
-
-    Returns
-    -------
-    The lineage: by role and date, the scenes with their files, steps, gains and offsets.
 
     Raises
     ------
     DeliveryError
         When a scene is not what it was when it was catalogued, or lacks gains.
+    PlanError
+        When tiles failed; those that were made are kept.
+    KeyboardInterrupt
+        When the executor was stopped; tiles that were made are kept.
     """
-    place = scratch or store.path.parent
-    place.mkdir(parents=True, exist_ok=True)
-    roles = sorted(chosen.days, key=lambda role: role != _SHARP)
-    told: dict[str, list[dict[str, Any]]] = {}
-    for done, role in enumerate(roles):
-        part = partial(_share, tell, done, len(roles))
-        room = Path(tempfile.mkdtemp(prefix=".scenes-", dir=place))
+    if work is None:
+        store.path.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".ingest-", dir=store.path.parent))
         try:
-            told[role] = _build(_Role(chosen, role, store, options or Options(), room), owner, part)
+            return _build(_Job(chosen, store, options or Options(), owner, place, stamp), executor, tell)
         finally:
-            shutil.rmtree(room, ignore_errors=True)
-    store.publish()
-    return {role: told[role] for role in chosen.days}
+            shutil.rmtree(place, ignore_errors=True)
+    job = _Job(chosen, store, options or Options(), owner, work, stamp)
+    try:
+        return _build(job, executor, tell)
+    except Exception:
+        if not _is_begun(job):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
-def _share(tell: Tell, before: int, roles: int, done: float, words: str) -> None:
-    tell((before + done) / roles, words)
+def is_planned(work: Path, stamp: str) -> bool:
+    """Whether a folder holds the plan of this very job, so that what was made by it can be gone on from."""
+    return load_plan(work, stamp) is not None
+
+
+def _is_begun(job: _Job) -> bool:
+    with Ledger.open(job.work / _LEDGER, job.stamp, readonly=True) as ledger:
+        return ledger.summary()["done"] > 0
 
 
 @dataclass(frozen=True)
-class _Role:
-    """One cube that is to be made."""
+class _Job:
+    """What is asked."""
 
     chosen: Chosen
-    name: str
     store: CubeStore
     options: Options
-    room: Path
-
-    @property
-    def days(self) -> Sequence[Day]:
-        return self.chosen.days[self.name]
-
-    @property
-    def sensor(self) -> str:
-        return self.days[0].scenes[0].sensor
-
-    @property
-    def ratio(self) -> int:
-        return self.chosen.ratios[self.name]
-
-    @property
-    def grid(self) -> Grid:
-        return self.chosen.grid.coarsen(self.ratio)
-
-    @property
-    def scenes(self) -> list[Scene]:
-        return [scene for day in self.days for scene in day.scenes]
+    owner: str | None
+    work: Path
+    stamp: str
 
 
-def _build(role: _Role, owner: str | None, tell: Tell) -> list[dict[str, Any]]:
-    with ExitStack() as stack:
-        opened = []
-        for at, day in enumerate(role.days):
-            tell(0.3 * at / len(role.days), f"opening '{role.name}', {day.time:%Y-%m-%d}")
-            opened.append([stack.enter_context(_opened(role, day, scene)) for scene in day.scenes])
-        told = [
-            {"date": f"{day.time:%Y-%m-%d}", "scenes": [said for _, said in scenes]}
-            for day, scenes in zip(role.days, opened, strict=True)
-        ]
-        spec = _spec(role, told)
-        role.store.create(role.name, spec, owner=owner, replace=True)
-        windows = spec.shards()
-        for at, window in enumerate(windows):
-            tell(0.3 + 0.7 * at / len(windows), f"ingesting '{role.name}'")
-            members = [member for member, _ in opened[window.dates[0]]]
-            part = mosaic(members, spec, window.rows, window.cols, role.options.clouds)
-            values, valid = part.reflectance[None], part.valid[None]
-            role.store.write(role.name, window, values, valid, qa=quality(part)[None])
-    return told
-
-
-def _spec(role: _Role, told: list[dict[str, Any]]) -> CubeSpec:
-    """The frame of a cube; bands in the instrument's order, labelled as the first delivery says."""
-    said: dict[str, tuple[float, float]] = {}
-    for layer in (layer for scene in role.scenes for layer in scene.layers):
-        for name, nm, width in zip(layer.bands, layer.wavelength, layer.fwhm, strict=True):
-            said.setdefault(name, (nm, width))
-    sensor = known_sensor(role.sensor)
-    bands = tuple(name for name in sensor.names if name in said)
-    inner = max(INNER // role.ratio, 1)
-    attributes = {
-        "title": sensor.title, "role": role.name, "sensor": sensor.name, "simulated": False,
-        "quantity": "toa_bidirectional_reflectance",
-        "band_flags": {band.name: list(band.flags) for band in sensor.pick(bands) if band.flags},
-        "lineage": told,
-    }  # fmt: skip
-    return CubeSpec(
-        role.grid,
-        tuple(round(day.time.timestamp() * 1000) for day in role.days),
-        bands,
-        tuple(said[name][0] for name in bands),
-        tuple(said[name][1] for name in bands),
-        shard=inner * (SHARD // INNER),
-        inner=inner,
-        attributes=attributes,
-        marks=MARKS,
-    )
-
-
-# ---------------------------------------------------------------- scenes
-
-
-@contextmanager
-def _opened(role: _Role, day: Day, scene: Scene) -> Iterator[tuple[Member, dict[str, Any]]]:
-    """A scene, unpacked, laid onto the reference; and its lineage."""
-    options = role.options
-    level, source = options.terrain, "as stated"
-    with ExitStack() as stack:
-        view = stack.enter_context(
-            open_view(
-                scene,
-                stack.enter_context(_home(scene, role.room, options.limits)),
-                terrain=level or Terrain(height=0.0),
-                gains=options.gains.get(scene.sensor),
-                limits=options.limits,
-            )
+def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
+    room = Room(job.work / _SCENES, job.options.limits)
+    plan = load_plan(job.work, job.stamp)
+    if plan is None:
+        plan = prepare(
+            job.chosen, job.store.path, job.options, room, lambda done, words: tell(_MEASURING * done, words)
         )
-        if level is None:
-            level, source = _own_level(view), "the mean height that the RPC states"
-            view = replace(view, terrain=level)
-        view, seam = merged(view, role.grid) if options.detectors else (view, {})
-        view, offset = _laid(role, day, view)
-        own = options.masks.get(scene.name)
-        mask = None if own is None else stack.enter_context(open_raster(own, limits=options.limits))
-        cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
-        yield Member(view, mask), lineage(view, level, source, seam | offset | cover)
+        save_plan(plan, job.work, job.stamp)
+    else:
+        _unpack_again(plan, room)
+    for cube in plan.cubes:
+        job.store.create(cube.role, cube.spec, owner=job.owner, replace=True)
+    with Ledger.open(job.work / _LEDGER, job.stamp) as ledger:
+        made = _make(job, plan, ledger, executor or Inline(), tell)
+    job.store.publish()
+    room.clear()
+    lineage = {cube.role: cube.spec.attributes["lineage"] for cube in plan.cubes}
+    return Built({role: lineage[role] for role in job.chosen.days}, made, len(plan.tiles))
 
 
-@contextmanager
-def _home(scene: Scene, room: Path, limits: Limits | None) -> Iterator[Path]:
-    """The folder that holds a scene's files; an archive must be the one that was catalogued."""
-    path = Path(scene.delivery)
-    if not scene.archive:
-        yield path
-        return
-    check_digest(path, scene.archive)
-    with unpacked(path, room, limits) as home:
-        yield home
+def _unpack_again(plan: Plan, room: Room) -> None:
+    """What a plan reads and is there no more."""
+    for cube in plan.cubes:
+        for piece in (piece for day in cube.days for piece in day):
+            room.home(piece.scene)
 
 
-def _own_level(view: View) -> Terrain | None:
-    heights = [image.rational.height_offset for image in view.images if image.rational is not None]
-    return Terrain(height=float(np.mean(heights))) if heights else None
+def _make(job: _Job, plan: Plan, ledger: Ledger, executor: Executor, tell: Tell) -> int:
+    """Make every tile that is not made, and say how many these were."""
+    tiles, published = plan.tiles, set(job.store.names())
+    ledger.plan(list(tiles))
+
+    def checksum(key: str) -> str:
+        cube, window = tiles[key]
+        return job.store.checksum(cube.role, window, staged=cube.role not in published)
+
+    done = ledger.still_done(checksum)
+    left = [key for key in tiles if key not in done]
+    count = _counter(tell, len(done), len(tiles))
+
+    def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
+        ledger.record(key, end)
+        count(key)
+
+    folder = str(job.work.resolve())
+    try:
+        outcome = executor.run(partial(ingest_tile, folder, job.stamp), left, ended)
+    finally:
+        let_go(folder, job.stamp)
+    _all_well(outcome, ledger, len(tiles))
+    return outcome.done
 
 
-def _laid(role: _Role, day: Day, view: View) -> tuple[View, dict[str, Any]]:
-    """The view on the sharp cube, and what was found; untouched where there is nothing to lay it on."""
-    reference = _reference(role, day)
-    if reference is None:
-        return view, {}
-    view, found = aligned(view, role.grid, reference, role.options.threshold)
-    return view, {"registration": found}
+def _counter(tell: Tell, done: int, tiles: int) -> Callable[[str], None]:
+    """Tells of one more tile each time."""
+    ended = [done]
+
+    def count(key: str) -> None:
+        ended[0] += 1
+        tell(_MEASURING + (1 - _MEASURING) * ended[0] / tiles, f"ingesting '{key.split()[0]}'")
+
+    return count
 
 
-def _reference(role: _Role, day: Day) -> Reference | None:
-    """The sharp image nearest in time, one band of it, in the pixels of this role's cube."""
-    if role.name == _SHARP or _SHARP not in role.chosen.days or not role.options.register:
-        return None
-    sharp = replace(role, name=_SHARP)
-    bands = common_band(sharp.sensor, role.sensor)
-    if bands is None or role.ratio % sharp.ratio:
-        return None
-    gaps = [abs((day.time - other.time).total_seconds()) for other in sharp.days]
-    date = int(np.argmin(gaps))
-    spec = role.store.spec(_SHARP, staged=True)
-    band, ratio = spec.bands.index(bands[0]), role.ratio // sharp.ratio
-
-    def read(rows: Interval, cols: Interval) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        window = Window((date, date + 1), *((ratio * a, ratio * b) for a, b in (rows, cols)))
-        values, valid = role.store.read(_SHARP, window, staged=True)
-        known = valid[0, min(band, valid.shape[1] - 1)]
-        return _means(values[0, band].astype(np.float64), ratio), _means(known, ratio) == 1.0
-
-    return Reference(f"{_SHARP} {sharp.days[date].time:%Y-%m-%d} {bands[0]}", read, bands[1])
-
-
-def _means(values: NDArray[Any], ratio: int) -> NDArray[np.float64]:
-    rows, cols = (size // ratio for size in values.shape)
-    return np.asarray(values.reshape(rows, ratio, cols, ratio).mean(axis=(1, 3)))
+def _all_well(outcome: Outcome[str], ledger: Ledger, tiles: int) -> None:
+    """Nothing is published unless every tile was made."""
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    failed = ledger.failures()
+    if failed:
+        shown = "; ".join(f"{key}: {why}" for key, why in list(failed.items())[:3])
+        raise PlanError(
+            "ingest",
+            expected=f"all of {tiles} tiles",
+            got=f"{len(failed)} failed: {shown}",
+            mend="Mend it and run the same command again: tiles that were made are kept.",
+        )

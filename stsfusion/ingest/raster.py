@@ -101,7 +101,7 @@ class Raster:
         top, bottom = rows or (0, self.skeleton.height)
         left, right = cols or (0, self.skeleton.width)
         place = Place(left, top, right - left, bottom - top)
-        with told(self.path):
+        with guarded(), told(self.path):
             return np.asarray(
                 self.dataset.read(indexes=None if bands is None else [b + 1 for b in bands], window=place)
             )
@@ -141,8 +141,7 @@ def open_raster(
             raise DeliveryError(
                 f"file {found}", expected=f"{skeleton}", got=f"{dataset.count} bands, {dataset.shape}"
             )
-        with guarded():
-            yield Raster(found, skeleton, dataset)
+        yield Raster(found, skeleton, dataset)
     finally:
         dataset.close()
 

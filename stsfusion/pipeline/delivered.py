@@ -1,28 +1,20 @@
-"""Delivered: from a recipe's `scenes` to cubes; a folder of deliveries is catalogued on the way."""
+"""Delivered: which scenes a recipe means; a folder of deliveries is catalogued on the way."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from stsfusion.cube.store import CubeStore
 from stsfusion.errors import RecipeError
 from stsfusion.fusion.problem import ROLES, Role
-from stsfusion.ingest.build import Options, build_cubes
-from stsfusion.ingest.calibrate import read_gains_file
 from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import Chosen, choose
 from stsfusion.ingest.frame import Place
-from stsfusion.ingest.lineage import brief
-from stsfusion.ingest.warp import Terrain
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.sensing.catalog import Catalog, find_catalog, open_catalog
 
-__all__ = ["choose_scenes", "ingest_scenes", "sensors_of", "used_files"]
-
-Tell = Callable[[float, str], None]
+__all__ = ["choose_scenes", "located", "sensors_of", "used_files"]
 
 _RUN = ".stsfusion"
 """In the folder of a run's results, which are no deliveries."""
@@ -51,35 +43,6 @@ def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> tuple[Chosen, list
     said: dict[str, int] = {role: ratio for role in ROLES if (ratio := getattr(ratios, role)) is not None}
     sensors = {str(role): sensor for role, sensor in sensors_of(recipe).items()}
     return choose(catalog, sensors, place, said), refused
-
-
-def ingest_scenes(
-    recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell
-) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Fill and publish the store.
-
-    Returns
-    -------
-    What came in, in a sentence; where each role came from; and what else there is to tell.
-    """
-    tell(0.0, "looking at the deliveries")
-    chosen, refused = choose_scenes(recipe, near, store.path.parent / "catalog")
-    build_cubes(
-        chosen,
-        store,
-        _options(recipe, near),
-        owner=owner,
-        tell=lambda done, words: tell(0.1 + 0.9 * done, words),
-    )
-    scenes = {
-        role: [[brief(scene) for scene in day.scenes] for day in days] for role, days in chosen.days.items()
-    }
-    inputs = {
-        role: ", ".join(scene.name for day in days for scene in day.scenes)
-        for role, days in chosen.days.items()
-    }
-    words = f"Delivered scenes: {chosen}.{_missed(refused)}"
-    return words, inputs, {"scenes": scenes, "refused": refused}
 
 
 def sensors_of(recipe: Recipe) -> dict[Role, str]:
@@ -146,27 +109,3 @@ def _catalog(recipe: Recipe, near: Path, shelf: Path) -> tuple[Catalog, list[str
         return open_catalog(shelf, anywhere=True), [one.reason for one in built.found.refused]
     path = find_catalog(source if source.is_dir() else recipe.scenes, near)
     return open_catalog(path, anywhere=True), []
-
-
-def _missed(refused: list[str]) -> str:
-    count = len(refused)
-    return f" {count} {'delivery was' if count == 1 else 'deliveries were'} refused." if count else ""
-
-
-def _options(recipe: Recipe, near: Path) -> Options:
-    asked = recipe.ingest
-    return Options(
-        terrain=_terrain(asked.terrain, near),
-        gains={sensor: read_gains_file(located(path, near)) for sensor, path in asked.gains.items()},
-        detectors=asked.detectors,
-        register=asked.align,
-        threshold=asked.threshold,
-        clouds=asked.clouds,
-        masks={scene: located(path, near) for scene, path in asked.masks.items()},
-    )
-
-
-def _terrain(given: float | str | None, near: Path) -> Terrain | None:
-    if given is None:
-        return None
-    return Terrain(model=located(given, near)) if isinstance(given, str) else Terrain(height=given)

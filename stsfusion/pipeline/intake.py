@@ -25,7 +25,8 @@ from stsfusion.forward.sample import open_scene
 from stsfusion.forward.seasons import Season, make_seasons
 from stsfusion.forward.simulate import Protocol, simulate
 from stsfusion.fusion.problem import Problem, Role
-from stsfusion.pipeline.delivered import ingest_scenes, located
+from stsfusion.pipeline.delivered import located
+from stsfusion.pipeline.ingesting import ingest_scenes
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.scenesections import Area
 from stsfusion.pipeline.sections import CubeFiles, Simulate

@@ -25,6 +25,7 @@ from stsfusion.pipeline.comparerun import Comparing
 from stsfusion.pipeline.delivered import sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
+from stsfusion.pipeline.ingesting import work_of
 from stsfusion.pipeline.intake import Intake, take_in
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
@@ -98,7 +99,7 @@ def _locked(run: RecipeRun) -> End:
         try:
             return _carry_out(run)
         except StsfusionError:
-            if fresh and not run.folder.marks():
+            if fresh and not run.folder.marks() and not work_of(run.folder.work).exists():
                 shutil.rmtree(run.folder.root, ignore_errors=True)
             raise
 
@@ -141,7 +142,8 @@ def _cubes(run: RecipeRun) -> tuple[Intake, str]:
     if not folder.is_done("cubes", wanted, [folder.cubes]):
         begun = time.perf_counter()
         folder.unmark("cubes")
-        shutil.rmtree(folder.cubes, ignore_errors=True)
+        if run.recipe.scenes is None:  # these know which of their tiles are good
+            shutil.rmtree(folder.cubes, ignore_errors=True)
         words = "Ingesting the scenes" if run.recipe.scenes else "Reading the cubes"
         words = "Simulating the scene" if run.recipe.simulate else words
         with run.step(words) as bar:

@@ -22,12 +22,13 @@ from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import StoreError
 from stsfusion.ingest.align import common_band
-from stsfusion.ingest.build import Options, build_cubes
+from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import choose
 from stsfusion.ingest.frame import Place
 from stsfusion.ingest.mosaic import MARKS
+from stsfusion.ingest.options import Options
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.catalog import open_catalog
@@ -75,7 +76,7 @@ def built(tmp_path_factory):
     deliver(WFV.but(lines=80, samples=60), folder)
     chosen = choose(catalog_of(folder), SENSORS)
     store = CubeStore(folder.parent / "cubes.zarr")
-    told = build_cubes(chosen, store, Options(gains=gains()), owner="test")
+    told = build_cubes(chosen, store, Options(gains=gains()), owner="test").lineage
     return store, told, chosen
 
 
@@ -117,7 +118,7 @@ def test_the_lineage_names_files_steps_and_gains(built):
     assert found["status"] == "good"
     assert not found["moved"]
     assert "registration" not in scene
-    assert not list(store.path.parent.glob(".scenes-*")), "what was unpacked is gone"
+    assert not list(store.path.parent.glob(".ingest-*")), "what was unpacked is gone"
 
 
 def test_flags_have_meanings_as_cf_knows_them(built):
@@ -167,7 +168,7 @@ def test_a_scene_beside_the_sharp_one_is_moved_and_a_far_one_told(tmp_path):
     found = {}
     for name, options in (("moved", {}), ("far", {"threshold": 1.0}), ("off", {"register": False})):
         store = CubeStore(tmp_path / name / "cubes.zarr")
-        told = build_cubes(chosen, store, Options(gains=gains(), **options))
+        told = build_cubes(chosen, store, Options(gains=gains(), **options)).lineage
         scene = told["rich"][0]["scenes"][0]
         found[name] = root_mean_square(store, "rich", 0.5), scene.get("registration")
     measured = found["moved"][1]
@@ -195,7 +196,7 @@ def test_the_second_detector_is_fitted_to_the_first(tmp_path):
     errors = {}
     for fitted in (True, False):
         store = CubeStore(tmp_path / str(fitted) / "cubes.zarr")
-        told = build_cubes(chosen, store, Options(detectors=fitted))
+        told = build_cubes(chosen, store, Options(detectors=fitted)).lineage
         errors[fitted] = root_mean_square(store, "rich", 0.5)
         found = told["rich"][0]["scenes"][0].get("detectors")
         assert (found is not None) is fitted
@@ -236,7 +237,7 @@ def test_a_mask_of_the_users_makes_gaps(tmp_path):
     write_tiff(tmp_path / "mask.tif", mask, **place)
     store = CubeStore(tmp_path / "cubes.zarr")
     name = chosen.days["sharp"][0].scenes[0].name
-    told = build_cubes(chosen, store, Options(gains=gains(), masks={name: tmp_path / "mask.tif"}))
+    told = build_cubes(chosen, store, Options(gains=gains(), masks={name: tmp_path / "mask.tif"})).lineage
     assert told["sharp"][0]["scenes"][0]["mask"]["path"] == "mask.tif"
     window = store.spec("sharp").window
     marks, valid = store.read_qa("sharp", window)[0], store.read("sharp", window)[1][0].any(axis=0)
@@ -281,14 +282,14 @@ sys.modules["torch"] = None
 from pathlib import Path
 from stsfusion.cube.store import CubeStore
 from stsfusion.ingest import raster
-from stsfusion.ingest.build import Options, build_cubes
+from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.choose import choose
 from stsfusion.sensing.catalog import open_catalog
 raster._ALONE["GDAL_CACHEMAX"] = 4
 catalog = open_catalog(sys.argv[1], anywhere=True)
 chosen = choose(catalog, {"dense": "gf6-wfv"})
 tracemalloc.start()
-build_cubes(chosen, CubeStore(Path(sys.argv[2])), Options())
+build_cubes(chosen, CubeStore(Path(sys.argv[2])))
 print(tracemalloc.get_traced_memory()[1] >> 20)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10)
 """

@@ -1,0 +1,42 @@
+"""Options: how scenes become cubes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stsfusion.ingest.calibrate import GainsFile
+from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.warp import Terrain
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How scenes become cubes."""
+
+    terrain: Terrain | None = None
+    """How high the ground is; None: each scene's own mean height, as its RPC states it."""
+
+    gains: Mapping[str, GainsFile] = field(default_factory=dict)
+    """The user's own, by instrument."""
+
+    detectors: bool = True
+    """Whether the second detector of an instrument is fitted to the first."""
+
+    register: bool = True
+    """Whether scenes are laid onto the sharp ones."""
+
+    threshold: float = 3.0
+    """Pixels of the cube beyond which an offset is told, and not put right."""
+
+    clouds: bool = True
+    """Whether the simple test for thick cloud makes pixels gaps."""
+
+    masks: Mapping[str, Path] = field(default_factory=dict)
+    """The user's own, by scene; there the simple test has no say."""
+
+    limits: Limits | None = None
+    """Of deliveries."""

@@ -1,0 +1,124 @@
+"""Ingesting: from the `scenes` of a recipe to cubes, by the executor that fuses; killed, it goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from stsfusion import resources
+from stsfusion.cube.store import CubeStore
+from stsfusion.ingest.build import build_cubes, is_planned
+from stsfusion.ingest.calibrate import read_gains_file
+from stsfusion.ingest.choose import Chosen
+from stsfusion.ingest.lineage import brief
+from stsfusion.ingest.options import Options
+from stsfusion.ingest.warp import Terrain
+from stsfusion.pipeline.delivered import choose_scenes, located, sensors_of
+from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_parts
+from stsfusion.pipeline.fusing import executor_of
+from stsfusion.pipeline.recipe import Recipe
+from stsfusion.running.executor import Inline, Local
+from stsfusion.running.outcome import Executor
+
+__all__ = ["ingest_scenes", "work_of"]
+
+Tell = Callable[[float, str], None]
+
+
+def work_of(work: Path) -> Path:
+    """Where, in what is private to a run, plan and ledger of its cubes lie; there once tiles are made."""
+    return work / "ingest"
+
+
+def ingest_scenes(
+    recipe: Recipe, store: CubeStore, owner: str, near: Path, tell: Tell
+) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Fill and publish the store.
+
+    Returns
+    -------
+    What came in, in a sentence; where each role came from; and what else there is to tell.
+
+    Raises
+    ------
+    StsfusionError
+        When scenes are not as they should be, or tiles failed.
+    KeyboardInterrupt
+        When it was stopped; tiles that were made are kept.
+    """
+    tell(0.0, "looking at the deliveries")
+    chosen, refused = choose_scenes(recipe, near, store.path.parent / "catalog")
+    options = _options(recipe, near)
+    work, stamp = work_of(store.path.parent / ".stsfusion"), _stamp(recipe, chosen, options)
+    if not is_planned(work, stamp):
+        shutil.rmtree(store.path, ignore_errors=True)
+    build_cubes(
+        chosen,
+        store,
+        options,
+        owner=owner,
+        work=work,
+        stamp=stamp,
+        executor=_executor(recipe, chosen),
+        tell=lambda done, words: tell(0.1 + 0.9 * done, words),
+    )
+    scenes = {
+        role: [[brief(scene) for scene in day.scenes] for day in days] for role, days in chosen.days.items()
+    }
+    inputs = {
+        role: ", ".join(scene.name for day in days for scene in day.scenes)
+        for role, days in chosen.days.items()
+    }
+    words = f"Delivered scenes: {chosen}.{_missed(refused)}"
+    return words, inputs, {"scenes": scenes, "refused": refused}
+
+
+def _executor(recipe: Recipe, chosen: Chosen) -> Executor:
+    """Where tiles are made: where they are fused; but no processes are begun for a few of them."""
+    executor = executor_of(recipe.fuse)
+    small = max(chosen.grid.shape) <= recipe.fuse.shard_size and sum(map(len, chosen.days.values())) <= _FEW
+    return Inline() if small and isinstance(executor, Local) else executor
+
+
+_FEW = 6
+"""Tiles for which it does not pay to begin processes."""
+
+
+def _stamp(recipe: Recipe, chosen: Chosen, options: Options) -> str:
+    """Of all that the cubes depend on: scenes with the checksums of their files, settings, and code."""
+    paths = [resources.find("catalogs", f"sensors/{name}.yaml") for name in sensors_of(recipe).values()]
+    sensors = [path.read_bytes() for path in paths if path is not None]
+    beside = [*options.masks.values()]
+    if options.terrain is not None and options.terrain.model is not None:
+        beside.append(options.terrain.model)
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in beside if path.is_file()]
+    said = [TypeAdapter(kind).dump_json(it) for kind, it in ((Chosen, chosen), (Options, options))]
+    return fingerprint("ingest", said, sensors, files, fingerprint_of_parts("cube", "ingest", "sensing"))
+
+
+def _missed(refused: list[str]) -> str:
+    count = len(refused)
+    return f" {count} {'delivery was' if count == 1 else 'deliveries were'} refused." if count else ""
+
+
+def _options(recipe: Recipe, near: Path) -> Options:
+    asked = recipe.ingest
+    return Options(
+        terrain=_terrain(asked.terrain, near),
+        gains={sensor: read_gains_file(located(path, near)) for sensor, path in asked.gains.items()},
+        detectors=asked.detectors,
+        register=asked.align,
+        threshold=asked.threshold,
+        clouds=asked.clouds,
+        masks={scene: located(path, near) for scene, path in asked.masks.items()},
+    )
+
+
+def _terrain(given: float | str | None, near: Path) -> Terrain | None:
+    if given is None:
+        return None
+    return Terrain(model=located(given, near)) if isinstance(given, str) else Terrain(height=given)
