@@ -8,40 +8,22 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from stsfusion.errors import PlanError
+from stsfusion.running.books import Books, News
 from stsfusion.running.brake import Brake
+from stsfusion.running.line import STAGES
 from stsfusion.running.outcome import Failure, OnDone, Outcome, Success
 
-__all__ = ["Drive", "News"]
+__all__ = ["Drive"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
-_AHEAD = 2
-"""Tasks in flight for each slot: one runs, one waits beside it."""
-
-
-@dataclass(frozen=True)
-class News:
-    """What a worker tells of a task: that it begins, or how it ended."""
-
-    number: int
-    """Index of the key."""
-
-    address: str
-    """The worker's, as the scheduler knows it."""
-
-    worker: str
-    """`host:pid`."""
-
-    end: bytes
-    """A pickled Success or Failure; empty at the beginning."""
-
-    heard: float = field(default_factory=time.monotonic)
-    """When the driver heard of it, seconds on the driver's own clock."""
+_AHEAD = STAGES + 1
+"""Tasks in flight for each slot: one in each stage of its process's line, and one that waits beside them."""
 
 
 @dataclass
@@ -49,8 +31,9 @@ class Drive(Generic[Key, Result]):
     """One run over a client: submits through a sliding window, hears the news, guards the limits.
 
     Workers tell when a task begins and how it ended, past the scheduler's own books. Thus the driver knows
-    how long each has been running and which one was running when a process died, where the scheduler would
-    also blame the one that waited beside it; and an end is safe though its process die before it is fetched.
+    which were running when a process died, where the scheduler would also blame those that waited beside
+    them, and how long each has taken (see Books); and an end is safe though its process die before it is
+    fetched.
     """
 
     client: Any
@@ -91,7 +74,7 @@ class Drive(Generic[Key, Result]):
         self.inbox: queue.SimpleQueue[News | int] = queue.SimpleQueue()
         self.waiting = iter(range(len(self.keys)))
         self.futures: dict[int, Any] = {}
-        self.starts: dict[int, list[News]] = {}
+        self.books = Books(self.retries)
         self.ended: set[int] = set()
         self.done = 0
         self.slots = 1
@@ -111,6 +94,7 @@ class Drive(Generic[Key, Result]):
             else:
                 self._submit()
         self.client.unsubscribe_topic(self.topic)
+        self.client.set_metadata(self.topic, {})
         left = tuple(key for number, key in enumerate(self.keys) if number not in self.ended)
         return Outcome(self.done, len(self.ended) - self.done, left, interrupted=self.brake.pulled)
 
@@ -158,32 +142,33 @@ class Drive(Generic[Key, Result]):
         if news.end:
             self._settle(news.number, pickle.loads(news.end))
             return
-        tries = self.starts.setdefault(news.number, [])
-        tries.append(news)
-        if len(tries) > self.retries + 1:
-            text = f"its process died {len(tries) - 1} times; is the memory too small?"
-            self._give_up(tries[-2], "WorkerLost", text)
+        self.books.begin(news)
+        dead = self.books.killer(news.number)
+        if dead is not None:
+            text = f"its process died {self.books.deaths(news.number)} times; is the memory too small?"
+            self._give_up(dead, "WorkerLost", text)
 
     def _guard(self) -> None:
         """End what is over its time; a task whose worker is gone waits for another and is not running."""
         if self.limit is None:
             return
-        for start in [tries[-1] for number, tries in self.starts.items() if number in self.futures]:
-            if time.monotonic() - start.heard > self.limit and start.address in self.client.nthreads():
+        for start in self.books.slow(self.limit, time.monotonic()):
+            if start.number in self.books and start.address in self.client.nthreads():
                 self._give_up(start, "TimeLimit", f"took more than {self.limit:g} s")
 
     def _give_up(self, start: News, kind: str, text: str) -> None:
         """Fail a task and end the process that holds it: a running thread cannot be stopped otherwise."""
-        holder = self.starts[start.number][-1].address
+        holder = self.books.last(start.number)
         self.futures[start.number].cancel()
+        self.books.excuse(holder)
         with suppress(KeyError, OSError):  # it may have gone by itself
-            self.client.run(self.kill, workers=[holder], nanny=True, on_error="ignore")
+            self.client.run(self.kill, workers=[holder.address], nanny=True, on_error="ignore")
         seconds = time.monotonic() - start.heard
         self._settle(start.number, Failure(kind, text, "", seconds, start.worker))
 
     def _recall(self) -> None:
         """Take back what has not begun."""
-        for number in [number for number in self.futures if number not in self.starts]:
+        for number in [number for number in self.futures if number not in self.books]:
             self.futures.pop(number).cancel()
 
     def _finished(self, number: int) -> None:
@@ -198,6 +183,7 @@ class Drive(Generic[Key, Result]):
 
     def _settle(self, number: int, end: Success[Result] | Failure) -> None:
         self.futures.pop(number).release()
+        self.books.end(number, time.monotonic())
         self.ended.add(number)
         self.done += isinstance(end, Success)
         self.on_done(self.keys[number], end)

@@ -24,6 +24,7 @@ from dask.system import CPU_COUNT
 from stsfusion.errors import PlanError
 from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
+from stsfusion.running.line import Line
 from stsfusion.running.outcome import Executor, Failure, OnDone, Outcome, Success, perform
 from stsfusion.running.owncluster import begun
 
@@ -232,24 +233,41 @@ def _dashboard(client: Any) -> str | None:
 
 
 def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> Success[Result] | Failure:
-    """One task, on a worker: tell that it begins, do it, tell how it ended."""
+    """One task, on a worker: tell that it begins, do it, tell how it ended.
+
+    Once it leaves the first stage of its process's line, the worker may begin another. A task whose process
+    died runs alone from then on: whether it or one beside it was to blame is thus known.
+    """
     worker = _DASK.get_worker()
 
-    def tell(end: bytes) -> None:
+    def ask(question: Callable[..., Any], **what: Any) -> Any:
         # Waits until the scheduler has it: a process that dies the next moment has been heard.
+        return _DASK.utils.sync(worker.loop, question, **what)
+
+    def tell(end: bytes) -> None:
         here = f"{socket.gethostname()}:{os.getpid()}"
         news = {"number": number, "address": worker.address, "worker": here, "end": end}
-        _DASK.utils.sync(worker.loop, worker.scheduler.log_event, topic=topic, msg=news)
+        ask(worker.scheduler.log_event, topic=topic, msg={**news, "alone": alone, "width": width})
 
     _be_noticed()
-    tell(b"")
-    end = perform(work, key)
-    try:
-        _check_weight("result", end)
-    except PlanError as error:
-        end = Failure(type(error).__name__, str(error), "", end.seconds, end.worker)
-    tell(_DASK.protocol.pickle.dumps(end))
+    width = worker.state.nthreads
+    alone = ask(worker.scheduler.get_metadata, keys=[topic, number], default=False)
+    with _line(width).entered(alone=alone, freed=_DASK.secede):
+        ask(worker.scheduler.set_metadata, keys=[topic, number], value=True)
+        tell(b"")
+        end = perform(work, key)
+        try:
+            _check_weight("result", end)
+        except PlanError as error:
+            end = Failure(type(error).__name__, str(error), "", end.seconds, end.worker)
+        tell(_DASK.protocol.pickle.dumps(end))
     return end
+
+
+@cache
+def _line(width: int) -> Line:
+    """The line of this process; a worker with several threads lets as many tasks into each stage."""
+    return Line(width)
 
 
 @cache
