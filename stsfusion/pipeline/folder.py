@@ -65,6 +65,15 @@ class Folder:
         """The plan that workers read, with the method's weights."""
         return self.work / "plan"
 
+    @property
+    def ready(self) -> Path:
+        """Whose plan and frame workers of an array find; not there while these are made."""
+        return self.plan / "ready"
+
+    def notes(self, fingerprint: str = "") -> Path:
+        """Where workers of an array note how tiles ended: of one run, or of all."""
+        return self.work / "workers" / fingerprint[:12]
+
     def staging(self, fingerprint: str) -> Path:
         """Where a series is made before it takes the place of `fused`."""
         return self.root / f".fused-{fingerprint[:12]}.zarr"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,14 @@ from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
-from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.executing import executor_of
+from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.worker import fuse_tile
 from stsfusion.pipeline.worksections import Fuse
-from stsfusion.running.executor import Address, Executor, Inline, Local
+from stsfusion.running.array import Unbegun
 from stsfusion.running.ledger import Ledger
+from stsfusion.running.notes import Notes
 from stsfusion.running.outcome import Failure, Outcome, Success
 from stsfusion.running.progress import Bar
 
@@ -88,7 +90,7 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
         tile=settings.tile,
         shard=shard,
         written=chosen_dates(assembly, settings.dates),
-        device=_device(settings.device),
+        device=_device(settings),
     )
     workers = settings.workers if settings.executor == "local" else 1
     plan = overlapped(plan, budget=settings.budget_bytes(), workers=workers)
@@ -96,9 +98,12 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     return Draft(assembly, plan, need)
 
 
-def _device(name: str) -> str:
+def _device(settings: Fuse) -> str:
+    name = settings.device
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.elsewhere:
+        return name
     try:
         return str(torch.empty(0, device=name).device)
     except (RuntimeError, AssertionError) as error:
@@ -149,10 +154,13 @@ def fuse_tiles(
         Of as many steps as there are tiles.
     """
     CubeStore(plan.output).create("", spec, owner=folder.owner)
+    folder.ready.unlink(missing_ok=True)
     save_plan(plan, folder.plan)
+    write_text(folder.ready, fingerprint)
     tiles = {tile.key: tile for tile in plan.tiles}
     keys = list(tiles)
     ledger.plan(keys)
+    _take_over(folder, fingerprint, ledger, tiles)
     done = ledger.still_done(lambda key: checksum(plan, tiles[key]))
     left = [key for key in keys if key not in done]
     bar.advance(len(done), f"{len(done)} were done before" if done else "")
@@ -162,7 +170,17 @@ def fuse_tiles(
         bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
-    return executor_of(settings).run(work, left, ended)
+    executor = Unbegun() if settings.prepares else executor_of(settings, folder.work / "jobs", bar.say)
+    return executor.run(work, left, ended)
+
+
+def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collection[str]) -> None:
+    """Enter what workers of an array noted into the ledger, and put their notes away."""
+    known = {record["key"] for record in ledger.records()}
+    for key, end in Notes(folder.notes(fingerprint)).ends().items():
+        if key in tiles and key not in known:
+            ledger.record(key, end)
+    shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
 def is_whole(plan: Plan, series: Path, ledger: Ledger) -> bool:
@@ -170,23 +188,6 @@ def is_whole(plan: Plan, series: Path, ledger: Ledger) -> bool:
     noted = {record["key"]: record["checksum"] for record in ledger.records()}
     there = replace(plan, output=series)
     return all(noted.get(tile.key) == checksum(there, tile, staged=False) for tile in plan.tiles)
-
-
-def executor_of(settings: Fuse) -> Executor:
-    """Where tiles run."""
-    if settings.executor == "inline":
-        return Inline()
-    if settings.executor == "local":
-        memory = settings.budget_bytes()
-        return Local(settings.workers, memory or "auto", settings.wall)
-    if settings.address is None:
-        raise PlanError(
-            "executor 'address'",
-            expected="the scheduler's address",
-            got="none",
-            mend="Say it with 'address:', such as tcp://10.0.0.5:8786.",
-        )
-    return Address(settings.address, settings.wall)
 
 
 def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:

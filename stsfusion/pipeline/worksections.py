@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from stsfusion.pipeline.clustersections import PREPARE, SlurmJobs, Worker
 from stsfusion.pipeline.fields import ByteSize, Device, MethodSpec, Seed, size_in_bytes
 from stsfusion.records import Record
 
@@ -40,14 +41,26 @@ class Fuse(Record):
     budget: ByteSize | None = None
     """Memory of one worker; none: its share of what is free."""
 
-    executor: Literal["inline", "local", "address"] = "local"
-    """Where tiles run: in this process, on a cluster of this machine, or at a scheduler's address."""
+    executor: Literal["inline", "local", "address", "slurm", "cuda", "array"] = "local"
+    """Where tiles run: in this process, in several of this machine (cuda: one for each GPU), at the address
+    of a Dask scheduler, in jobs of SLURM, or in an array of workers that are begun one by one."""
 
     address: str | None = None
     """The scheduler, for the executor 'address'."""
 
     workers: int = Field(default=2, ge=1)
-    """Processes of the executor 'local'."""
+    """Processes of the executor 'local', and of the run that ends an array."""
+
+    slurm: SlurmJobs = SlurmJobs()
+    """The jobs, for the executor 'slurm'."""
+
+    worker: Worker | None = None
+    """Which worker of an array this is: I/N from 1/N to N/N, or 'prepare'; none: the run that ends it, but in
+    a job of a SLURM array the worker that its number says."""
+
+    patience: float = Field(default=600.0, ge=0)
+    """Seconds that a worker of an array waits for another to prepare its work, and that a run waits for the
+    scheduler at an address."""
 
     dates: tuple[str, ...] | None = None
     """Dates to publish (YYYY-MM-DD); none: those of the dense sensor, or all that were observed."""
@@ -63,8 +76,19 @@ class Fuse(Record):
     """Seconds after which a tile is given up."""
 
     def budget_bytes(self) -> int | None:
-        """The budget as a number."""
-        return size_in_bytes(self.budget) if self.budget else None
+        """The budget as a number; for jobs what a worker of theirs has."""
+        jobs = self.slurm.worker_bytes if self.executor == "slurm" else None
+        return size_in_bytes(self.budget) if self.budget else jobs
+
+    @property
+    def prepares(self) -> bool:
+        """Whether all is made ready for workers, and no tile is fused."""
+        return self.executor == "array" and self.worker == PREPARE
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tiles run on machines of which this one knows nothing."""
+        return self.executor in ("address", "slurm", "array")
 
     @property
     def shard_size(self) -> int:

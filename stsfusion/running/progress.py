@@ -34,6 +34,9 @@ class Bar(Protocol):
     def at(self, share: float, note: str = "") -> None:
         """Say that a share (0 to 1) is done."""
 
+    def say(self, words: str) -> None:
+        """Say something in a line of its own."""
+
 
 @dataclass
 class _Silent:
@@ -43,6 +46,9 @@ class _Silent:
         """Say nothing."""
 
     def at(self, share: float, note: str = "") -> None:
+        """Say nothing."""
+
+    def say(self, words: str) -> None:
         """Say nothing."""
 
 
@@ -61,6 +67,10 @@ class _Drawn:
     def at(self, share: float, note: str = "") -> None:
         """Draw the bar at a place."""
         self.drawn.update(self.task, completed=share * self.total, note=note)
+
+    def say(self, words: str) -> None:
+        """Write above the bar."""
+        self.drawn.console.print(words, markup=False)
 
 
 @dataclass
@@ -87,6 +97,10 @@ class _Written:
         self.last = now
         left = f", {_clock((now - self.begun) * (1 - share) / share)} left" if share > 0 else ""
         self.console.print(f"{self.words}: {share:.0%}{left}{'  ' + note if note else ''}", markup=False)
+
+    def say(self, words: str) -> None:
+        """Write at once."""
+        self.console.print(words, markup=False)
 
 
 @contextmanager

@@ -1,0 +1,78 @@
+"""Executing: from what a recipe says to who carries its tiles out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from stsfusion.errors import PlanError
+from stsfusion.pipeline.worksections import Fuse
+from stsfusion.running.cuda import Cuda
+from stsfusion.running.executor import Address, Executor, Inline, Local
+from stsfusion.running.slurm import Slurm
+
+__all__ = ["executor_of", "job_script"]
+
+
+_SHOWN = find_spec("bokeh") is not None
+"""Whether Dask can show its dashboard."""
+
+
+def _keep_silent(words: str) -> None:
+    """Nobody wants to know."""
+
+
+def executor_of(
+    settings: Fuse, logs: Path | None = None, tell: Callable[[str], None] = _keep_silent
+) -> Executor:
+    """Where tiles run. The run that ends an array of workers does what they left on this machine.
+
+    Parameters
+    ----------
+    settings
+        The recipe's.
+    logs
+        Folder for the logs of jobs.
+    tell
+        Where executors say what people may want to know.
+    """
+    limit, memory = settings.wall, settings.budget_bytes() or "auto"
+    if settings.executor == "inline":
+        return Inline()
+    if settings.executor == "slurm":
+        return Slurm(settings.slurm.plain(), limit, logs=logs, dashboard=_SHOWN, tell=tell)
+    if settings.executor == "cuda":
+        return Cuda(memory, limit, dashboard=_SHOWN, tell=tell)
+    if settings.executor == "address":
+        return Address(_address(settings), limit, patience=settings.patience, tell=tell)
+    return Local(settings.workers, memory, limit, dashboard=_SHOWN, tell=tell)
+
+
+def _address(settings: Fuse) -> str:
+    if settings.address is None:
+        raise PlanError(
+            "executor 'address'",
+            expected="the scheduler's address",
+            got="none",
+            mend="Say it with 'address:', such as tcp://10.0.0.5:8786.",
+        )
+    return settings.address
+
+
+def job_script(settings: Fuse, logs: Path) -> str:
+    """The script of a job, as it would be submitted.
+
+    Raises
+    ------
+    PlanError
+        When no job would be.
+    """
+    if settings.executor != "slurm":
+        raise PlanError(
+            f"executor '{settings.executor}'",
+            expected="one that submits jobs",
+            got="one that does not",
+            mend="Add '--executor slurm'.",
+        )
+    return settings.slurm.plain().script(logs=logs)
