@@ -81,7 +81,8 @@ class Recipe(Record):
     def result_digest(self) -> str:
         """A sha256 over all that decides the series; where and by whom it is computed does not."""
         aside: dict[str, Any] = {"output": True, "report": True, "evaluate": True}
-        aside["fuse"] = {"executor", "address", "workers", "budget", "device", "wall"}
+        aside["fuse"] = {"executor", "address", "workers", "slurm", "worker", "patience"}
+        aside["fuse"] |= {"budget", "device", "wall"}
         data = self.model_dump(mode="json", exclude=aside)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
