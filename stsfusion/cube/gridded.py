@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from xarray import DataArray, Dataset
 from stsfusion.cube.gaps import DIMS, GAP_KEYS
 from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.grid import Grid
+from stsfusion.cube.lazy import expanded, is_compact
 from stsfusion.cube.source import Source, date_in
 from stsfusion.errors import CubeError, nearest
 
@@ -60,11 +61,17 @@ def read_gridded(source: Source) -> DataArray:
 
 
 def _open(source: Source) -> Dataset:
+    """Lazy, numbers as they are stored; a compact series of ours with all its bands."""
+    found = _opened(source, "auto")
+    return expanded(_opened(source, None)) if is_compact(found) else found
+
+
+def _opened(source: Source, chunks: Literal["auto"] | None) -> Dataset:
     path = source.paths[0]
     engine = "zarr" if source.kind == "zarr" else "h5netcdf"
     try:
         return xr.open_dataset(
-            path, engine=engine, group=source.group, chunks="auto", mask_and_scale=False, decode_coords="all"
+            path, engine=engine, group=source.group, chunks=chunks, mask_and_scale=False, decode_coords="all"
         )
     except (OSError, ValueError, KeyError) as error:
         raise CubeError(

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from xarray import Dataset
 
+from stsfusion.cube.lazy import expanded
 from stsfusion.cube.packing import REFLECTANCE, SIGMA, Packing
 
 __all__ = ["open_labelled"]
@@ -17,7 +18,7 @@ _PACKED = {"reflectance": REFLECTANCE, "sigma": SIGMA}
 _STORED = ("scale_factor", "add_offset", "_FillValue")
 
 
-def open_labelled(path: Path, name: str, shard: int) -> Dataset:
+def open_labelled(path: Path, name: str, shard: int, *, compact: bool = False) -> Dataset:
     """A published dataset in dask chunks of one shard, unpacked to float32.
 
     Parameters
@@ -26,15 +27,27 @@ def open_labelled(path: Path, name: str, shard: int) -> Dataset:
         The store's folder, and the dataset in it ('' at the root).
     shard
         Pixels along one side of a shard, so that no file is opened by two tasks.
+    compact
+        Whether it keeps maps of coefficients; they are expanded where they are used.
     """
-    stored = xr.open_zarr(
+    chunks = None if compact else {"time": 1, "y": shard, "x": shard}
+    stored = xr.open_dataset(
         path,
+        engine="zarr",
         group=name or None,
-        chunks={"time": 1, "y": shard, "x": shard},
+        chunks=chunks,
         mask_and_scale=False,
+        cache=False,
         consolidated=True,
         zarr_format=3,
     )
+    ours = expanded(stored) if compact else _unpacked(stored)
+    light = {key: ours[key].load() for key in ("band", "wavelength", "fwhm") if key in ours.variables}
+    light["band"] = light["band"].astype(object)
+    return ours.assign_coords(light)
+
+
+def _unpacked(stored: Dataset) -> Dataset:
     unpacked = {
         key: xr.apply_ufunc(
             _unpack,
@@ -49,9 +62,7 @@ def open_labelled(path: Path, name: str, shard: int) -> Dataset:
     }
     for cube in unpacked.values():
         cube.attrs = {key: value for key, value in cube.attrs.items() if key not in _STORED}
-    light = {key: stored[key].load() for key in ("band", "wavelength", "fwhm") if key in stored}
-    light["band"] = light["band"].astype(object)
-    return stored.assign(unpacked).assign_coords(light)
+    return stored.assign(unpacked)
 
 
 def _unpack(counts: NDArray[np.integer], packing: Packing) -> NDArray[np.float32]:

@@ -2,14 +2,14 @@
 
 ::
 
-    reflectance (time, band, y, x) int16     inner (1, all bands, 96, 96)   shard (1, all bands, 384, 384)
-    sigma       (time, band, y, x) uint16    the same, if kept
-    valid, qa   (time, y, x)                 inner (1, 96, 96)              shard (1, 384, 384)
-    time int64 ms · band · wavelength, fwhm nm · y, x · spatial_ref
+    images       see `parts`        inner (1, all bands, 96, 96)   shard (1, all bands, 384, 384)
+    coordinates  time int64 ms · band · wavelength, fwhm nm · y, x · spatial_ref
+    factors      basis (coefficient, band) · mean_spectrum (band) · sigma_weights (anchor, band), if compact
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -19,27 +19,34 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, ZstdCodec
 
+from stsfusion.cube.anchors import Anchors
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.georeference import axes_of
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.listing import Listing
-from stsfusion.cube.packing import REFLECTANCE, SIGMA, Packing
+from stsfusion.cube.parts import FLAGS, ORIGIN, TILED, Part, marks_of, parts_of, story_of
 from stsfusion.cube.spec import CubeSpec
 
-__all__ = ["FLAGS", "FORMAT", "ORIGIN", "RESERVED", "TILED", "coordinates", "listing_of", "spec_of"]
+__all__ = [
+    "FLAGS",
+    "FORMAT",
+    "LABELS",
+    "ORIGIN",
+    "RESERVED",
+    "TILED",
+    "coordinates",
+    "factors_of",
+    "listing_of",
+    "spec_of",
+]
 
-FORMAT = 1
-"""Version of this layout; a reader refuses a later one."""
+FORMAT = 2
+"""Latest version of this layout: 1 knows full datasets alone; a reader refuses a later one."""
 
-FLAGS = {0: "no_data", 1: "observed", 2: "fused", 3: "interpolated", 4: "extrapolated", 5: "filled"}
-"""How a pixel of a date came to be, by its number in `qa`."""
+LABELS = ("time", "band", "wavelength", "fwhm", "basis", "mean_spectrum", "sigma_weights")
+"""Arrays that are not of the ground and small enough to be read whole."""
 
-ORIGIN = 7
-"""The bits of `qa` that hold that number; further bits are the marks of a frame that has some."""
-
-TILED = ("reflectance", "sigma", "valid", "qa")
-"""Arrays that are cut into shards."""
-
-RESERVED = (*TILED, "time", "band", "wavelength", "fwhm", "y", "x", "spatial_ref")
+RESERVED = (*TILED, *LABELS, "y", "x", "spatial_ref")
 """Names of arrays, which no dataset may bear."""
 
 _TIME_CHUNK = 1024
@@ -66,13 +73,15 @@ _CONVENTIONS = [
 
 def listing_of(spec: CubeSpec, owner: str | None) -> Listing:
     """The metadata documents of a dataset with this frame."""
-    documents = {name: _tiled(spec, name, part) for name, part in _cubes(spec).items()}
-    documents |= {name: _tiled(spec, name, part) for name, part in _planes(spec).items()}
-    documents |= {name: _axis(values, *_AXES[name]) for name, values in _labels(spec).items()}
+    documents = {name: _tiled(part) for name, part in parts_of(spec).items()}
+    documents |= {name: _axis(values, *_named(spec, name)) for name, values in _labels(spec).items()}
     for name, axis in axes_of(spec.grid).items():
         documents[name] = _axis(axis.values, tuple(map(str, axis.dims)), axis.attrs)
-    house = {"format": FORMAT, "owner": owner}
-    attributes = {"Conventions": "CF-1.11", **spec.attributes, **_place(spec.grid), "stsfusion": house}
+    house: dict[str, Any] = {"format": 1 if spec.factors is None else FORMAT, "owner": owner}
+    if spec.factors is not None:
+        house["factors_sha256"] = _print_of(spec.factors)
+    attributes = {"Conventions": "CF-1.11", **spec.attributes, **story_of(spec), **_place(spec.grid)}
+    attributes["stsfusion"] = house
     return Listing(attributes, documents)
 
 
@@ -90,6 +99,8 @@ def spec_of(listing: Listing, labels: Mapping[str, NDArray[Any]]) -> CubeSpec:
     crs = places.get("proj:code") or places.get("proj:wkt2")
     rows, cols = places["spatial:shape"]
     own = {"Conventions", "zarr_conventions", "stsfusion", *places}
+    if listing.compact:
+        own |= {"product", "expansion", "sigma_expansion"}
     return CubeSpec(
         Grid((rows, cols), pixel, (x, y), crs, rising=down > 0),
         tuple(int(stamp) for stamp in labels["time"]),
@@ -97,11 +108,39 @@ def spec_of(listing: Listing, labels: Mapping[str, NDArray[Any]]) -> CubeSpec:
         tuple(float(nm) for nm in labels["wavelength"]),
         tuple(float(nm) for nm in labels["fwhm"]) if "fwhm" in labels else None,
         shard=listing.shard,
-        inner=listing.arrays["reflectance"]["codecs"][0]["configuration"]["chunk_shape"][-1],
-        sigma="sigma" in listing.arrays,
-        marks=_marks(listing.arrays["qa"]["attributes"]),
+        inner=listing.main["codecs"][0]["configuration"]["chunk_shape"][-1],
+        sigma="sigma" in listing.arrays or "sigma_anchors" in listing.arrays,
+        marks=marks_of(listing.arrays["qa"]["attributes"]),
         attributes={key: value for key, value in listing.attributes.items() if key not in own},
+        factors=factors_of({key: doc["attributes"] for key, doc in listing.arrays.items()}, labels),
     )
+
+
+def factors_of(told: Mapping[str, Mapping[str, Any]], labels: Mapping[str, NDArray[Any]]) -> Factors | None:
+    """The factors of a dataset, from its arrays' attributes and its labels' values; None: it has none."""
+    if "coefficients" not in told:
+        return None
+    residual, anchors = told.get("residual"), None
+    if "sigma_weights" in labels:
+        notes = told["sigma_weights"]
+        anchors = Anchors(tuple(notes["bands"]), _rows(labels["sigma_weights"]), float(notes["error"]))
+    return Factors(
+        _rows(labels["basis"]),
+        tuple(np.asarray(labels["mean_spectrum"], np.float32).tolist()),
+        float(told["coefficients"]["scale_factor"]),
+        None if residual is None else int(residual["ratio"]),
+        None if residual is None else float(residual["scale_factor"]),
+        anchors,
+    )
+
+
+def _rows(table: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in np.asarray(table, np.float32).tolist())
+
+
+def _print_of(factors: Factors) -> str:
+    """sha256 of all that maps are expanded by."""
+    return hashlib.sha256(repr(factors).encode()).hexdigest()
 
 
 def _place(grid: Grid) -> dict[str, Any]:
@@ -118,43 +157,6 @@ def _place(grid: Grid) -> dict[str, Any]:
     }
 
 
-_PLANES: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "valid": ("bool", 0, {"long_name": "at least one band holds a value", "grid_mapping": "spatial_ref"}),
-    "qa": (
-        "uint16",
-        0,
-        {
-            "long_name": "how the pixel came to be",
-            "flag_values": list(FLAGS),
-            "flag_meanings": " ".join(FLAGS.values()),
-            "grid_mapping": "spatial_ref",
-        },
-    ),
-}
-"""Type, fill value and attributes of the arrays without bands."""
-
-
-def _planes(spec: CubeSpec) -> dict[str, tuple[str, int, dict[str, Any]]]:
-    """The arrays without bands; CF tells numbers under a mask and single bits apart by both lists."""
-    if not spec.marks:
-        return _PLANES
-    dtype, fill, attributes = _PLANES["qa"]
-    bits = list(spec.marks.values())
-    attributes = {
-        **attributes,
-        "flag_masks": [ORIGIN] * len(FLAGS) + bits,
-        "flag_values": [*FLAGS, *bits],
-        "flag_meanings": " ".join([*FLAGS.values(), *spec.marks]),
-    }
-    return {**_PLANES, "qa": (dtype, fill, attributes)}
-
-
-def _marks(attributes: Mapping[str, Any]) -> dict[str, int]:
-    """The marks that `qa` says it has."""
-    names, first = attributes["flag_meanings"].split(), len(FLAGS)
-    return dict(zip(names[first:], attributes.get("flag_masks", [])[first:], strict=True))
-
-
 _AXES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "time": (
         ("time",),
@@ -167,19 +169,28 @@ _AXES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "band": (("band",), {"long_name": "name of the band"}),
     "wavelength": (("band",), {"standard_name": "radiation_wavelength", "units": "nm"}),
     "fwhm": (("band",), {"long_name": "full width at half maximum", "units": "nm"}),
+    "basis": (
+        ("coefficient", "band"),
+        {"long_name": "spectra that coefficients are multiplied by; their largest entry is 1", "units": "1"},
+    ),
+    "mean_spectrum": (("band",), {"long_name": "reflectance where all coefficients are 0", "units": "1"}),
+    "sigma_weights": (
+        ("anchor", "band"),
+        {"long_name": "what each of a few bands adds to the standard deviation of every band"},
+    ),
 }
-"""Dims and attributes of the coordinates that are not of the ground."""
+"""Dims and attributes of the labels."""
 
 
-def _cubes(spec: CubeSpec) -> dict[str, tuple[str, int, dict[str, Any]]]:
-    def part(packing: Packing, long_name: str) -> tuple[str, int, dict[str, Any]]:
-        beside = "wavelength fwhm spatial_ref" if spec.fwhm else "wavelength spatial_ref"
-        along = {"grid_mapping": "spatial_ref", "coordinates": beside}
-        numbers = {"scale_factor": packing.scale, "_FillValue": packing.gap, "units": "1"}
-        return packing.dtype, packing.gap, {"long_name": long_name, **numbers, **along}
-
-    cubes = {"reflectance": part(REFLECTANCE, "reflectance")}
-    return cubes | ({"sigma": part(SIGMA, "standard deviation of reflectance")} if spec.sigma else {})
+def _named(spec: CubeSpec, name: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Dims and attributes of a label; weights tell of which bands they are."""
+    dims, told = _AXES[name]
+    if name == "basis":
+        return dims, {**told, "coordinates": "wavelength fwhm" if spec.fwhm else "wavelength"}
+    anchors = spec.factors.anchors if spec.factors is not None else None
+    if name != "sigma_weights" or anchors is None:
+        return dims, told
+    return dims, {**told, "bands": list(anchors.bands), "error": anchors.error}
 
 
 def _labels(spec: CubeSpec) -> dict[str, NDArray[Any]]:
@@ -188,25 +199,28 @@ def _labels(spec: CubeSpec) -> dict[str, NDArray[Any]]:
         "band": np.asarray(spec.bands, dtype=object),
         "wavelength": np.asarray(spec.wavelength, dtype=np.float64),
     }
-    return labels if spec.fwhm is None else {**labels, "fwhm": np.asarray(spec.fwhm, dtype=np.float64)}
+    if spec.fwhm is not None:
+        labels["fwhm"] = np.asarray(spec.fwhm, dtype=np.float64)
+    if spec.factors is not None:
+        labels |= {"basis": spec.factors.spectra, "mean_spectrum": spec.factors.centre}
+        if spec.factors.anchors is not None:
+            labels["sigma_weights"] = spec.factors.anchors.table
+    return labels
 
 
-def _tiled(spec: CubeSpec, name: str, part: tuple[str, int, dict[str, Any]]) -> dict[str, Any]:
-    """Document of an array cut into shards, one date a shard and all bands in one chunk."""
-    dtype, fill, attributes = part
-    time, band, y, x = spec.shape
-    bands = (band,) if name in ("reflectance", "sigma") else ()
+def _tiled(part: Part) -> dict[str, Any]:
+    """Document of an array cut into shards."""
     return _document(
-        shape=(time, *bands, y, x),
-        dtype=dtype,
-        chunks=(1, *bands, spec.inner, spec.inner),
-        shards=(1, *bands, spec.shard, spec.shard),
-        fill_value=bool(fill) if dtype == "bool" else fill,
+        shape=part.shape,
+        dtype=part.dtype,
+        chunks=part.chunks,
+        shards=part.shards,
+        fill_value=bool(part.fill) if part.dtype == "bool" else part.fill,
         compressors=[
-            BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
+            BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(part.dtype).itemsize)
         ],
-        attributes=attributes,
-        dimension_names=("time", *(("band",) if bands else ()), "y", "x"),
+        attributes=dict(part.attributes),
+        dimension_names=part.dims,
     )
 
 

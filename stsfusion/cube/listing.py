@@ -27,13 +27,23 @@ class Listing:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(time, band, y, x)."""
-        time, band, y, x = self.arrays["reflectance"]["shape"]
-        return time, band, y, x
+        time, _, y, x = self.main["shape"]
+        return time, int(self.arrays["band"]["shape"][0]), y, x
 
     @property
     def shard(self) -> int:
         """Pixels along one side of a shard."""
-        return int(self.arrays["reflectance"]["chunk_grid"]["configuration"]["chunk_shape"][-1])
+        return int(self.main["chunk_grid"]["configuration"]["chunk_shape"][-1])
+
+    @property
+    def compact(self) -> bool:
+        """Whether it keeps maps of coefficients instead of all bands."""
+        return "coefficients" in self.arrays
+
+    @property
+    def main(self) -> Mapping[str, Any]:
+        """The document of the array that holds its images."""
+        return self.arrays["coefficients" if self.compact else "reflectance"]
 
 
 def children(listings: Mapping[str, Listing]) -> Iterator[tuple[str, dict[str, Any]]]:

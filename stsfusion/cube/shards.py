@@ -15,13 +15,47 @@ from stsfusion.cube.listing import Listing
 from stsfusion.errors import StoreError
 from stsfusion.window import Window
 
-__all__ = ["digest", "index", "planes", "shard_files"]
+__all__ = ["admit_read", "digest", "fit", "place_of", "planes", "shard_files"]
 
 
-def index(window: Window, ndim: int) -> tuple[slice, ...]:
-    """Index of an array (time, band, y, x), or of one without bands."""
+def place_of(listing: Listing, key: str, window: Window) -> tuple[slice, ...]:
+    """Index of one of a dataset's arrays; a coarser one has the same ground in fewer pixels."""
+    document = listing.arrays[key]
+    if key == "dead":
+        window = window.snap(listing.shard).coarsen(listing.shard)
+    elif key == "residual":
+        window = window.coarsen(int(document["attributes"]["ratio"]))
     date, band, row, col = window.slices
-    return (date, band, row, col) if ndim == 4 else (date, row, col)
+    return (date, band, row, col) if len(document["shape"]) == 4 else (date, row, col)
+
+
+def admit_read(name: str, listing: Listing, window: Window) -> None:
+    """Let a window be read, when it lies inside the dataset.
+
+    Raises
+    ------
+    StoreError
+        When it does not.
+    """
+    time, _, rows, cols = listing.shape
+    if not Window.whole(time, rows, cols).contains(window):
+        raise StoreError(
+            f"{window} of '{name}'",
+            expected=f"inside {time} dates, {rows} rows and {cols} columns",
+            mend="Clip the window to the dataset: window.clip(...).",
+        )
+
+
+def fit(where: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Let values be written, when they have this shape.
+
+    Raises
+    ------
+    StoreError
+        When they do not.
+    """
+    if tuple(values.shape) != shape:
+        raise StoreError(where, expected=f"shape {shape}", got=f"{tuple(values.shape)}")
 
 
 def shard_files(folder: Path, listing: Listing, window: Window) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xarray import DataArray
 
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.georeference import grid_of
 from stsfusion.cube.grid import Grid
 from stsfusion.errors import StoreError
@@ -82,6 +83,9 @@ class CubeSpec:
     marks: Mapping[str, int] = field(default_factory=dict)
     """Bits of `qa` by what they mean, from 8 on: the lower ones tell how a pixel came to be."""
 
+    factors: Factors | None = None
+    """How all bands follow from a few maps, which are kept in their place; None: all bands are kept."""
+
     def __post_init__(self) -> None:
         milliseconds(np.asarray(self.times, dtype="datetime64[ms]"))
         count = len(self.bands)
@@ -102,6 +106,25 @@ class CubeSpec:
                 expected="shards of whole inner chunks",
                 got=f"shard {self.shard}, inner {self.inner}",
                 mend="Choose a shard that is a multiple of the inner chunk, such as 384 and 96.",
+            )
+        if self.factors is not None:
+            self._admit(self.factors)
+
+    def _admit(self, factors: Factors) -> None:
+        """Refuse factors that are not of this frame."""
+        ratio = factors.ratio or 1
+        if len(factors.mean) != len(self.bands) or self.sigma != (factors.anchors is not None):
+            raise StoreError(
+                "factors of a dataset",
+                expected=f"{len(self.bands)} bands, and anchors just where sigma is kept",
+                got=f"{len(factors.mean)} bands, sigma {self.sigma}, anchors {factors.anchors is not None}",
+            )
+        if self.shard % ratio or any(size % ratio for size in self.grid.shape):
+            raise StoreError(
+                "residual of a dataset",
+                expected=f"a ratio that divides shards of {self.shard} and a grid of {self.grid.shape}",
+                got=f"{ratio}",
+                mend="Keep all bands with 'product: full'.",
             )
 
     @classmethod

@@ -157,10 +157,10 @@ def admit_format(publication: Publication, name: str, listing: Listing) -> None:
         When it was written by a later version, or by another program.
     """
     found = listing.attributes.get("stsfusion", {}).get("format")
-    if found != FORMAT:
+    if found not in range(1, FORMAT + 1):
         raise StoreError(
             f"dataset '{name}' of {publication.path}",
-            expected=f"layout {FORMAT}",
+            expected=f"layout {FORMAT} or before",
             got=f"layout {found}",
             mend="Update stsfusion, or open a foreign Zarr with open_cube().",
         )

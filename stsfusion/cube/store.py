@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from xarray import DataArray, Dataset
-from zarr.storage import LocalStore, StorePath
 
 from stsfusion.cube import staging
+from stsfusion.cube.arrays import Arrays
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.labelled import open_labelled
-from stsfusion.cube.layout import TILED, coordinates, spec_of
+from stsfusion.cube.layout import coordinates
 from stsfusion.cube.listing import Listing
+from stsfusion.cube.maps import packed
 from stsfusion.cube.packing import REFLECTANCE, SIGMA
 from stsfusion.cube.publication import Publication
-from stsfusion.cube.shards import digest, index, planes, shard_files
+from stsfusion.cube.shards import digest, fit, planes, shard_files
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.errors import StoreError, nearest
 from stsfusion.window import Window
@@ -48,9 +48,7 @@ class CubeStore:
 
     def spec(self, name: str = "", *, staged: bool = False) -> CubeSpec:
         """The frame of a dataset: place, dates, bands, layout; `staged`: as the next publication shows it."""
-        listing = self._listing(name, staged)
-        keys = [key for key in ("time", "band", "wavelength", "fwhm") if key in listing.arrays]
-        return spec_of(listing, {key: np.asarray(self._array(name, key, listing)[:]) for key in keys})
+        return self._arrays(name, staged).spec
 
     def grid(self, name: str = "", *, staged: bool = False) -> Grid:
         """Where a dataset's pixels lie."""
@@ -134,19 +132,24 @@ class CubeStore:
         valid
             (time, band, y, x) bool, or (time, 1, y, x) where all bands agree.
         """
-        raw = self._read(name, "reflectance", window, staged)
-        values, valid = REFLECTANCE.unpack(raw)
+        values, valid = self._arrays(name, staged).values(window)
         first = valid[:, :1]
         return values, first if (valid == first).all() else valid
 
+    def read_counts(self, name: str, window: Window, *, staged: bool = False) -> NDArray[np.int16]:
+        """(time, band, y, x) int16, what `read` unpacks: two bytes a value, see packing.REFLECTANCE."""
+        arrays = self._arrays(name, staged)
+        if arrays.listing.compact:
+            return REFLECTANCE.pack(*arrays.values(window)).astype(np.int16)
+        return np.asarray(arrays.read("reflectance", window), dtype=np.int16)
+
     def read_qa(self, name: str, window: Window, *, staged: bool = False) -> NDArray[np.uint16]:
         """(time, y, x) uint16: how each pixel came to be, see layout.FLAGS."""
-        return np.asarray(self._read(name, "qa", window, staged), dtype=np.uint16)
+        return np.asarray(self._arrays(name, staged).read("qa", window), dtype=np.uint16)
 
     def read_sigma(self, name: str, window: Window, *, staged: bool = False) -> NDArray[np.float32]:
         """(time, band, y, x) float32 standard deviation, NaN where it is not known."""
-        values, known = SIGMA.unpack(self._read(name, "sigma", window, staged))
-        return np.where(known, values, np.float32(np.nan))
+        return self._arrays(name, staged).sigma(window)
 
     def write(
         self,
@@ -178,25 +181,56 @@ class CubeStore:
         StoreError
             When nothing is being made, a shard is cut, dates are published already, or shapes do not fit.
         """
-        listing = self._listing(name, staged=True)
-        staging.admit(self._publication, name, listing, window)
+        arrays = self._admit_write(name, window, compact=False)
         dates, rows, cols = window.shape
-        shape = (dates, listing.shape[1], rows, cols)
-        if tuple(values.shape) != shape:
-            raise StoreError(f"values for {window}", expected=f"shape {shape}", got=f"{tuple(values.shape)}")
+        shape = (dates, arrays.listing.shape[1], rows, cols)
+        fit(f"values for {window}", values, shape)
         known = np.broadcast_to(np.asarray(valid, dtype=bool), shape)
         parts = {"reflectance": REFLECTANCE.pack(values, valid), **planes(known, qa)}
         if sigma is not None:
             parts["sigma"] = SIGMA.pack(np.broadcast_to(sigma, shape), known)
-        for key, part in parts.items():
-            if key not in listing.arrays:
-                raise StoreError(
-                    f"dataset '{name}'",
-                    expected=f"a frame with {key}",
-                    got="none",
-                    mend="Create it with CubeSpec(sigma=True).",
-                )
-            self._array(name, key, listing)[index(window, part.ndim)] = part
+        arrays.write(window, parts)
+
+    def write_maps(
+        self,
+        name: str,
+        window: Window,
+        maps: NDArray[np.floating],
+        valid: NDArray[np.bool_],
+        *,
+        residual: NDArray[np.floating] | None = None,
+        dead: NDArray[np.bool_] | None = None,
+        qa: NDArray[np.integer] | None = None,
+        sigma: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Write whole shards of a compact dataset that is being made.
+
+        Parameters
+        ----------
+        name, window
+            As for `write`.
+        maps
+            (time, K, y, x) coefficients, reflectance: the most that each adds in any band.
+        valid
+            (time, y, x) bool; what is not valid is not looked at.
+        residual
+            (time, band, y/r, x/r) reflectance, just where the frame has one.
+        dead
+            (band,) bool: bands of which nothing is known here; None: all are known.
+        qa
+            As for `write`.
+        sigma
+            (time, anchor, y, x) reflectance; only where the frame asks for it.
+
+        Raises
+        ------
+        StoreError
+            As `write`, and when a map is too large for its counts.
+        """
+        arrays = self._admit_write(name, window, compact=True)
+        factors, shard = arrays.compact.factors, arrays.listing.shard
+        beside = {"residual": residual, "dead": dead, "qa": qa, "sigma": sigma}
+        arrays.write(window, packed(factors, shard, window, maps, valid, beside))
 
     def checksum(self, name: str, window: Window, *, staged: bool = True) -> str:
         """sha256 of the stored bytes of every shard that a window touches, written or not."""
@@ -205,7 +239,8 @@ class CubeStore:
 
     def dataset(self, name: str = "") -> Dataset:
         """A published dataset, lazy, a shard a chunk: reflectance float32 with NaN gaps, valid, qa."""
-        return open_labelled(self.path, name, self._listing(name, staged=False).shard)
+        listing = self._listing(name, staged=False)
+        return open_labelled(self.path, name, listing.shard, compact=listing.compact)
 
     def cube(self, name: str = "") -> DataArray:
         """(time, band, y, x) reflectance of a published dataset, lazy, `valid` for every band beside it."""
@@ -214,28 +249,13 @@ class CubeStore:
 
     def info(self) -> dict[str, dict[str, Any]]:
         """What a person asks of a store, by dataset: size, dates, bands, place, bytes, attributes."""
-        return {name: self._facts(name) for name in self.names()}
+        return {
+            name: {**self._arrays(name, False).facts(), "owner": self.owner(name)} for name in self.names()
+        }
 
     @property
     def _publication(self) -> Publication:
         return Publication(self.path)
-
-    def _facts(self, name: str) -> dict[str, Any]:
-        spec, owner = self.spec(name), staging.owner_of(self._listing(name, staged=False))
-        time, band, y, x = spec.shape
-        files = [path for key in TILED for path in (self.path / name / key).rglob("*") if path.is_file()]
-        return {
-            "shape": {"time": time, "band": band, "y": y, "x": x},
-            "dates": [str(date)[:10] for date in spec.dates],
-            "wavelength": (min(spec.wavelength), max(spec.wavelength)),
-            "grid": str(spec.grid),
-            "bounds": spec.grid.bounds,
-            "layout": {"shard": spec.shard, "inner": spec.inner},
-            "sigma": spec.sigma,
-            "bytes": sum(path.stat().st_size for path in files),
-            "owner": owner,
-            "attributes": dict(spec.attributes),
-        }
 
     def _listing(self, name: str, staged: bool) -> Listing:
         listings = self._publication.staged() if staged else self._publication.published()
@@ -250,25 +270,23 @@ class CubeStore:
         staging.admit_format(self._publication, name, listings[name])
         return listings[name]
 
-    def _array(self, name: str, key: str, listing: Listing) -> zarr.Array[Any]:
-        place = StorePath(LocalStore(self.path), f"{name}/{key}" if name else key)
-        return zarr.Array(zarr.AsyncArray.from_dict(place, dict(listing.arrays[key])))
-
-    def _read(self, name: str, key: str, window: Window, staged: bool) -> NDArray[Any]:
-        listing = self._listing(name, staged)
-        if key not in listing.arrays:
-            raise StoreError(f"dataset '{name}'", expected=f"an array '{key}'", got="none")
-        array = self._array(name, key, listing)
-        time, *_, rows, cols = array.shape
-        if not Window.whole(time, rows, cols).contains(window):
+    def _admit_write(self, name: str, window: Window, *, compact: bool) -> Arrays:
+        """A dataset to which whole shards of its own kind are written."""
+        listing = self._listing(name, staged=True)
+        staging.admit(self._publication, name, listing, window)
+        if listing.compact is not compact:
+            kinds = {True: "maps of coefficients", False: "all bands"}
             raise StoreError(
-                f"{window} of '{name}'",
-                expected=f"inside {time} dates, {rows} rows and {cols} columns",
-                mend="Clip the window to the dataset: window.clip(...).",
+                f"dataset '{name}'",
+                expected=kinds[listing.compact],
+                got=kinds[compact],
+                mend="Use write_maps() for a compact dataset, write() for a full one.",
             )
-        return np.asarray(array[index(window, array.ndim)])
+        return Arrays(self.path, name, listing)
+
+    def _arrays(self, name: str, staged: bool) -> Arrays:
+        return Arrays(self.path, name, self._listing(name, staged))
 
     def _write_coordinates(self, name: str, spec: CubeSpec) -> None:
         listing = self._publication.upcoming()[name]
-        for key, values in coordinates(spec).items():
-            self._array(name, key, listing)[...] = values
+        Arrays(self.path, name, listing).fill(coordinates(spec))

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stsfusion.cube.arrays import Arrays
 from stsfusion.cube.contract import check_store
-from stsfusion.cube.shards import index, planes
+from stsfusion.cube.shards import planes
 from stsfusion.cube.store import CubeStore
 
 
@@ -23,8 +24,7 @@ class PartialStore(CubeStore):
         listing = self._listing(name, staged=True)
         known = np.broadcast_to(valid, values.shape)
         counts = np.rint(np.clip(values, -3.2767, 3.2767) * 1e4).astype("int16")
-        for key, part in {"reflectance": counts, **planes(known, qa)}.items():
-            self._array(name, key, listing)[index(window, part.ndim)] = part
+        Arrays(self.path, name, listing).write(window, {"reflectance": counts, **planes(known, qa)})
 
 
 class WrappingStore(CubeStore):
