@@ -17,7 +17,7 @@ from stsfusion.ingest.raster import Raster
 from stsfusion.ingest.view import Part, View
 from stsfusion.window import Interval
 
-__all__ = ["MARKS", "Member", "mosaic", "quality"]
+__all__ = ["MARKS", "Member", "cleared", "mosaic", "quality"]
 
 _UP = 3
 """Places by which flags are moved in `qa`, above the number that tells how a pixel came to be."""
@@ -39,6 +39,12 @@ class Member:
     mask: Raster | None = None
     """The user's own of cloud and shadow."""
 
+    slope: NDArray[np.float32] | None = None
+    """(band,) reflectance per reflectance, after the test for cloud; None: 1."""
+
+    offset: NDArray[np.float32] | None = None
+    """(band,) reflectance; None: 0."""
+
 
 def mosaic(scenes: Sequence[Member], spec: CubeSpec, rows: Interval, cols: Interval, test: bool) -> Part:
     """All scenes of a day on some pixels; where two see a band of a pixel, the first stays.
@@ -52,7 +58,7 @@ def mosaic(scenes: Sequence[Member], spec: CubeSpec, rows: Interval, cols: Inter
     values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
     flags = np.full(shape[1:], np.uint16(Flag.NO_DATA))
     for one in scenes:
-        part = _cleared(one, spec.grid, rows, cols, test)
+        part = cleared(one, spec.grid, rows, cols, test)
         which = [spec.bands.index(name) for name in one.view.bands]
         fresh = part.valid & ~valid[which]
         values[which] = np.where(fresh, part.reflectance, values[which])
@@ -66,18 +72,24 @@ def mosaic(scenes: Sequence[Member], spec: CubeSpec, rows: Interval, cols: Inter
     return Part(values, valid, flags)
 
 
-def _cleared(one: Member, grid: Grid, rows: Interval, cols: Interval, test: bool) -> Part:
-    """A scene on some pixels, without cloud and shadow."""
+def cleared(one: Member, grid: Grid, rows: Interval, cols: Interval, test: bool) -> Part:
+    """A scene on some pixels, without cloud and shadow, and on its lines."""
     part = one.view.tile(grid, rows, cols)
+    found = np.zeros(part.flags.shape, dtype=np.uint16)
     if one.mask is not None:
         found = user_mask(one.mask, grid, rows, cols)
     elif test:
         nm = [band.wavelength for band in known_sensor(one.view.scene.sensor).pick(one.view.bands)]
         cloud = clouds(part.reflectance, part.valid, nm)
         found = np.where(cloud, np.uint16(Flag.CLOUD), np.uint16(0))
-    else:
-        return part
-    return Part(part.reflectance, part.valid & (found == 0), part.flags | found)
+    valid = part.valid & (found == 0)
+    return Part(_scaled(one, part.reflectance, valid), valid, part.flags | found)
+
+
+def _scaled(one: Member, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if one.slope is None or one.offset is None:
+        return values
+    return np.where(valid, values * one.slope[:, None, None] + one.offset[:, None, None], np.float32(0))
 
 
 def quality(part: Part) -> NDArray[np.uint16]:

@@ -70,6 +70,9 @@ class Line:
     status: Status
     """'good', or why the band is left as it is."""
 
+    found: tuple[float, float] | None = None
+    """Slope and offset that were measured, refused or not; None where none could be."""
+
 
 def normalise(reference: Array, image: Array, valid: Mask) -> tuple[Line, ...]:
     """Lines that bring an image to a reference, one a band.
@@ -160,5 +163,5 @@ def _line(reference: Array, image: Array) -> Line:
     slope = float((other - spread + math.hypot(other - spread, 2 * shared)) / (2 * shared))
     offset = float(reference.mean() - slope * image.mean())
     if not _SLOPES[0] <= slope <= _SLOPES[1]:
-        return Line(1.0, 0.0, r2, count, "absurd slope")
-    return Line(slope, offset, r2, count, "good")
+        return Line(1.0, 0.0, r2, count, "absurd slope", (slope, offset))
+    return Line(slope, offset, r2, count, "good", (slope, offset))

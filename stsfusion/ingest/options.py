@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.limits import Limits
@@ -37,6 +38,9 @@ class Options:
 
     masks: Mapping[str, Path] = field(default_factory=dict)
     """The user's own, by scene; there the simple test has no say."""
+
+    normalise: Literal["none", "pif"] = "none"
+    """Whether scenes are brought to the brightness of one instrument, by pixels that did not change."""
 
     limits: Limits | None = None
     """Of deliveries."""

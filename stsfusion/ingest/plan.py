@@ -21,7 +21,7 @@ from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Window
 
-__all__ = ["Cube", "Move", "Piece", "Plan", "load_plan", "save_plan"]
+__all__ = ["Cube", "Move", "Piece", "Plan", "Scale", "load_plan", "save_plan"]
 
 _FILE = "plan.json"
 
@@ -44,6 +44,20 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A line that one band of a scene is put on after it was tested for cloud."""
+
+    band: str
+    """The band."""
+
+    slope: float
+    """Reflectance per reflectance."""
+
+    offset: float
+    """Reflectance."""
+
+
+@dataclass(frozen=True)
 class Piece:
     """One scene of a day, and how it is read."""
 
@@ -61,6 +75,9 @@ class Piece:
 
     mask: Path | None = None
     """The user's own of cloud and shadow."""
+
+    scales: tuple[Scale, ...] = ()
+    """Lines in the order in which they are laid; bands without one stay as they are."""
 
 
 @dataclass(frozen=True)

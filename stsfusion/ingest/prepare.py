@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stsfusion.ingest.choose import Chosen
+from stsfusion.ingest.level import levelled
 from stsfusion.ingest.measure import SHARP, Bench, Series, measured
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Cube, Plan
@@ -40,6 +41,8 @@ def prepare(chosen: Chosen, store: Path, options: Options, room: Room, tell: Tel
             bench = Bench(options, room, readers, done.get(SHARP))
             part = _part(tell, at, len(roles))
             done[role] = _series(bench, Series.of(chosen, role), part)
+        if options.normalise == "pif":
+            done = levelled(bench, done)
     cubes = tuple(_cube(series) for series in done.values())
     return Plan(store, cubes, options.gains, options.clouds, options.limits)
 

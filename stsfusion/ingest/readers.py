@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mosaic import Member
-from stsfusion.ingest.plan import Piece
+from stsfusion.ingest.plan import Piece, Scale
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.view import open_view
 from stsfusion.ingest.warp import Terrain
@@ -55,7 +58,7 @@ class Readers:
         view = known.view if piece.terrain is None else replace(known.view, terrain=piece.terrain)
         for move in piece.moves:
             view = view.corrected(east=move.east, north=move.north, gain=move.gain, layer=move.layer)
-        return Member(view, known.mask)
+        return Member(view, known.mask, *_line(piece.scales, view.bands))
 
     def _known(self, piece: Piece) -> Member:
         """A scene as it was delivered."""
@@ -89,3 +92,16 @@ class Readers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _line(
+    scales: Sequence[Scale], bands: Sequence[str]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """(band,) slope and offset of all lines, one after the other; None where there are none."""
+    if not scales:
+        return None, None
+    slope, offset = np.ones(len(bands)), np.zeros(len(bands))
+    for scale in scales:
+        at = bands.index(scale.band)
+        slope[at], offset[at] = scale.slope * slope[at], scale.slope * offset[at] + scale.offset
+    return slope.astype(np.float32), offset.astype(np.float32)

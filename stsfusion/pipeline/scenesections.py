@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from stsfusion.pipeline.fields import Text
@@ -62,3 +64,7 @@ class Ingest(Record):
 
     masks: dict[str, Text] = {}
     """One's own, on a map, by scene, in place of that test: 0 clear, 1 cloud, 2 shadow, 255 unknown."""
+
+    normalise: Literal["none", "pif"] = "none"
+    """pif: dates and instruments are brought to one brightness by pixels that did not change. It mends gains
+    that are off, but takes what changed on all the ground alike, as a season does, for brightness."""
