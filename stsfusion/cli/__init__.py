@@ -10,7 +10,7 @@ from stsfusion import __version__
 from stsfusion.cli.bench import bench
 from stsfusion.cli.catalog import catalog
 from stsfusion.cli.lists import doctor, methods, schema, sensors
-from stsfusion.cli.run import run, status
+from stsfusion.cli.run import run, status, update
 from stsfusion.cli.stores import info, verify
 
 __all__ = ["app"]
@@ -40,7 +40,7 @@ def main(
     """Take the options that all commands share."""
 
 
-for command in (run, status, info, verify, methods, sensors, schema, doctor):
+for command in (run, update, status, info, verify, methods, sensors, schema, doctor):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(catalog, name="catalog")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from stsfusion.cli.terminal import plainly, show
 
-__all__ = ["run", "status"]
+if TYPE_CHECKING:
+    from stsfusion.pipeline.reciperun import Orders
+
+__all__ = ["run", "status", "update"]
 
 Recipe = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of one that came along, as 'demo'.")
@@ -17,6 +21,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Say a key of the recipe anew; may be given repeatedly."),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 
 def run(
@@ -32,11 +37,19 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, with memory and disk; do nothing.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a published series of other settings or input.")
+    ] = False,
+    learned: Annotated[
+        Path | None,
+        typer.Option(metavar="SERIES", help="Take what was learned from a published series; do not learn."),
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Run a recipe from its input to the published series and the report.
 
-    What is done already is not done again; a run that was stopped goes on where it was.
+    What is done already is not done again; a run that was stopped goes on where it was. A published series of
+    other settings or input is only replaced when that is said.
 
     [bold]Examples[/bold]
 
@@ -44,15 +57,53 @@ def run(
       stsfusion run demo --set fuse.method=gsa --set output=gsa-out
       stsfusion run my-recipe.yaml --dates 2022-03/2022-06 --dry-run
     """
-    from stsfusion.pipeline.recipe import load_recipe
-    from stsfusion.pipeline.steps import run_recipe
+    from stsfusion.pipeline.reciperun import Orders
 
     given = [*(assignments or [])]
     given += [f"area.bounds=[{area}]"] if area else []
     given += [f"fuse.dates=[{', '.join(dates)}]"] if dates else []
+    _carry_out(recipe, given, Orders(overwrite=overwrite, learned=learned), dry_run=dry_run, quiet=quiet)
+
+
+def update(
+    recipe: Recipe,
+    assignments: Set = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Learn anew from all there is now, and make all dates anew.")
+    ] = False,
+    across_versions: Annotated[
+        bool,
+        typer.Option("--across-versions", help="Keep dates that another version of the code made."),
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring a published series up to date: new dates, and those that new input changes.
+
+    A folder of deliveries is looked through again, cubes are read again. What the method has learned stays
+    as it was published, so that yesterday's dates do not change; what is published is never lost. New dates
+    at the end are added in place; a late or reprocessed scene makes a new generation, which links to the
+    files of all dates that stay. Without a published series it runs the recipe.
+
+    [bold]Examples[/bold]
+
+      stsfusion update my-recipe.yaml --quiet
+      stsfusion update my-recipe.yaml --refit
+    """
+    from stsfusion.pipeline.reciperun import Orders
+
+    orders = Orders(update=True, refit=refit, across_versions=across_versions)
+    _carry_out(recipe, assignments or [], orders, quiet=quiet)
+
+
+def _carry_out(
+    recipe: str, given: list[str], orders: Orders, *, dry_run: bool = False, quiet: bool = False
+) -> NoReturn:
+    from stsfusion.pipeline.recipe import load_recipe
+    from stsfusion.pipeline.steps import run_recipe
+
     with plainly():
         loaded, file = load_recipe(recipe, given)
-        end = run_recipe(loaded, file, dry_run=dry_run, quiet=quiet, said=given)
+        end = run_recipe(loaded, file, dry_run=dry_run, quiet=quiet, said=given, orders=orders)
     raise typer.Exit(end.code)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.generations import Generations
 from stsfusion.errors import StoreError
 
 __all__ = ["STEPS", "Folder", "write_text"]
@@ -64,6 +65,11 @@ class Folder:
     def plan(self) -> Path:
         """The plan that workers read, with the method's weights."""
         return self.work / "plan"
+
+    @property
+    def generations(self) -> Generations:
+        """The published series and those before it."""
+        return Generations(self.fused, self.work / "generations")
 
     @property
     def ready(self) -> Path:

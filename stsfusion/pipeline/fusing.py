@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.folder import Folder, write_text
+from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.worker import fuse_tile
 from stsfusion.pipeline.worksections import Fuse
@@ -38,7 +37,7 @@ from stsfusion.running.notes import Notes
 from stsfusion.running.outcome import Failure, Outcome, Success
 from stsfusion.running.progress import Bar
 
-__all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles", "is_whole", "publish"]
+__all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +91,8 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
         written=chosen_dates(assembly, settings.dates),
         device=_device(settings),
     )
+    around = intervals(len(assembly.times), assembly.sources, method.span(), settings.neighbours)
+    plan = cut(plan, around)
     workers = settings.workers if settings.executor == "local" else 1
     plan = overlapped(plan, budget=settings.budget_bytes(), workers=workers)
     need = refuse_if_too_large(plan, budget=settings.budget_bytes(), workers=workers, shard=shard)
@@ -183,13 +184,6 @@ def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collecti
     shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
-def is_whole(plan: Plan, series: Path, ledger: Ledger) -> bool:
-    """Whether a published series holds, tile by tile, the bytes that were noted when they were made."""
-    noted = {record["key"]: record["checksum"] for record in ledger.records()}
-    there = replace(plan, output=series)
-    return all(noted.get(tile.key) == checksum(there, tile, staged=False) for tile in plan.tiles)
-
-
 def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:
     """The frame of the published series."""
     times = milliseconds(assembly.times)[list(plan.written)]
@@ -210,31 +204,3 @@ def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any]
 def _inner(shard: int) -> int:
     """The side of an inner chunk: 96 where that divides the shard, else its largest divisor below."""
     return next(side for side in range(min(96, shard), 0, -1) if shard % side == 0)
-
-
-def publish(made: Path, place: Path) -> None:
-    """Let a finished series take its place in one step: who opens it sees the old or the whole new one.
-
-    A series that was opened before must be opened anew.
-    """
-    CubeStore(made).publish()
-    if not place.exists():
-        made.rename(place)
-        return
-    _exchange(made, place)
-    shutil.rmtree(made)
-
-
-_AT_FDCWD, _EXCHANGE = -100, 2
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Swap two folders, at once where the system can (Linux), else by two renames."""
-    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if swap is not None and swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
-        return
-    aside = other.with_name(f".{other.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    other.rename(aside)
-    one.rename(other)
-    aside.rename(one)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import stsfusion
 from stsfusion import methods, resources
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Source
@@ -79,6 +77,9 @@ class Prints:
     sources: tuple[Source, ...]
     """How the sensors saw the target, so that a changed catalog file is noticed."""
 
+    series: str = ""
+    """Identity of the series that is judged."""
+
     @cached_property
     def fit(self) -> str:
         """Of what is learned."""
@@ -89,19 +90,11 @@ class Prints:
         )
 
     @cached_property
-    def fuse(self) -> str:
-        """Of the published series."""
-        chosen = self.recipe.fuse
-        work = {"tile": chosen.tile, "shard": chosen.shard_size, "dates": chosen.dates}
-        code = fingerprint_of_parts("engine", "cube")
-        return fingerprint("fuse", self.fit, json.dumps(work), code, stsfusion.__version__)
-
-    @cached_property
     def evaluate(self) -> str:
         """Of the scores."""
         rivals = [methods.create(settings) for settings in self.recipe.evaluate.compare]
         code = [fingerprint_of_parts("forward"), *map(fingerprint_of_code, rivals)]
-        return fingerprint("evaluate", self.fuse, self.recipe.digest("evaluate"), code)
+        return fingerprint("evaluate", self.series, self.recipe.digest("evaluate"), code)
 
     @cached_property
     def report(self) -> str:

@@ -13,7 +13,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.progress import Bar, progress
 
-__all__ = ["DONE", "FAILED", "LATER", "End", "RecipeRun"]
+__all__ = ["DONE", "FAILED", "LATER", "End", "Orders", "RecipeRun"]
 
 DONE, FAILED, LATER = 0, 3, 75
 """Exit codes: done or nothing to do, some tiles failed, try again later."""
@@ -28,6 +28,32 @@ class End:
 
     words: str
     """For people."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the caller has said beside the recipe."""
+
+    update: bool = False
+    """Whether the published series is to be brought up to date with what it was made with."""
+
+    refit: bool = False
+    """Whether an update learns anew."""
+
+    across_versions: bool = False
+    """Whether an update goes on where another version of the code made what is there."""
+
+    overwrite: bool = False
+    """Whether a published series of other settings or input may be replaced."""
+
+    learned: Path | None = None
+    """A published series of which what was learned is taken, in place of learning."""
+
+    tiles: tuple[str, ...] = ()
+    """Keys of the only tiles to be fused; empty: all."""
+
+    retry_failed: bool = False
+    """Whether only tiles that failed before are fused."""
 
 
 @dataclass
@@ -48,6 +74,9 @@ class RecipeRun:
 
     quiet: bool
     """Whether it shows no progress and says nothing."""
+
+    orders: Orders = Orders()
+    """What else the caller has said."""
 
     worked: list[str] = field(default_factory=list)
     """What was done so far, in words."""

@@ -2,45 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from stsfusion.pipeline import fusing
 from stsfusion.pipeline.comparerun import states
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.learnt import FILE
+from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.prints import Prints, input_print
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.steps import folder_of, sources_of
+from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.words import duration
 from stsfusion.running.ledger import Ledger
 
 __all__ = ["status_of"]
 
+Lines = list[tuple[str, str]]
 
-def status_of(recipe: Recipe, file: Path) -> list[tuple[str, str]]:
+
+def status_of(recipe: Recipe, file: Path) -> Lines:
     """How far a recipe's run is, as lines of two words."""
     folder = folder_of(recipe, file)
     if not folder.root.exists():
         return [("output", f"{folder.root} (not begun)")]
     if recipe.compares:
         return states(recipe, file, folder)
-    done = folder.marks()
+    was = published(folder.fused)
+    lines = [("output", str(folder.root)), ("series", _shown(folder, was))]
     if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
-        return [("output", str(folder.root)), ("cubes", "to do")]
-    marks = Prints(recipe, done["cubes"]["content"], sources_of(recipe, folder, file.parent))
-    weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
+        return [*lines, ("cubes", "to do: new, changed or never read")]
+    content = folder.marks()["cubes"]["content"]
+    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, file.parent, folder.fused)
+    wanted = asked(recipe, draft.assembly, draft.plan, content)
+    marks = Prints(recipe, content, draft.assembly.sources, was.identity if was else "")
+    return [*lines, *_steps(folder, marks, wanted, was), *_tiles(folder, wanted, was)]
+
+
+def _shown(folder: Folder, was: MadeFrom | None) -> str:
+    if was is None:
+        return "nothing published"
+    older = len(folder.generations.older())
+    kept = f", {older} generation{'s' * (older > 1)} before it" if older else ""
+    return f"{len(was.dates)} dates published{kept}"
+
+
+def _steps(
+    folder: Folder, marks: Prints, wanted: MadeFrom, was: MadeFrom | None
+) -> Iterator[tuple[str, str]]:
+    done = folder.marks()
+    change = (
+        Difference.between(was, wanted)
+        if was and (was.frame, was.code) == (wanted.frame, wanted.code)
+        else None
+    )
+    old = was is not None and was.learned_from != wanted.learned_from
+    fit = (
+        (was.weights, folder.fused / FILE)
+        if was and old
+        else (marks.fit, folder.work / f"weights-{marks.fit[:12]}.safetensors")
+    )
     made = {
-        "cubes": (done["cubes"]["fingerprint"], [folder.cubes]),
-        "fit": (marks.fit, [weights]),
-        "fuse": (marks.fuse, [folder.fused]),
-        "evaluate": (marks.evaluate, [folder.scores]),
-        "report": (marks.report, [folder.report]),
+        "cubes": (done["cubes"]["fingerprint"], folder.cubes),
+        "fit": fit,
+        "fuse": (was.identity if was and change and change.nothing else "", folder.fused),
+        "evaluate": (marks.evaluate, folder.scores),
+        "report": (marks.report, folder.report),
     }
-    lines = [("output", str(folder.root))]
-    for step, (wanted, paths) in made.items():
-        if folder.is_done(step, wanted, paths):
-            lines.append((step, f"done in {duration(done[step]['seconds'])}"))
+    for step, (mark, path) in made.items():
+        if folder.is_done(step, mark, [path]):
+            since = ", frozen with the series" if step == "fit" and old else ""
+            yield step, f"done in {duration(done[step]['seconds'])}{since}"
+        elif step == "fuse" and change is not None and not change.nothing:
+            yield step, f"{change} dates: 'stsfusion update' makes them"
         else:
-            lines.append((step, "to do anew: recipe, input or code changed" if step in done else "to do"))
-    if folder.ledger.exists():
-        with Ledger.open(folder.ledger, marks.fuse, readonly=True) as ledger:
-            lines += [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]
-            lines += [(f"  {key}", why) for key, why in ledger.failures().items()]
-    return lines
+            yield step, "to do anew: recipe, input or code changed" if step in done else "to do"
+
+
+def _tiles(folder: Folder, wanted: MadeFrom, was: MadeFrom | None) -> Lines:
+    """What the ledger tells of the series that is asked for, with what is or was learned."""
+    learned = folder.marks().get("fit", {}).get("weights", "")
+    names = [replace(wanted, weights=learned).identity]
+    names += [was.identity, wanted.with_learning_of(was).identity] if was else []
+    for name in names if folder.ledger.exists() else ():
+        with Ledger.open(folder.ledger, name, readonly=True) as ledger:
+            if sum(ledger.summary().values()):
+                counted = [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]
+                return counted + [(f"  {key}", why) for key, why in ledger.failures().items()]
+    return []

@@ -10,30 +10,35 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
+from stsfusion.cube.verification import verify
 from stsfusion.engine.plan import Source, require_roles
 from stsfusion.errors import StoreError, StsfusionError
-from stsfusion.fusion import weights as at_rest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.comparerun import Comparing
 from stsfusion.pipeline.delivered import sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
+from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.ingesting import work_of
 from stsfusion.pipeline.intake import Intake, take_in
+from stsfusion.pipeline.learnt import Learnt, frozen, learn
+from stsfusion.pipeline.madefrom import MadeFrom, asked, published
+from stsfusion.pipeline.making import make, settle
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
 from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.recipe import Recipe
-from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, RecipeRun
+from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.rehearsal import plan_early, rehearse
-from stsfusion.pipeline.words import duration, failures, phases, tile_facts, unfinished
+from stsfusion.pipeline.standing import Deed, Standing, standing
+from stsfusion.pipeline.words import duration, phases, tile_facts, unfinished
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
 
@@ -41,7 +46,13 @@ __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources
 
 
 def run_recipe(
-    recipe: Recipe, file: Path, *, dry_run: bool = False, quiet: bool = False, said: Sequence[str] = ()
+    recipe: Recipe,
+    file: Path,
+    *,
+    dry_run: bool = False,
+    quiet: bool = False,
+    said: Sequence[str] = (),
+    orders: Orders | None = None,
 ) -> End:
     """Run every step that is not done.
 
@@ -55,13 +66,15 @@ def run_recipe(
         No progress bars.
     said
         The overrides that were given, for the report.
+    orders
+        What else is said: whether to update, what may be replaced; None: nothing.
 
     Raises
     ------
     StsfusionError
         When the recipe cannot be carried out; a folder that this run began is taken away again.
     """
-    run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet)
+    run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet, orders or Orders())
     try:
         with _termination_as_interrupt():
             return rehearse(run) if dry_run else _locked(run)
@@ -117,15 +130,15 @@ def _carry_out(run: RecipeRun) -> End:
     if run.recipe.compares:
         failed = Comparing(run.recipe, run.file, folder).run(run.step, run.recipe_text)
         return run.tell(End(FAILED, unfinished(failed))) if failed else _over(run, start)
+    settle(folder)
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
-    made = folder.staging(marks.fuse)
-    if not _is_fused(folder, marks):
-        end = _fuse(run, marks, made, intake)
-        if end is not None:
-            return end
-    _evaluate(run, marks)
-    _report(run, marks, intake)
+    end = _series(run, marks, intake)
+    if end is not None:
+        return end
+    judged = replace(marks, series=folder.marks()["fuse"]["fingerprint"])
+    _evaluate(run, judged)
+    _report(run, judged, intake)
     return _over(run, start)
 
 
@@ -160,69 +173,51 @@ def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]
     return assemble(fusing.cubes_of(folder), recipe.roles, near).sources
 
 
-def _fuse(run: RecipeRun, marks: Prints, made: Path, intake: Intake) -> End | None:
-    """Fit, plan, fuse and publish; an end when the run cannot go on from here."""
+def _series(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
+    """Bring the published series to what is asked for; an end when the run cannot go on from here."""
     folder, recipe = run.folder, run.recipe
-    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, made)
+    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
+    wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
+    found = standing(run, wanted)
+    if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
+        return None
+    learnt = _learnt(run, draft, marks, wanted, found)
+    there = published(folder.fused)
+    if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
+        return None
+    said = provenance(recipe, run.file, marks.content, intake, learnt.made)
+    return make(run, draft, learnt, said, found.change if found.deed is Deed.CHANGE else None)
+
+
+def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found: Standing) -> Learnt:
+    """What the method knows, from where it is to be taken."""
+    was = found.was
+    if found.deed is Deed.BORROW and was is not None and run.orders.learned is not None:
+        return frozen(run, draft, was, run.orders.learned, wanted)
+    old = was is not None and was.learned_from != wanted.learned_from
+    if was is not None and (found.deed is Deed.CHANGE or (found.deed is Deed.KEEP and old)):
+        return frozen(run, draft, was, run.folder.fused, wanted)
+    return learn(run, draft, marks, wanted)
+
+
+def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
+    """Whether every file of the published series is what it was; known at a glance when it is noted."""
+    folder = run.folder
+    known = folder.marks()
+    if {"fit", "fuse"} <= known.keys() and folder.is_done("fuse", was.identity, [folder.fused]):
+        return True
     begun = time.perf_counter()
-    weights = folder.work / f"weights-{marks.fit[:12]}.safetensors"
-    with run.step(f"Learning ({draft.plan.method.card.name})") as bar:
-        method = fusing.fit(draft.plan, recipe, weights, bar.at)
-    if not folder.is_done("fit", marks.fit, [weights]):
-        facts = {"seconds": _since(begun), "weights": at_rest.fingerprint(method)}
-        folder.mark("fit", marks.fit, [weights], **facts)
-    plan = draft.plan.with_method(method)
-    learned = folder.marks()["fit"]["weights"]
-    said = provenance(recipe, run.file, marks, intake, learned)
-    spec = fusing.frame(draft.assembly, plan, recipe.fuse.shard_size, said, plan.method.card.sigma)
-    begun = time.perf_counter()
-    with Ledger.open(folder.ledger, marks.fuse) as ledger, run.step("Fusing tiles", len(plan.tiles)) as bar:
-        already = _is_published(folder, marks) and fusing.is_whole(plan, folder.fused, ledger)
-        _sweep(folder, made, already)
-        ended = (
-            None if already else fusing.fuse_tiles(plan, spec, folder, recipe.fuse, marks.fuse, ledger, bar)
-        )
-        records = ledger.records()
-        failed = ledger.failures()
-    if ended is not None and ended.interrupted:
-        left = len(ended.left)
-        return run.tell(
-            End(LATER, f"Stopped with {left} of {len(plan.tiles)} tiles left; the same command goes on.")
-        )
-    if failed:
-        return run.tell(End(FAILED, failures(failed, len(plan.tiles))))
-    if not already:
-        folder.unmark("fuse")
-        with run.step("Publishing"):
-            fusing.publish(made, folder.fused)
-    facts = {"seconds": _since(begun), "tiles": tile_facts(plan, records), "need": asdict(draft.need)}
-    folder.mark("fuse", marks.fuse, [folder.fused], **facts)
-    return None
-
-
-def _is_fused(folder: Folder, marks: Prints) -> bool:
-    """Whether the series and what it was learned with are those that are asked for."""
-    return (
-        "fit" in folder.marks()
-        and folder.is_done("fuse", marks.fuse, [folder.fused])
-        and _is_published(folder, marks)
-    )
-
-
-def _sweep(folder: Folder, made: Path, published: bool) -> None:
-    """Take away what earlier settings left half done, and what a publication put aside."""
-    for path in folder.root.glob(".fused-*.zarr"):
-        if path != made or published:
-            shutil.rmtree(path)
-
-
-def _is_published(folder: Folder, marks: Prints) -> bool:
-    """Whether the published series says that it is this very one."""
-    store = CubeStore(folder.fused)
     try:
-        return "" in store.names() and store.spec("").attributes.get("series_sha256") == marks.fuse
+        if verify(folder.fused).damages:
+            return False
     except StoreError:
         return False
+    if "fit" not in known:
+        frozen(run, draft, was, folder.fused, was)
+    with Ledger.open(folder.ledger, was.identity) as ledger:
+        facts = {"seconds": _since(begun), "tiles": tile_facts(draft.plan, ledger.records())}
+    folder.mark("fuse", was.identity, [folder.fused], **facts, need=asdict(draft.need))
+    return True
 
 
 def _evaluate(run: RecipeRun, marks: Prints) -> None:

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from small_project import bytes_of, here
 
+from stsfusion.cube.generations import exchange
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.running.lock import Lock
@@ -60,8 +61,8 @@ def test_dying_before_a_step_is_noted_never_passes_one_recipe_for_another(copy, 
         patch.setattr(Folder, "mark", die)
         other = ["--set", "fuse.method=bicubic", "--set", "area.bounds=[500000, 3999640, 500360, 4000000]"]
         with pytest.raises(Death):
-            here("run", copy, "-q", *other)
-    done = here("run", copy, "-q")
+            here("run", copy, "-q", "--overwrite", *other)
+    done = here("run", copy, "-q", "--overwrite")
     assert done.exit_code == 0, done.output
     assert bytes_of(series(copy)) == expected
     assert (copy.parent / "out" / "scores.json").read_bytes() == scores
@@ -149,7 +150,7 @@ def test_a_series_is_replaced_in_one_step(copy):
     shutil.copytree(place, spare)
     seen = set()
     for _ in range(20):
-        fusing._exchange(spare, place)
+        exchange(spare, place)
         seen.add(xr.open_zarr(place).sizes["time"])
         assert spare.exists()
     assert seen == {5}

@@ -120,13 +120,17 @@ def test_a_changed_observation_does_change_the_bytes(run, tmp_path):
     assert fused_bytes(recipe, folder, tmp_path / "b.zarr") != before
 
 
-def test_another_seed_is_done_anew_in_the_same_folder(run):
+def test_another_seed_is_done_anew_in_the_same_folder_when_that_is_said(run):
     before = bytes_of(run.parent / "out" / "fused.zarr")
-    done = here("run", run, "-q", "--set", "simulate.seed=3")
+    refused = here("run", run, "-q", "--set", "simulate.seed=3")
+    assert refused.exit_code == 2
+    assert "run --overwrite" in refused.stderr
+    assert bytes_of(run.parent / "out" / "fused.zarr") == before
+    done = here("run", run, "-q", "--set", "simulate.seed=3", "--overwrite")
     assert done.exit_code == 0, done.output
     assert bytes_of(run.parent / "out" / "fused.zarr") != before
     assert not list((run.parent / "out").glob(".fused-*"))
-    back = here("run", run, "-q")
+    back = here("run", run, "-q", "--overwrite")
     assert back.exit_code == 0, back.output
     assert bytes_of(run.parent / "out" / "fused.zarr") == before
 
@@ -148,10 +152,10 @@ def test_a_changed_sensor_is_simulated_anew(run):
     before = store.read("sharp", store.spec("sharp").window)[0]
     own.write_text(text.replace("452", "480"))
     assert own.read_text() != text
-    done = here("run", run, "-q")
+    done = here("run", run, "-q", "--overwrite")
     shutil.rmtree(run.parent / "catalogs")
     assert done.exit_code == 0, done.output
     after = store.read("sharp", store.spec("sharp").window)[0]
     assert not np.array_equal(before[:, 0], after[:, 0])
-    assert here("run", run, "-q").exit_code == 0
+    assert here("run", run, "-q", "--overwrite").exit_code == 0
     np.testing.assert_array_equal(store.read("sharp", store.spec("sharp").window)[0], before)
