@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow test-cluster check format clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -18,10 +18,15 @@ demo: $(READY)  ## a simulated series from a real scene, from catalog to report
 	$(BIN)/stsfusion run pipelines/demo.yaml
 
 test: $(READY)  ## at most ten minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu and not cluster" -n 2 --dist loadfile
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m "not gpu" --timeout 3600
+	$(BIN)/python -m pytest -m "not gpu and not cluster" --timeout 3600
+
+test-cluster: $(READY)  ## real SLURM jobs; as root, with Debian's packages, in a SLURM of its own on loopback
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get update -q && \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends slurm-wlm munge; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster
 
 check: $(READY)
 	$(BIN)/ruff check .
