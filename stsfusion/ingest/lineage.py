@@ -6,25 +6,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import rasterio
+
+import stsfusion
+from stsfusion.ingest.options import Options
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 
-__all__ = ["brief", "lineage", "terrain_text"]
+__all__ = ["SURFACE", "TOA", "brief", "lineage", "terrain_text"]
+
+TOA, SURFACE = "toa_bidirectional_reflectance", "surface_bidirectional_reflectance"
+"""What a scene's numbers are, as CF names them."""
 
 
-def lineage(view: View, terrain: Terrain | None, source: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """One scene: its files with their sha256, its steps, its gains.
+def lineage(
+    view: View, terrain: Terrain | None, source: str, options: Options, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One scene: its files with their sha256, its steps with their parameters, its gains, what made it.
 
     Parameters
     ----------
     source
         Where the height of the ground is from.
+    options
+        What was asked for.
     extra
         What else was found, as its registration.
     """
     scene = view.scene
-    steps = ["reflectance at the top of the atmosphere"] if scene.values != "reflectance" else []
+    ready = scene.values == "reflectance"
+    steps = [
+        "taken as surface reflectance, as delivered" if ready else "reflectance at the top of the atmosphere"
+    ]
     if any(image.rational is not None for image in view.images):
         steps.append(f"orthorectified by its RPC, {terrain_text(terrain)} ({source})")
     else:
@@ -41,10 +56,37 @@ def lineage(view: View, terrain: Terrain | None, source: str, extra: Mapping[str
         "delivery": Path(scene.delivery).name,
         **({"sha256": scene.archive} if scene.archive else {}),
         "files": [{"path": f.path, "sha256": f.sha256} for f in scene.files],
+        "quantity": SURFACE if ready else TOA,
         "gains": list(view.provenance),
         "steps": steps,
+        "parameters": _parameters(terrain, options),
+        "versions": _versions(),
         "notes": list(scene.notes),
         **extra,
+    }
+
+
+def _parameters(terrain: Terrain | None, options: Options) -> dict[str, Any]:
+    """What was asked for, in plain words and numbers."""
+    return {
+        "terrain": terrain_text(terrain),
+        "kernel": "cubic",
+        "detectors": options.detectors,
+        "register": options.register,
+        "threshold": options.threshold,
+        "clouds": options.clouds,
+        "atmosphere": options.atmosphere,
+        "normalise": options.normalise,
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Of what makes a pixel."""
+    return {
+        "stsfusion": stsfusion.__version__,
+        "rasterio": rasterio.__version__,
+        "gdal": rasterio.__gdal_version__,
+        "numpy": np.__version__,
     }
 
 

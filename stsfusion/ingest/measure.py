@@ -124,7 +124,7 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
         offset = {"registration": told}
     cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
     piece = replace(piece, moves=_moves(view))
-    return Found(piece, lineage(view, piece.terrain, source, seam | offset | cover))
+    return Found(piece, lineage(view, piece.terrain, source, options, seam | offset | cover))
 
 
 def _moves(view: View) -> tuple[Move, ...]:

@@ -39,6 +39,9 @@ class Options:
     masks: Mapping[str, Path] = field(default_factory=dict)
     """The user's own, by scene; there the simple test has no say."""
 
+    atmosphere: Literal["none", "dark-object"] = "none"
+    """Whether haze is taken away; what was delivered as surface reflectance is never touched."""
+
     normalise: Literal["none", "pif"] = "none"
     """Whether scenes are brought to the brightness of one instrument, by pixels that did not change."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen
 from stsfusion.ingest.level import levelled
 from stsfusion.ingest.measure import SHARP, Bench, Series, measured
@@ -41,6 +42,8 @@ def prepare(chosen: Chosen, store: Path, options: Options, room: Room, tell: Tel
             bench = Bench(options, room, readers, done.get(SHARP))
             part = _part(tell, at, len(roles))
             done[role] = _series(bench, Series.of(chosen, role), part)
+        if options.atmosphere == "dark-object":
+            done = {role: _each(bench, series) for role, series in done.items()}
         if options.normalise == "pif":
             done = levelled(bench, done)
     cubes = tuple(_cube(series) for series in done.values())
@@ -60,12 +63,19 @@ def _series(bench: Bench, series: Series, tell: Tell) -> Series:
     return replace(series, found=tuple(found))
 
 
+def _each(bench: Bench, series: Series) -> Series:
+    """A cube's scenes without haze."""
+    found = tuple(tuple(corrected(bench, series, one) for one in day) for day in series.found)
+    return replace(series, found=found)
+
+
 def _cube(series: Series) -> Cube:
     """A cube that tells of its scenes."""
     told: list[dict[str, Any]] = [
         {"date": f"{day.time:%Y-%m-%d}", "scenes": [one.told for one in found]}
         for day, found in zip(series.days, series.found, strict=True)
     ]
-    said = {"quantity": "toa_bidirectional_reflectance", "lineage": told}
+    quantities = {scene["quantity"] for date in told for scene in date["scenes"]}
+    said = {"quantity": quantities.pop() if len(quantities) == 1 else "mixed, see lineage", "lineage": told}
     spec = replace(series.spec, attributes={**series.spec.attributes, **said})
     return Cube(series.role, spec, tuple(tuple(one.piece for one in found) for found in series.found))

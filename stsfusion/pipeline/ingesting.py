@@ -115,6 +115,7 @@ def _options(recipe: Recipe, near: Path) -> Options:
         threshold=asked.threshold,
         clouds=asked.clouds,
         masks={scene: located(path, near) for scene, path in asked.masks.items()},
+        atmosphere=asked.atmosphere,
         normalise=asked.normalise,
     )
 

@@ -65,6 +65,10 @@ class Ingest(Record):
     masks: dict[str, Text] = {}
     """One's own, on a map, by scene, in place of that test: 0 clear, 1 cloud, 2 shadow, 255 unknown."""
 
+    atmosphere: Literal["none", "dark-object"] = "none"
+    """dark-object: the haze that the darkest pixels of a scene show is taken away; what was delivered as
+    surface reflectance is never touched."""
+
     normalise: Literal["none", "pif"] = "none"
     """pif: dates and instruments are brought to one brightness by pixels that did not change. It mends gains
     that are off, but takes what changed on all the ground alike, as a season does, for brightness."""
