@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine.factoring import date_maps, require_same
+from stsfusion.engine.packed import Packed, Seen
 from stsfusion.engine.plan import Plan, Source
 from stsfusion.fusion.answer import Answer, Quality
-from stsfusion.fusion.problem import Observation, Problem, Role, Target
+from stsfusion.fusion.problem import Problem, Target
+from stsfusion.operators.linear import Shape
 from stsfusion.running.tiling import Tile
 from stsfusion.window import Window
 
@@ -28,40 +32,36 @@ class Written:
     """Over the bytes of its shards."""
 
 
-def read(plan: Plan, tile: Tile) -> Problem:
-    """The problem of a tile: its core and its halo."""
-    return read_window(plan, tile.padded)
+def read(plan: Plan, tile: Tile) -> Packed:
+    """The question of a tile, its core and its halo, still packed."""
+    return _packed(plan, tile.padded)
 
 
-def read_window(plan: Plan, window: Window) -> Problem:
-    """The problem of any window of the target, edges on multiples of every ratio.
+def read_window(plan: Plan, window: Window, device: str = "cpu") -> Problem:
+    """The problem of any window of the target, edges on multiples of every ratio, on a device.
 
     Its days are counted as the plan counts them, so that what was learned by days holds in every window. A
     role that saw none of the window's dates is absent.
     """
+    return _packed(plan, window).problem(device)
+
+
+def _packed(plan: Plan, window: Window) -> Packed:
     store = CubeStore(plan.inputs)
     time, rows, cols = window.shape
     shape = (time, plan.target.shape[1], rows, cols)
-    days = plan.target.days[slice(*window.dates)]
-    target = Target(shape, plan.target.wavelengths, days)
-    seen: dict[Role, Observation | None] = {
-        source.role: _observe(store, source, window, shape) for source in plan.sources
-    }
-    return Problem(target).with_observations(seen)
+    target = Target(shape, plan.target.wavelengths, plan.target.days[slice(*window.dates)])
+    return Packed(target, {s.role: _seen(store, s, window, shape) for s in plan.sources})
 
 
-def _observe(
-    store: CubeStore, source: Source, window: Window, shape: tuple[int, int, int, int]
-) -> Observation | None:
+def _seen(store: CubeStore, source: Source, window: Window, shape: Shape) -> Seen | None:
     first, last = window.dates
     own = [i for i, date in enumerate(source.dates) if first <= date < last]
     if not own:
         return None
     place = Window((own[0], own[-1] + 1), window.rows, window.cols).coarsen(source.ratio)
-    values, valid = store.read(source.cube, place)
     view = source.view(shape, [source.dates[i] - first for i in own])
-    noise = None if source.noise is None else torch.from_numpy(source.noise).float()
-    return Observation(torch.from_numpy(values), torch.from_numpy(valid), view, noise)
+    return Seen(store.read_counts(source.cube, place), view, source.noise)
 
 
 def write(plan: Plan, tile: Tile, answer: Answer, dead: torch.Tensor | None = None) -> Written:
@@ -73,20 +73,52 @@ def write(plan: Plan, tile: Tile, answer: Answer, dead: torch.Tensor | None = No
         (band,) bool: bands of which nothing is known here; they become gaps. None: all are known.
     """
     store = CubeStore(plan.output)
-    _, _, down, across = tile.interior.slices
+    factors = store.factors("", staged=True)
+    if factors is not None:
+        require_same(factors, answer, tile)
+    lost = np.zeros(answer.shape[1], dtype=bool) if dead is None else dead.cpu().numpy()
     shares = []
     for date in _dates(plan, tile):
         k, out = date - tile.padded.dates[0], plan.written.index(date)
-        quality = answer.quality[k, 0, down, across].cpu().numpy()
-        values = answer.date(k)[:, down, across].float().cpu().numpy()
-        valid = np.isfinite(values) & (quality != int(Quality.NO_DATA))
-        if dead is not None:
-            valid &= ~dead.cpu().numpy()[:, None, None]
-        sigma = None if answer.sigma is None else _sigma(answer, k)[:, down, across].cpu().numpy()[None]
         place = Window((out, out + 1), tile.core.rows, tile.core.cols)
-        store.write("", place, values[None], valid[None], qa=quality[None], sigma=sigma)
-        shares.append(float(valid.mean()))
+        if factors is None:
+            shares.append(_write_bands(store, place, answer, tile, k, lost))
+        else:
+            shares.append(_write_maps(store, place, answer, tile, k, lost, factors))
     return Written(float(np.mean(shares)) if shares else 0.0, checksum(plan, tile))
+
+
+def _write_bands(
+    store: CubeStore, place: Window, answer: Answer, tile: Tile, k: int, lost: np.ndarray
+) -> float:
+    """Write all bands of one date; the share of values that hold data."""
+    _, _, down, across = tile.interior.slices
+    quality = answer.quality[k, 0, down, across].cpu().numpy()
+    values = answer.date(k)[:, down, across].float().cpu().numpy()
+    valid = np.isfinite(values) & (quality != int(Quality.NO_DATA)) & ~lost[:, None, None]
+    sigma = None if answer.sigma is None else _sigma(answer, k)[:, down, across].cpu().numpy()[None]
+    store.write("", place, values[None], valid[None], qa=quality[None], sigma=sigma)
+    return float(valid.mean())
+
+
+def _write_maps(
+    store: CubeStore, place: Window, answer: Answer, tile: Tile, k: int, lost: np.ndarray, factors: Factors
+) -> float:
+    """Write the maps of one date; the share of values that hold data."""
+    _, _, down, across = tile.interior.slices
+    quality = answer.quality[k, 0, down, across].cpu().numpy()
+    kept = date_maps(factors, answer, tile, k)
+    store.write_maps(
+        "",
+        place,
+        kept.maps,
+        kept.valid,
+        residual=kept.residual,
+        dead=lost,
+        qa=quality[None],
+        sigma=kept.sigma,
+    )
+    return float(kept.valid.mean() * (~lost).mean())
 
 
 def checksum(plan: Plan, tile: Tile, *, staged: bool = True) -> str:

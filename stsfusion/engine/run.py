@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ import psutil
 import torch
 
 from stsfusion.engine import exchange
+from stsfusion.engine.device import aside, settle
+from stsfusion.engine.ladder import climb
 from stsfusion.engine.plan import Plan
 from stsfusion.operators.precision import full_precision
+from stsfusion.running.line import advance
 from stsfusion.running.tiling import Tile
 
 __all__ = ["TileRecord", "run_tile"]
@@ -49,6 +52,9 @@ class TileRecord:
     checksum: str
     """Over the bytes of the shards that were written."""
 
+    rung: int = 0
+    """How often less was tried at a time because memory ran out; 0: everything fitted at once."""
+
     def plain(self) -> dict[str, Any]:
         """As a mapping for the ledger."""
         return asdict(self)
@@ -67,24 +73,51 @@ def _peak() -> int:
     return 1024 * (int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
+@dataclass
+class _Clock:
+    """Seconds of each stage, without those spent waiting for the next."""
+
+    since: float = field(default_factory=time.perf_counter)
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        before, self.since = self.since, time.perf_counter()
+        return round(self.since - before, 4)
+
+
 def run_tile(plan: Plan, tile: Tile) -> TileRecord:
-    """Fuse one tile and write its shards."""
-    start, base = time.perf_counter(), _baseline()
+    """Fuse one tile and write its shards; between them it lets go on who may work beside it."""
+    base, clock = _baseline(), _Clock()
     with torch.inference_mode(), full_precision():
-        problem = exchange.read(plan, tile).to(plan.device)
-        after_read = time.perf_counter()
-        answer = plan.method.fuse(problem)
-        after_fuse = time.perf_counter()
-        written = exchange.write(plan, tile, answer, problem.rich.dead_bands if problem.rich else None)
-    end = time.perf_counter()
+        packed = exchange.read(plan, tile)
+        read_s = clock.lap()
+        _go_on(plan, clock)
+        problem = packed.problem(plan.device)
+        del packed
+        fused = climb(plan, problem)
+        dead = problem.rich.dead_bands if problem.rich else None
+        del problem
+        settle(plan.device)
+        fuse_s = clock.lap()
+        _go_on(plan, clock)
+        with aside(plan.device):
+            written = exchange.write(plan, tile, fused.answer, dead)
     peak = _peak()
     return TileRecord(
         tile.key,
-        round(after_read - start, 4),
-        round(after_fuse - after_read, 4),
-        round(end - after_fuse, 4),
+        read_s,
+        fuse_s,
+        clock.lap(),
         peak,
         max(0, peak - base),
         round(written.valid, 6),
         written.checksum,
+        fused.rung,
     )
+
+
+def _go_on(plan: Plan, clock: _Clock) -> None:
+    """Into the next stage; waiting for it is no work."""
+    if plan.overlap:
+        advance()
+    clock.lap()

@@ -39,7 +39,7 @@ class Samples(Sequence[Problem]):
     def __getitem__(self, index: int | slice) -> Problem | Samples:
         if isinstance(index, slice):
             return Samples(self.plan, self.windows[index])
-        return exchange.read_window(self.plan, self.windows[index]).to(self.plan.device)
+        return exchange.read_window(self.plan, self.windows[index], self.plan.device)
 
 
 def sample_windows(plan: Plan, *, count: int, size: int, seed: int) -> tuple[Window, ...]:

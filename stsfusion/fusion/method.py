@@ -130,6 +130,10 @@ class FusionMethod(ABC):
         """Neighbouring dates needed on either side; None: all."""
         return None
 
+    def lighter(self) -> Self | None:
+        """The same, learned all, with half as much in memory at a time; None: it cannot do with less."""
+        return None
+
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """A copy that has learned what is global from these sampled tiles (they may be walked repeatedly)."""
         return self

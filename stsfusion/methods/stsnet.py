@@ -27,8 +27,8 @@ __all__ = ["STSNet"]
 
 _NAME = "stsnet"
 
-_STRIP = 64
-"""Rows that the network refines at once."""
+_STRIP, _LEAST = 64, 8
+"""Rows that the network refines at once, and the fewest when memory is short."""
 
 
 @dataclass
@@ -92,6 +92,8 @@ class STSNet(NetworkMethod):
     branches: bool = True
     """False: the network is left out and the ridge head answers alone."""
 
+    _strip = _STRIP
+
     @property
     def card(self) -> Card:
         """A trained method that needs all three sensors."""
@@ -101,6 +103,7 @@ class STSNet(NetworkMethod):
             source="Peng, Li, Zhou and Li (2024)",
             needs=("rich", "dense", "sharp"),
             fits="training",
+            seam=5e-5 if self.half else 1e-5,
             memory=8.0,
         )
 
@@ -152,7 +155,7 @@ class STSNet(NetworkMethod):
     def build(self, state: Mapping[str, Tensor]) -> nn.Module:
         """Three branches and what joins them."""
         layout = self._prepared(state).units.layout
-        return BranchNet(layout, self.width, self.blocks, self.kernels, mixed=self.mixed)
+        return BranchNet(layout, self.width, self.blocks, self.kernels, mixed=self.mixed, half=self.half)
 
     def silent_layers(self, net: nn.Module) -> Sequence[nn.Module]:
         """All exits start at zero, so that training starts at the ridge regression."""
@@ -172,6 +175,14 @@ class STSNet(NetworkMethod):
         subspace = prepared.units.subspace
         return Answer(Factored(scores, subspace.basis, subspace.mean), _quality(problem, rich, dense, sharp))
 
+    def lighter(self) -> Self | None:
+        """Strips of half as many rows."""
+        if not self.branches or self._strip // 2 < _LEAST:
+            return None
+        copy = self.with_state(self.state)
+        copy._strip = self._strip // 2
+        return copy
+
     def without_branches(self) -> Self:
         """The fitted method with its branches zeroed, so that only the head is left."""
         bare = replace(self, branches=False)
@@ -188,8 +199,8 @@ class STSNet(NetworkMethod):
         net = self.network(x.device)
         reach, rows = self.blocks * (max(self.kernels) // 2), x.shape[2]
         refined = x.new_empty(len(x), head.layout.rank, *x.shape[2:])
-        for start in range(0, rows, _STRIP):
-            stop = min(start + _STRIP, rows)
+        for start in range(0, rows, self._strip):
+            stop = min(start + self._strip, rows)
             top, bottom = max(start - reach, 0), min(stop + reach, rows)
             strip = net(x[:, :, top:bottom], head).scores
             refined[:, :, start:stop] = strip[:, :, start - top : stop - top]

@@ -22,6 +22,7 @@ import distributed
 from dask.system import CPU_COUNT
 
 from stsfusion.errors import PlanError
+from stsfusion.running.beside import run_beside
 from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
 from stsfusion.running.line import Line
@@ -83,6 +84,9 @@ def _keep_silent(words: str) -> None:
 class Inline:
     """One key after another in this process: exactly what a worker does, and the easiest to debug."""
 
+    overlap: bool = False
+    """Whether threads read the next tile and write the last one while one is fused, as workers do."""
+
     def run(
         self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
     ) -> Outcome[Key]:
@@ -90,6 +94,8 @@ class Inline:
         _check_distinct(keys)
         done = 0
         with Brake() as brake:
+            if self.overlap:
+                return run_beside(work, keys, on_done, brake)
             for number, key in enumerate(keys):
                 if brake.pulled:
                     return Outcome(done, number - done, tuple(keys[number:]), interrupted=True)
@@ -101,7 +107,7 @@ class Inline:
 
 @dataclass(frozen=True)
 class Local:
-    """Worker processes on this machine with one task each at a time; begun for the run and ended with it.
+    """Worker processes on this machine with one task each in a stage; begun for the run and ended with it.
 
     Each gets its share of the cores for BLAS and torch, unless the environment already says OMP_NUM_THREADS.
     """
