@@ -17,6 +17,7 @@ from xarray import DataArray, Dataset
 
 from stsfusion.cube import staging
 from stsfusion.cube.arrays import Arrays
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.labelled import open_labelled
 from stsfusion.cube.layout import coordinates
@@ -49,6 +50,11 @@ class CubeStore:
     def spec(self, name: str = "", *, staged: bool = False) -> CubeSpec:
         """The frame of a dataset: place, dates, bands, layout; `staged`: as the next publication shows it."""
         return self._arrays(name, staged).spec
+
+    def factors(self, name: str = "", *, staged: bool = False) -> Factors | None:
+        """What the maps of a compact dataset are expanded by; None: it keeps all bands."""
+        arrays = self._arrays(name, staged)
+        return arrays.compact.factors if arrays.listing.compact else None
 
     def grid(self, name: str = "", *, staged: bool = False) -> Grid:
         """Where a dataset's pixels lie."""

@@ -1,0 +1,79 @@
+"""Product: whether a series keeps all bands or the maps from which they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from stsfusion.cube.anchors import Anchors
+from stsfusion.cube.factors import Factors
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.factoring import anchors_of, factors_of
+from stsfusion.engine.plan import Plan
+from stsfusion.engine.probe import probe
+from stsfusion.errors import PlanError, StoreError
+
+__all__ = ["Product", "factors_for"]
+
+Product = Literal["full", "compact", "auto"]
+"""All bands; a few maps; or maps where the method's answers allow it and at least halve what is kept."""
+
+_WORTH = 2.0
+"""Times fewer values a pixel from which `auto` keeps maps."""
+
+
+def factors_for(plan: Plan, product: Product, shard: int, known: Sequence[Path] = ()) -> Factors | None:
+    """What all pixels of a series have in common; None when it keeps all bands.
+
+    Parameters
+    ----------
+    plan
+        With the fitted method; a small window of it is fused.
+    product
+        What the recipe asks for.
+    shard
+        Side of a shard, target pixels.
+    known
+        Stores of the same series, an earlier part of it, or one made with the same learning: how the standard
+        deviation follows from a few bands is taken from the first that tells it.
+
+    Raises
+    ------
+    PlanError
+        When maps are asked for, and the method's answers are not factored.
+    """
+    if product == "full":
+        return None
+    answer = probe(plan)
+    factors = factors_of(answer)
+    if factors is None and product == "compact":
+        raise PlanError(
+            "recipe, 'fuse.product: compact'",
+            expected="a method whose answers are factored, such as stsnet or jointlr",
+            got=f"'{plan.method.card.name}', which answers in full here",
+            mend="Use 'product: full', or 'auto' to keep maps where that is possible.",
+        )
+    if factors is None or (product == "auto" and not _pays(factors, shard)):
+        return None
+    if answer.sigma is None:
+        return factors
+    return replace(factors, anchors=_told(factors, known) or anchors_of(answer))
+
+
+def _pays(factors: Factors, shard: int) -> bool:
+    return factors.gain >= _WORTH and shard % (factors.ratio or 1) == 0
+
+
+def _told(factors: Factors, known: Sequence[Path]) -> Anchors | None:
+    """The anchors of the first store that expands its maps by the same spectra."""
+    for path in known:
+        for staged in (True, False):
+            try:
+                there = CubeStore(path).factors("", staged=staged)
+            except StoreError:
+                continue
+            if there is not None and replace(there, anchors=None) == factors:
+                return there.anchors
+    return None
