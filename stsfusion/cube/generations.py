@@ -90,7 +90,8 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
         Index in the old one -> index in the new one; their files are never written again.
     """
     published, staged = Publication(old).published()[name], Publication(new).staged()[name]
-    if published.shape[1:] != staged.shape[1:] or published.shard != staged.shard:
+    alike = published.shape[1:] == staged.shape[1:] and published.common == staged.common
+    if not alike or published.shard != staged.shard:
         raise StoreError(
             f"dataset '{name}' of {new}",
             expected="the frame of the series before it but for the dates",

@@ -41,6 +41,12 @@ class Listing:
         return "coefficients" in self.arrays
 
     @property
+    def common(self) -> str | None:
+        """sha256 of what the maps of a compact dataset are expanded by."""
+        found = self.attributes.get("stsfusion", {}).get("factors_sha256")
+        return None if found is None else str(found)
+
+    @property
     def main(self) -> Mapping[str, Any]:
         """The document of the array that holds its images."""
         return self.arrays["coefficients" if self.compact else "reflectance"]

@@ -13,6 +13,7 @@ import torch
 from xarray import DataArray
 
 from stsfusion import methods
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
@@ -171,7 +172,7 @@ def fuse_tiles(
         bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
-    executor = Unbegun() if settings.prepares else executor_of(settings, folder.work / "jobs", bar.say)
+    executor = Unbegun() if settings.prepares else executor_of(settings, folder.jobs, bar.say)
     return executor.run(work, left, ended)
 
 
@@ -184,8 +185,15 @@ def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collecti
     shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
-def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:
-    """The frame of the published series."""
+def frame(
+    assembly: Assembly,
+    plan: Plan,
+    shard: int,
+    attributes: dict[str, Any],
+    sigma: bool,
+    factors: Factors | None = None,
+) -> CubeSpec:
+    """The frame of the published series; with factors, of a compact one."""
     times = milliseconds(assembly.times)[list(plan.written)]
     fwhm = tuple(assembly.fwhm.tolist()) if not any(assembly.fwhm != assembly.fwhm) else None
     return CubeSpec(
@@ -196,8 +204,9 @@ def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any]
         fwhm,
         shard=shard,
         inner=_inner(shard),
-        sigma=sigma,
+        sigma=sigma if factors is None else factors.anchors is not None,
         attributes=attributes,
+        factors=factors,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from stsfusion.pipeline.clustersections import PREPARE, SlurmJobs, Worker
 from stsfusion.pipeline.fields import ByteSize, Device, MethodSpec, Seed, size_in_bytes
+from stsfusion.pipeline.product import Product
 from stsfusion.records import Record
 
 __all__ = ["Evaluate", "Fit", "Fuse", "Report"]
@@ -37,6 +38,10 @@ class Fuse(Record):
 
     shard: int | None = Field(default=None, ge=1)
     """Side of an output shard, target pixels; none: 384, or the tile when that is smaller."""
+
+    product: Product = "full"
+    """What is kept of a method whose answers are factored: all bands, which any tool reads as they are
+    (full), the maps from which they follow, many times smaller (compact), or maps where that pays (auto)."""
 
     budget: ByteSize | None = None
     """Memory of one worker; none: its share of what is free."""
