@@ -21,6 +21,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Say a key of the recipe anew; may be given repeatedly."),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where tiles run: inline, local, address, slurm, cuda or array; instead of fuse.executor.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 
@@ -44,6 +51,18 @@ def run(
         Path | None,
         typer.Option(metavar="SERIES", help="Take what was learned from a published series; do not learn."),
     ] = None,
+    executor: Executor = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="With '--executor array': which worker this is, 1/N to N/N, or 'prepare' to do what all "
+            "need; a job of a SLURM array knows it. Without: publish, and do what workers left.",
+        ),
+    ] = None,
+    print_job: Annotated[
+        bool, typer.Option("--print-job", help="With '--executor slurm': show the job script; do nothing.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a recipe from its input to the published series and the report.
@@ -56,12 +75,18 @@ def run(
       stsfusion run demo
       stsfusion run demo --set fuse.method=gsa --set output=gsa-out
       stsfusion run my-recipe.yaml --dates 2022-03/2022-06 --dry-run
+      stsfusion run my-recipe.yaml --executor slurm --set fuse.slurm.partition=cpu --print-job
+      stsfusion run my-recipe.yaml --executor array --worker 2/8
     """
     from stsfusion.pipeline.reciperun import Orders
 
     given = [*(assignments or [])]
     given += [f"area.bounds=[{area}]"] if area else []
     given += [f"fuse.dates=[{', '.join(dates)}]"] if dates else []
+    given += [f"fuse.executor={executor}"] if executor else []
+    given += [f"fuse.worker={worker}"] if worker else []
+    if print_job:
+        _print_job(recipe, given)
     _carry_out(recipe, given, Orders(overwrite=overwrite, learned=learned), dry_run=dry_run, quiet=quiet)
 
 
@@ -98,13 +123,28 @@ def update(
 def _carry_out(
     recipe: str, given: list[str], orders: Orders, *, dry_run: bool = False, quiet: bool = False
 ) -> NoReturn:
+    from stsfusion.pipeline.arrayrun import run_or_share
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.steps import run_recipe
 
     with plainly():
         loaded, file = load_recipe(recipe, given)
-        end = run_recipe(loaded, file, dry_run=dry_run, quiet=quiet, said=given, orders=orders)
+        if dry_run:
+            end = run_recipe(loaded, file, dry_run=True, quiet=quiet, said=given, orders=orders)
+        else:
+            end = run_or_share(loaded, file, quiet=quiet, said=given, orders=orders)
     raise typer.Exit(end.code)
+
+
+def _print_job(recipe: str, given: list[str]) -> NoReturn:
+    from stsfusion.pipeline.executing import job_script
+    from stsfusion.pipeline.recipe import load_recipe
+    from stsfusion.pipeline.steps import folder_of
+
+    with plainly():
+        loaded, file = load_recipe(recipe, given)
+        print(job_script(loaded.fuse, folder_of(loaded, file).jobs), end="")
+    raise typer.Exit
 
 
 def status(recipe: Recipe, assignments: Set = None) -> None:

@@ -72,6 +72,11 @@ class Folder:
         return Generations(self.fused, self.work / "generations")
 
     @property
+    def jobs(self) -> Path:
+        """Logs of the jobs in which tiles ran."""
+        return self.work / "jobs"
+
+    @property
     def ready(self) -> Path:
         """Whose plan and frame workers of an array find; not there while these are made."""
         return self.plan / "ready"

@@ -13,7 +13,6 @@ import torch
 from xarray import DataArray
 
 from stsfusion import methods
-from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
@@ -185,15 +184,8 @@ def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collecti
     shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
-def frame(
-    assembly: Assembly,
-    plan: Plan,
-    shard: int,
-    attributes: dict[str, Any],
-    sigma: bool,
-    factors: Factors | None = None,
-) -> CubeSpec:
-    """The frame of the published series; with factors, of a compact one."""
+def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:
+    """The frame of the published series."""
     times = milliseconds(assembly.times)[list(plan.written)]
     fwhm = tuple(assembly.fwhm.tolist()) if not any(assembly.fwhm != assembly.fwhm) else None
     return CubeSpec(
@@ -204,9 +196,8 @@ def frame(
         fwhm,
         shard=shard,
         inner=_inner(shard),
-        sigma=sigma if factors is None else factors.anchors is not None,
+        sigma=sigma,
         attributes=attributes,
-        factors=factors,
     )
 
 

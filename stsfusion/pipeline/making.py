@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from stsfusion.cube.factors import Factors
 from stsfusion.cube.generations import carry
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec, milliseconds
@@ -31,7 +30,6 @@ from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.learnt import FILE, Learnt
 from stsfusion.pipeline.madefrom import Difference, published
 from stsfusion.pipeline.neighbourhood import cut, intervals
-from stsfusion.pipeline.product import factors_for
 from stsfusion.pipeline.reciperun import FAILED, LATER, End, RecipeRun
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
@@ -59,9 +57,7 @@ def make(
     grows = change is not None and change.appends
     place = folder.fused if grows else folder.staging(learnt.made.identity)
     plan = _planned(run, draft, learnt, change, place)
-    factors = _factors(run, plan, change)
-    shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
-    spec = fusing.frame(draft.assembly, plan, shard, dict(said), sigma, factors)
+    spec = fusing.frame(draft.assembly, plan, run.recipe.fuse.shard_size, dict(said), plan.method.card.sigma)
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
     with Ledger.open(folder.ledger, learnt.made.identity) as ledger:
@@ -103,13 +99,6 @@ def _planned(run: RecipeRun, draft: Draft, learnt: Learnt, change: Difference | 
         return plan
     around = intervals(len(days), plan.sources, plan.method.span(), run.recipe.fuse.neighbours)
     return cut(plan, around, [plan.written[at] for at in (*change.new, *change.changed)])
-
-
-def _factors(run: RecipeRun, plan: Plan, change: Difference | None) -> Factors | None:
-    """What a compact series keeps once: in an update, or with what another learned, the same as there."""
-    before = [] if change is None else [run.folder.fused]
-    known = [plan.output, *before, *([] if run.orders.learned is None else [run.orders.learned])]
-    return factors_for(plan, run.recipe.fuse.product, run.recipe.fuse.shard_size, known)
 
 
 def _begin(folder: Folder, place: Path, spec: CubeSpec, learnt: Learnt, change: Difference | None) -> None:

@@ -1,0 +1,252 @@
+"""Array run: one worker of several that nobody leads, from its share of the tiles to the published series.
+
+::
+
+    worker 1/N  cubes, learning, plan ─┐
+    workers 2/N … N/N wait ────────────┴─► each its own tiles, noted in a file of its own
+                                            └─► the last one, or a run without a number: what is missing,
+                                                publication, scores, report
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stsfusion import methods
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.exchange import checksum
+from stsfusion.engine.plan import Plan
+from stsfusion.engine.planfile import load_plan, method_settings
+from stsfusion.errors import LockedError
+from stsfusion.pipeline.clustersections import PREPARE
+from stsfusion.pipeline.folder import Folder, write_text
+from stsfusion.pipeline.making import shows
+from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
+from stsfusion.pipeline.steps import folder_of, run_recipe
+from stsfusion.pipeline.worker import fuse_tile
+from stsfusion.running.array import Share
+from stsfusion.running.brake import Brake
+from stsfusion.running.executor import Inline
+from stsfusion.running.guest import Guest
+from stsfusion.running.notes import Notebook, Notes
+from stsfusion.running.outcome import Failure, Outcome, Success
+
+__all__ = ["run_or_share"]
+
+_LOOK = 0.5
+"""Seconds between two looks whether others are ready."""
+
+_LEAVING = 30.0
+"""Seconds that others may take to leave after the last tile."""
+
+
+def run_or_share(
+    recipe: Recipe, file: Path, *, quiet: bool = False, said: Sequence[str] = (), orders: Orders | None = None
+) -> End:
+    """Run a recipe, or do what one worker of an array has to do. Parameters as of `run_recipe`.
+
+    Raises
+    ------
+    StsfusionError
+        When the recipe cannot be carried out, or another process is this very worker.
+    """
+    run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet, orders or Orders())
+    if run.recipe.fuse.prepares:
+        return _prepare(run)
+    share = _share_of(run.recipe)
+    if share is None:
+        return _run(run)
+    end = _until_prepared(run, share)
+    if end is not None:
+        return end
+    try:
+        with _admitted(run, share) as series:
+            outcome, whole = _fuse(run, share, series)
+    except _Gone:
+        return run.tell(End(LATER, f"Worker {share}: its work was taken back; run the same command again."))
+    return _finish(run, share) if whole else run.tell(_words(share, outcome))
+
+
+def _share_of(recipe: Recipe) -> Share | None:
+    """Which worker of an array this process is; None: none, or the one that ends it."""
+    if recipe.fuse.executor != "array":
+        return None
+    said = recipe.fuse.worker
+    return Share.of_environment() if said is None else Share.parse(said)
+
+
+def _run(run: RecipeRun, worker: str | None = None) -> End:
+    """All steps; with `prepare` for a worker, those before the first tile."""
+    settings = run.recipe.fuse.model_copy(update={"worker": worker})
+    recipe = run.recipe.model_copy(update={"fuse": settings})
+    return run_recipe(recipe, run.file, quiet=run.quiet, said=run.said, orders=run.orders)
+
+
+class _Gone(Exception):
+    """What was prepared is not there any more."""
+
+
+# ------------------------------------------------------------------ preparing
+
+
+def _prepared(run: RecipeRun) -> str | None:
+    """Fingerprint of the series that workers of this recipe may work on; None: they must wait."""
+    try:
+        said = json.loads(_mark(run.folder).read_text())
+        ready = run.folder.ready.read_text()
+    except (OSError, ValueError):
+        return None
+    return ready if said == {"recipe": run.recipe.result_digest, "series": ready} else None
+
+
+def _mark(folder: Folder) -> Path:
+    return folder.notes() / "prepared.json"
+
+
+def _prepare(run: RecipeRun) -> End:
+    """Cubes, learning, plan and frame; done when nothing is left for workers."""
+    folder, before = run.folder, _stamp(run.folder.ready)
+    end = _run(run, PREPARE)
+    if end.code != LATER or _stamp(folder.ready) == before:
+        return end
+    said = {"recipe": run.recipe.result_digest, "series": folder.ready.read_text()}
+    folder.notes().mkdir(parents=True, exist_ok=True)
+    write_text(_mark(folder), json.dumps(said))
+    return run.tell(End(DONE, "Prepared: workers may begin."))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Tells one writing of a file from the next."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
+
+
+def _until_prepared(run: RecipeRun, share: Share) -> End | None:
+    """Wait for another to prepare, or do it; an end when there is nothing for a worker to do."""
+    if _prepared(run) is None and share.number == 1:
+        end = _prepare(run)
+        return None if _prepared(run) is not None else end
+    patience = time.monotonic() + run.recipe.fuse.patience
+    with Brake() as brake:
+        while _prepared(run) is None:
+            if brake.pulled:
+                return run.tell(End(LATER, f"Worker {share}: stopped while it waited."))
+            if time.monotonic() > patience and _is_alone(run.folder):
+                return run.tell(_unprepared(run, share))
+            time.sleep(_LOOK)
+    return None
+
+
+def _unprepared(run: RecipeRun, share: Share) -> End:
+    """Nobody prepared anything: either all was over before this worker came, or it came too early."""
+    store = CubeStore(run.folder.fused)
+    if shows(run.folder.fused):
+        made_by = store.spec("").attributes.get("recipe_sha256")
+        if made_by == run.recipe.result_digest:
+            return End(DONE, f"Worker {share}: the series is published; nothing to do.")
+    words = f"Worker {share}: nothing is prepared for it, and nobody is preparing it. "
+    return End(
+        LATER, f"{words}Begin worker 1/{share.count}, or run with '--worker {PREPARE}' before all others."
+    )
+
+
+def _is_alone(folder: Folder) -> bool:
+    """Whether no run has the folder for itself."""
+    if not folder.work.exists():
+        return True
+    try:
+        with _guest(folder):
+            return True
+    except LockedError:
+        return False
+
+
+def _guest(folder: Folder) -> Guest:
+    return Guest(folder.work / "lock")
+
+
+# -------------------------------------------------------------------- fusing
+
+
+@contextmanager
+def _admitted(run: RecipeRun, share: Share) -> Iterator[str]:
+    """Inside together with other workers, but with no other of this number; gives the series' fingerprint."""
+    deadline = time.monotonic() + _LEAVING
+    guest = _guest(run.folder)
+    while True:
+        try:
+            guest.__enter__()
+            break
+        except LockedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK)
+    with guest:
+        series = _prepared(run)
+        if series is None:
+            raise _Gone
+        with Notes(run.folder.notes(series)).lock(share):
+            yield series
+
+
+def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool]:
+    """The share's tiles that nobody has done; and whether all tiles of all shares are done now."""
+    folder = run.folder
+    plan = load_plan(folder.plan, methods.create(method_settings(folder.plan)))
+    notes = Notes(folder.notes(series))
+    keys = [tile.key for tile in plan.tiles]
+    mine = share.among(keys)
+    done = _still_done(plan, notes, mine)
+    left = [key for key in mine if key not in done]
+    book = Notebook.open(notes.path(share))
+    try:
+        with run.step(f"Fusing tiles of worker {share}", len(mine)) as bar:
+            bar.advance(len(done))
+
+            def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
+                book.record(key, end)
+                bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
+
+            outcome = Inline().run(partial(fuse_tile, str(folder.plan.resolve()), series), left, ended)
+    finally:
+        book.close()
+    ends = notes.ends()
+    return outcome, all(isinstance(ends.get(key), Success) for key in keys)
+
+
+def _still_done(plan: Plan, notes: Notes, mine: list[str]) -> set[str]:
+    """Which tiles somebody did whose bytes are still there."""
+    tiles, ends = {tile.key: tile for tile in plan.tiles}, notes.ends()
+    done = {key: end.value["checksum"] for key in mine if isinstance(end := ends.get(key), Success)}
+    return {key for key, was in done.items() if checksum(plan, tiles[key]) == was}
+
+
+def _words(share: Share, outcome: Outcome[str]) -> End:
+    if outcome.interrupted:
+        return End(LATER, f"Worker {share}: stopped with {len(outcome.left)} of its tiles left.")
+    if outcome.failed:
+        words = f"Worker {share}: {outcome.failed} of its tiles failed; 'stsfusion status' says why."
+        return End(FAILED, f"{words} A run without --worker tries them again.")
+    words = f"Worker {share}: its tiles are done. The last worker publishes; if one was lost, run the same "
+    return End(DONE, f"{words}command without --worker when the others have ended.")
+
+
+# ------------------------------------------------------------------ finishing
+
+
+def _finish(run: RecipeRun, share: Share) -> End:
+    """Publish, now that all tiles are done, unless another worker does."""
+    deadline = time.monotonic() + _LEAVING
+    while True:
+        try:
+            return _run(run)
+        except LockedError:
+            if time.monotonic() > deadline or _prepared(run) is None:
+                return run.tell(End(DONE, f"Worker {share}: all tiles are done; another publishes them."))
+            time.sleep(_LOOK)
