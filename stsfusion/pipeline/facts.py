@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from stsfusion.pipeline.scoreboard import ScoreRow
 from stsfusion.views.palette import Picture
 
-__all__ = ["Input", "MethodCard", "Phase", "Report", "Stored"]
+__all__ = ["Input", "MethodCard", "Part", "Phase", "Report", "Rows", "Stored"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,43 @@ class Stored:
         return f"import xarray as xr\nseries = xr.open_zarr({path}{group})\nprint(series.reflectance)"
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A table of texts."""
+
+    title: str
+    """What it lists."""
+
+    heads: tuple[str, ...]
+    """(column,) names with their units."""
+
+    kinds: str
+    """(column,) one letter each: t text, n number, w text that may break, h hash."""
+
+    lines: tuple[tuple[str, ...], ...]
+    """(row, column) texts."""
+
+    folded: bool = False
+    """Whether it is shown only when asked for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One matter of a section: what is said of it, its tables and its pictures."""
+
+    title: str
+    """A few words."""
+
+    words: tuple[str, ...] = ()
+    """Sentences; also what is missing, and why."""
+
+    tables: tuple[Rows, ...] = ()
+    """Lists."""
+
+    pictures: tuple[Picture, ...] = ()
+    """Pictures, under whatever section they name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything that goes on the page. All texts are taken as they are and escaped."""
@@ -141,3 +178,9 @@ class Report:
 
     tiles: Mapping[str, object] = field(default_factory=dict)
     """Facts about the tiling, such as done, failed, size, workers."""
+
+    troubles: Sequence[Rows] = ()
+    """Tiles that failed or gave nothing, with the reasons."""
+
+    deliveries: Sequence[Part] = ()
+    """How delivered scenes became cubes; empty where a run began with none."""

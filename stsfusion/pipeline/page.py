@@ -19,6 +19,8 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH, Intake
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.report import write_report
+from stsfusion.pipeline.runpage import tile_ends, tile_lines, troubles
+from stsfusion.pipeline.scenepage import delivery_parts
 from stsfusion.pipeline.shorthand import name_of, text_of
 from stsfusion.views.palette import Picture
 from stsfusion.views.plots import figures
@@ -39,11 +41,13 @@ def make_page(
     scores: Mapping[str, Any],
     phases: Sequence[Phase],
     hashes: Mapping[str, str],
-    tiles: Mapping[str, object],
+    tiles: Mapping[str, Any],
     made: str,
 ) -> Path:
     """Write report.html and its pictures as PNG files beside it."""
     inputs, fused = CubeStore(folder.cubes), CubeStore(folder.fused)
+    deliveries = delivery_parts(inputs, recipe, intake.facts)
+    ends = tile_ends(folder)
     shown = _cubes(inputs, fused) if recipe.report.pictures else {}
     pictures = figures(
         shown.get(TRUTH),
@@ -55,7 +59,7 @@ def make_page(
     )
     for path in folder.root.glob("quicklook-*.png"):
         path.unlink()
-    for picture in pictures:
+    for picture in (*pictures, *(picture for part in deliveries for picture in part.pictures)):
         (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
     named = [methods.create(settings) for settings in (recipe.fuse.method, *recipe.evaluate.compare)]
     names = [name_of(named[0]), *map(text_of, recipe.evaluate.compare)]
@@ -89,7 +93,9 @@ def make_page(
             Stored("The fused series", str(folder.fused)),
             *(Stored(f"The input '{name}'", str(folder.cubes), name) for name in inputs.names()),
         ],
-        tiles=tiles,
+        tiles=tile_lines(tiles, ends),
+        troubles=troubles(ends),
+        deliveries=deliveries,
     )
     return write_report(folder.report, facts)
 
@@ -131,7 +137,8 @@ def _cubes(inputs: CubeStore, fused: CubeStore) -> dict[str, DataArray]:
 def _input(store: CubeStore, name: str, intake: Intake) -> Input:
     spec = store.spec(name)
     time, band, rows, cols = spec.shape
-    words = f"{time} dates × {band} bands × {rows} × {cols} pixels of {spec.grid.pixel:g} m"
+    dates = f"{time} date{'s' if time > 1 else ''}"
+    words = f"{dates} × {band} bands × {rows} × {cols} pixels of {spec.grid.pixel:g} m"
     return Input(name, intake.inputs.get(name, intake.inputs.get("rich", "")), words)
 
 

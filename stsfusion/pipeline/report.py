@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stsfusion.pipeline.facts import Input, MethodCard, Phase, Report, Stored
+from stsfusion.pipeline.facts import Input, MethodCard, Part, Phase, Report, Rows, Stored
 from stsfusion.pipeline.headline import headline
 from stsfusion.pipeline.scoreboard import ScoreRow, Table, board, costs, day, flat, number, pivot, text
-from stsfusion.pipeline.template import fill, sections, write_page
+from stsfusion.pipeline.template import Image, fill, sections, write_page
 from stsfusion.quality.metrics import metrics
 from stsfusion.views.curves import score_curves
 from stsfusion.views.palette import Picture, png
 
-__all__ = ["Input", "MethodCard", "Phase", "Picture", "Report", "Stored", "render", "write_report"]
+__all__ = ["Input", "MethodCard", "Part", "Phase", "Picture", "Report", "Rows", "Stored", "render"]
+__all__ += ["write_report"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,16 @@ def render(facts: Report) -> str:
         by_date=_by_date(facts.per_date),
         every_date=flat(facts.per_date),
         without_truth=flat(facts.without_truth),
+        deliveries=[(part, _shown(part)) for part in facts.deliveries],
         bars=_bars(facts.phases),
         total=_duration(sum(phase.seconds for phase in facts.phases)),
         glossary=[metric for key, metric in metrics().items() if key in used],
     )
+
+
+def _shown(part: Part) -> list[Image]:
+    """A part's pictures, wherever they say that they stand."""
+    return [image for images in sections(part.pictures).values() for image in images]
 
 
 def _by_date(rows: Sequence[ScoreRow]) -> list[tuple[str, Table]]:

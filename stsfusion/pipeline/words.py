@@ -67,6 +67,11 @@ def failures(failed: Mapping[str, str], count: int) -> str:
     )
 
 
+def _many(count: int, what: str) -> str:
+    """'1 tile', '2 tiles'."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def unfinished(labels: Sequence[str]) -> str:
     """Which methods of a comparison failed, and what to do."""
     names = ", ".join(dict.fromkeys(labels))
@@ -82,10 +87,11 @@ def phases(done: Mapping[str, Any]) -> list[Phase]:
     summed = (
         f"reading {tiles['read_s']:.1f} s, fusing {tiles['fuse_s']:.1f} s, writing {tiles['write_s']:.1f} s"
     )
+    done_by = f"{_many(tiles['tiles'], 'tile')} on {_many(tiles['workers'], 'worker')}"
     words = {
         "cubes": "input cubes",
         "fit": "learning what is global",
-        "fuse": f"{tiles['tiles']} tiles on {tiles['workers']} worker(s); summed over tiles: {summed}",
+        "fuse": f"{done_by}; summed over tiles: {summed}",
         "evaluate": "scores, and the methods compared with",
     }
     return [

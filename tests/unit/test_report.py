@@ -128,7 +128,7 @@ def test_everything_is_on_the_page(facts):
     words = " ".join("".join(read(render(facts)).words).split())
     for part in (
         "Where the data is", "Quick looks", "Spectra", "Scores by date", "Scores without truth",
-        "Time and memory",
+        "How the run went",
         "What was run", "Glossary", "method: stsnet", "zy1-02d-ahsi", "4 dates", "ab12", "cd34", "0.1.0",
         "width=48",
         "4 min 41 s", "1.40 GiB", "9 of 9", "4.31", "2.12", "SAM ↓", "PSNR ↑",
