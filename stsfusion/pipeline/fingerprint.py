@@ -7,6 +7,7 @@ import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ def _imported(source: Path, root: Path) -> Iterator[Path]:
 
 
 def _code(path: Path) -> str:
+    """What a file does, texts aside."""
+    found = path.stat()
+    return _parsed(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(path: Path, stamp: int, size: int) -> str:
+    """Kept while the file's time and size stay."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
