@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,21 +178,20 @@ def _guest(folder: Folder) -> Guest:
 def _admitted(run: RecipeRun, share: Share) -> Iterator[str]:
     """Inside together with other workers, but with no other of this number; gives the series' fingerprint."""
     deadline = time.monotonic() + _LEAVING
-    guest = _guest(run.folder)
-    while True:
-        try:
-            guest.__enter__()
-            break
-        except LockedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK)
-    with guest:
+    with ExitStack() as inside:
+        while True:
+            try:
+                inside.enter_context(_guest(run.folder))
+                break
+            except LockedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK)
         series = _prepared(run)
         if series is None:
             raise _Gone
-        with Notes(run.folder.notes(series)).lock(share):
-            yield series
+        inside.enter_context(Notes(run.folder.notes(series)).lock(share))
+        yield series
 
 
 def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool]:
@@ -247,6 +246,8 @@ def _finish(run: RecipeRun, share: Share) -> End:
         try:
             return _run(run)
         except LockedError:
-            if time.monotonic() > deadline or _prepared(run) is None:
+            if _prepared(run) is None:
                 return run.tell(End(DONE, f"Worker {share}: all tiles are done; another publishes them."))
+            if time.monotonic() > deadline:
+                raise
             time.sleep(_LOOK)
