@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from stsfusion.ingest.tile import ingest_tile, let_go
 from stsfusion.running.executor import Inline
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Executor, Failure, Outcome, Success
+from stsfusion.sensing.scene import Scene
 
 __all__ = ["Built", "build_cubes", "is_planned"]
 
@@ -45,6 +46,12 @@ class Built:
     lineage: dict[str, list[dict[str, Any]]]
     """By role and date, the scenes with their files, steps, gains and offsets."""
 
+    scenes: dict[str, list[list[Scene]]]
+    """By role and date, those that were used."""
+
+    missing: tuple[str, ...]
+    """Deliveries that were left out, with the reasons."""
+
     made: int
     """Tiles that were made now."""
 
@@ -60,6 +67,7 @@ def build_cubes(
     owner: str | None = None,
     work: Path | None = None,
     stamp: str = "",
+    missing: Sequence[str] = (),
     executor: Executor | None = None,
     tell: Tell = lambda done, words: None,
 ) -> Built:
@@ -76,6 +84,8 @@ def build_cubes(
         before the first tile is made leaves nothing of it. None: a folder beside the store, gone afterwards.
     stamp
         Of all that the cubes depend on; what `work` holds of another one is not used.
+    missing
+        Deliveries that were left out before, with the reasons; the cubes tell of them.
     executor
         Where tiles are made; None: in this process.
     tell
@@ -90,14 +100,16 @@ def build_cubes(
     KeyboardInterrupt
         When the executor was stopped; tiles that were made are kept.
     """
+    job = _Job(chosen, store, options or Options(), owner, work or Path(), stamp, tuple(missing))
     if work is None:
         store.path.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".ingest-", dir=store.path.parent))
         try:
-            return _build(_Job(chosen, store, options or Options(), owner, place, stamp), executor, tell)
+            return _build(
+                _Job(chosen, store, options or Options(), owner, place, stamp, tuple(missing)), executor, tell
+            )
         finally:
             shutil.rmtree(place, ignore_errors=True)
-    job = _Job(chosen, store, options or Options(), owner, work, stamp)
     try:
         return _build(job, executor, tell)
     except Exception:
@@ -126,15 +138,14 @@ class _Job:
     owner: str | None
     work: Path
     stamp: str
+    missing: tuple[str, ...]
 
 
 def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
     room = Room(job.work / _SCENES, job.options.limits)
     plan = load_plan(job.work, job.stamp)
     if plan is None:
-        plan = prepare(
-            job.chosen, job.store.path, job.options, room, lambda done, words: tell(_MEASURING * done, words)
-        )
+        plan = prepare(job.chosen, job.store.path, job.options, room, _first(tell), job.missing)
         save_plan(plan, job.work, job.stamp)
     else:
         _unpack_again(plan, room)
@@ -144,8 +155,20 @@ def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
         made = _make(job, plan, ledger, executor or Inline(), tell)
     job.store.publish()
     room.clear()
+    return _built(plan, made)
+
+
+def _first(tell: Tell) -> Tell:
+    """Tells of the measuring alone."""
+    return lambda done, words: tell(_MEASURING * done, words)
+
+
+def _built(plan: Plan, made: int) -> Built:
+    """What there is to tell."""
+    scenes = {cube.role: [[piece.scene for piece in day] for day in cube.days] for cube in plan.cubes}
     lineage = {cube.role: cube.spec.attributes["lineage"] for cube in plan.cubes}
-    return Built({role: lineage[role] for role in job.chosen.days}, made, len(plan.tiles))
+    missing = tuple(plan.cubes[0].spec.attributes["missing"])
+    return Built(lineage, scenes, missing, made, len(plan.tiles))
 
 
 def _unpack_again(plan: Plan, room: Room) -> None:

@@ -182,13 +182,26 @@ def _own(scene: Scene, layer: Layer, own: GainsFile) -> _Gains:
     )
     for wrong, expected, got in faults:
         if wrong:
-            raise DeliveryError(f"scene {scene.name}: ingest.gains", expected=expected, got=got)
+            raise DeliveryError(
+                f"scene {scene.name}: ingest.gains", expected=expected, got=got, mend=_say(scene, layer)
+            )
     notes = ("the delivery's own gains were set aside",) if layer.gain else ()
     return _Gains(
         np.array([own.gains[name] for name in layer.bands]),
         np.array([own.offsets.get(name, 0.0) for name in layer.bands]),
         f"ingest.gains: {own.source}",
         notes,
+    )
+
+
+def _say(scene: Scene, layer: Layer) -> str:
+    """How to give gains of one's own."""
+    table = ", ".join(f"{band}: …" for band in layer.bands)
+    return (
+        f"Say --set ingest.gains.{scene.sensor}=FILE. The file is YAML and holds four entries: "
+        f"`sensor: {scene.sensor}`; `source:` where the gains come from; `unit: W m-2 sr-1 um-1`; and "
+        f"`gains: {{{table}}}`, the radiance of one count in each band, as the provider states it. To do "
+        "without this instrument, say --set roles.ROLE=null for its role."
     )
 
 
@@ -207,7 +220,7 @@ def _published(scene: Scene, layer: Layer) -> _Gains:
             f"scene {scene.name}",
             expected=f"gains of {scene.sensor} for {year}",
             got=got,
-            mend=f"Give them: ingest.gains: {{{scene.sensor}: FILE}}; or use the counts as they are.",
+            mend=_say(scene, layer),
         )
     row = dict(zip(sensor.names, tables.years[str(usable[-1])], strict=True))
     notes = () if usable[-1] == year else (f"no gains are public for {year}: those of {usable[-1]} are used",)

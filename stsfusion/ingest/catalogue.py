@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -17,9 +18,9 @@ from stsfusion.ingest.survey import Survey, survey
 from stsfusion.sensing.scene import Scene
 from stsfusion.sensing.stac import CatalogError, to_item
 
-__all__ = ["Built", "build_catalog"]
+__all__ = ["Built", "build_catalog", "refused_in"]
 
-_MARK = "stsfusion:deliveries"
+_MARK, _REFUSED = "stsfusion:deliveries", "stsfusion:refused"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ def build_catalog(
     return Built(out, found, changed)
 
 
+def refused_in(catalog: Path) -> list[str]:
+    """Why deliveries were refused when a catalog was built; nothing for catalogs of others."""
+    found = json.loads((catalog / "catalog.json").read_text(encoding="utf-8")).get(_REFUSED, ())
+    return [str(one["reason"]) for one in found]
+
+
 def _mine(out: Path) -> None:
     """Only a catalog of this kind, or nothing, is overwritten."""
     if not out.exists():
@@ -96,7 +103,7 @@ def _write(found: Survey, folder: Path, out: Path, new: Path) -> None:
     root = pystac.Catalog(out.name, f"Scenes of {folder.name}", title=out.name)
     root.extra_fields = {
         _MARK: os.path.relpath(folder, out),
-        "stsfusion:refused": [
+        _REFUSED: [
             {
                 "delivery": os.path.relpath(one.delivery, folder),
                 "reason": one.reason.replace(f"{folder}{os.sep}", ""),

@@ -45,5 +45,8 @@ class Options:
     normalise: Literal["none", "pif"] = "none"
     """Whether scenes are brought to the brightness of one instrument, by pixels that did not change."""
 
+    allow_missing: bool = False
+    """Whether to go on without scenes that turn out to be bad, and tell of them."""
+
     limits: Limits | None = None
     """Of deliveries."""

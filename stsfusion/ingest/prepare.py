@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stsfusion.ingest.atmosphere import corrected
-from stsfusion.ingest.choose import Chosen
+from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.level import levelled
 from stsfusion.ingest.measure import SHARP, Bench, Series, measured
+from stsfusion.ingest.missing import check_gains
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Cube, Plan
 from stsfusion.ingest.readers import Readers
+from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
 
 __all__ = ["Tell", "prepare"]
@@ -22,31 +25,36 @@ Tell = Callable[[float, str], None]
 """Told of the share that is done, and of what."""
 
 
-def prepare(chosen: Chosen, store: Path, options: Options, room: Room, tell: Tell) -> Plan:
+def prepare(
+    chosen: Chosen, store: Path, options: Options, room: Room, tell: Tell, missing: Sequence[str] = ()
+) -> Plan:
     """Look at every scene, and say how each tile is made.
 
     Parameters
     ----------
     store
         The folder of the cubes.
+    missing
+        Deliveries that were left out before, with the reasons.
 
     Raises
     ------
     DeliveryError
         When a scene is not what it was when it was catalogued, or lacks gains.
     """
+    check_gains(chosen, options.gains)
     done: dict[str, Series] = {}
+    lost = list(missing)
     roles = sorted(chosen.days, key=lambda role: role != SHARP)
     with Readers(options.gains, options.limits) as readers:
         for at, role in enumerate(roles):
             bench = Bench(options, room, readers, done.get(SHARP))
-            part = _part(tell, at, len(roles))
-            done[role] = _series(bench, Series.of(chosen, role), part)
+            done[role] = _series(bench, chosen, role, _part(tell, at, len(roles)), lost)
         if options.atmosphere == "dark-object":
             done = {role: _each(bench, series) for role, series in done.items()}
         if options.normalise == "pif":
             done = levelled(bench, done)
-    cubes = tuple(_cube(series) for series in done.values())
+    cubes = tuple(_cube(series, lost) for series in done.values())
     return Plan(store, cubes, options.gains, options.clouds, options.limits)
 
 
@@ -54,13 +62,26 @@ def _part(tell: Tell, before: int, roles: int) -> Tell:
     return lambda done, words: tell((before + done) / roles, words)
 
 
-def _series(bench: Bench, series: Series, tell: Tell) -> Series:
-    """Every scene of a cube, measured."""
-    found = []
+def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]) -> Series:
+    """Every scene of a cube, measured; those that are bad are told of in `lost` where that is allowed."""
+    series, days, found = Series.of(chosen, role), [], []
     for at, day in enumerate(series.days):
-        tell(at / len(series.days), f"measuring '{series.role}', {day.time:%Y-%m-%d}")
-        found.append(tuple(measured(bench, series, day, scene) for scene in day.scenes))
-    return replace(series, found=tuple(found))
+        tell(at / len(series.days), f"measuring '{role}', {day.time:%Y-%m-%d}")
+        good = []
+        for scene in day.scenes:
+            try:
+                good.append(measured(bench, series, day, scene))
+            except DeliveryError as fault:
+                if not bench.options.allow_missing:
+                    raise
+                lost.append(f"{scene.name}: {fault}".replace(f"{Path(scene.delivery).parent}{os.sep}", ""))
+        if good:
+            days.append(Day(tuple(one.piece.scene for one in good)))
+            found.append(tuple(good))
+    if not days:
+        raise DeliveryError(f"role '{role}'", expected="a scene that can be used", got=" | ".join(lost))
+    left = replace(chosen, days={**chosen.days, role: tuple(days)})
+    return replace(Series.of(left, role), found=tuple(found))
 
 
 def _each(bench: Bench, series: Series) -> Series:
@@ -69,13 +90,14 @@ def _each(bench: Bench, series: Series) -> Series:
     return replace(series, found=found)
 
 
-def _cube(series: Series) -> Cube:
-    """A cube that tells of its scenes."""
+def _cube(series: Series, lost: Sequence[str]) -> Cube:
+    """A cube that tells of its scenes, and of those that it lacks."""
     told: list[dict[str, Any]] = [
         {"date": f"{day.time:%Y-%m-%d}", "scenes": [one.told for one in found]}
         for day, found in zip(series.days, series.found, strict=True)
     ]
     quantities = {scene["quantity"] for date in told for scene in date["scenes"]}
-    said = {"quantity": quantities.pop() if len(quantities) == 1 else "mixed, see lineage", "lineage": told}
+    quantity = quantities.pop() if len(quantities) == 1 else "mixed, see lineage"
+    said = {"quantity": quantity, "lineage": told, "missing": list(lost)}
     spec = replace(series.spec, attributes={**series.spec.attributes, **said})
     return Cube(series.role, spec, tuple(tuple(one.piece for one in found) for found in series.found))

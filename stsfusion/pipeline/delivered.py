@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from stsfusion.errors import RecipeError
 from stsfusion.fusion.problem import ROLES, Role
-from stsfusion.ingest.catalogue import build_catalog
+from stsfusion.ingest.calibrate import GainsFile, read_gains_file
+from stsfusion.ingest.catalogue import build_catalog, refused_in
 from stsfusion.ingest.choose import Chosen, choose
 from stsfusion.ingest.frame import Place
+from stsfusion.ingest.missing import absent, check_gains, refuse_missing
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.sensing.catalog import Catalog, find_catalog, open_catalog
 
-__all__ = ["choose_scenes", "located", "sensors_of", "used_files"]
+__all__ = ["choose_scenes", "gains_of", "located", "sensors_of", "used_files"]
 
 _RUN = ".stsfusion"
 """In the folder of a run's results, which are no deliveries."""
@@ -23,7 +26,7 @@ _SAY = "Say where they are: --set scenes=FOLDER; or name a catalog that `stsfusi
 
 
 def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> tuple[Chosen, list[str]]:
-    """The scenes and grids of the cubes, and which deliveries were refused, with the reasons.
+    """The scenes and grids of the cubes, and which deliveries are missing, with the reasons.
 
     Parameters
     ----------
@@ -35,14 +38,29 @@ def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> tuple[Chosen, list
     Raises
     ------
     RecipeError, CatalogError, DeliveryError
-        When nothing is named, a catalog is none, or a role has no scene.
+        When nothing is named, a catalog is none, a role has no scene, gains lack, or deliveries are missing
+        and that is not allowed.
     """
-    catalog, refused = _catalog(recipe, near, shelf)
+    catalog, missing = _catalog(recipe, near, shelf)
     area, ratios = recipe.area, recipe.ingest.ratios
     place = Place(area.crs, area.bounds, area.pixel) if area else None
     said: dict[str, int] = {role: ratio for role in ROLES if (ratio := getattr(ratios, role)) is not None}
     sensors = {str(role): sensor for role, sensor in sensors_of(recipe).items()}
-    return choose(catalog, sensors, place, said), refused
+    chosen = choose(catalog, sensors, place, said)
+    gone = absent(chosen)
+    missing += gone.values()
+    if not recipe.ingest.allow_missing:
+        refuse_missing(f"scenes {recipe.scenes}", missing)
+    if gone:
+        left = tuple(scene for scene in catalog.scenes if scene.name not in gone)
+        chosen = choose(replace(catalog, scenes=left), sensors, place, said)
+    check_gains(chosen, gains_of(recipe, near))
+    return chosen, missing
+
+
+def gains_of(recipe: Recipe, near: Path) -> dict[str, GainsFile]:
+    """The user's own gains, by instrument."""
+    return {sensor: read_gains_file(located(path, near)) for sensor, path in recipe.ingest.gains.items()}
 
 
 def sensors_of(recipe: Recipe) -> dict[Role, str]:
@@ -105,7 +123,8 @@ def _catalog(recipe: Recipe, near: Path, shelf: Path) -> tuple[Catalog, list[str
         raise RecipeError("section 'scenes'", expected="deliveries or a catalog", got="none", mend=_SAY)
     source = located(recipe.scenes, near)
     if source.is_dir() and not (source / "catalog.json").is_file():
-        built = build_catalog(source, shelf)
-        return open_catalog(shelf, anywhere=True), [one.reason for one in built.found.refused]
-    path = find_catalog(source if source.is_dir() else recipe.scenes, near)
-    return open_catalog(path, anywhere=True), []
+        build_catalog(source, shelf, allow_missing=recipe.ingest.allow_missing)
+        path = shelf
+    else:
+        path = find_catalog(source if source.is_dir() else recipe.scenes, near)
+    return open_catalog(path, anywhere=True), refused_in(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ from pydantic import TypeAdapter
 from stsfusion import resources
 from stsfusion.cube.store import CubeStore
 from stsfusion.ingest.build import build_cubes, is_planned
-from stsfusion.ingest.calibrate import read_gains_file
-from stsfusion.ingest.choose import Chosen
+from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.lineage import brief
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.warp import Terrain
-from stsfusion.pipeline.delivered import choose_scenes, located, sensors_of
+from stsfusion.pipeline.delivered import choose_scenes, gains_of, located, sensors_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_parts
 from stsfusion.pipeline.fusing import executor_of
 from stsfusion.pipeline.recipe import Recipe
@@ -51,30 +51,29 @@ def ingest_scenes(
         When it was stopped; tiles that were made are kept.
     """
     tell(0.0, "looking at the deliveries")
-    chosen, refused = choose_scenes(recipe, near, store.path.parent / "catalog")
+    chosen, missing = choose_scenes(recipe, near, store.path.parent / "catalog")
     options = _options(recipe, near)
-    work, stamp = work_of(store.path.parent / ".stsfusion"), _stamp(recipe, chosen, options)
+    work, stamp = work_of(store.path.parent / ".stsfusion"), _stamp(recipe, chosen, options, missing)
     if not is_planned(work, stamp):
         shutil.rmtree(store.path, ignore_errors=True)
-    build_cubes(
+    built = build_cubes(
         chosen,
         store,
         options,
         owner=owner,
         work=work,
         stamp=stamp,
+        missing=missing,
         executor=_executor(recipe, chosen),
         tell=lambda done, words: tell(0.1 + 0.9 * done, words),
     )
-    scenes = {
-        role: [[brief(scene) for scene in day.scenes] for day in days] for role, days in chosen.days.items()
-    }
+    scenes = {role: [[brief(scene) for scene in day] for day in days] for role, days in built.scenes.items()}
     inputs = {
-        role: ", ".join(scene.name for day in days for scene in day.scenes)
-        for role, days in chosen.days.items()
+        role: ", ".join(scene.name for day in days for scene in day) for role, days in built.scenes.items()
     }
-    words = f"Delivered scenes: {chosen}.{_missed(refused)}"
-    return words, inputs, {"scenes": scenes, "refused": refused}
+    used = {role: tuple(Day(tuple(day)) for day in days) for role, days in built.scenes.items()}
+    words = f"Delivered scenes: {replace(chosen, days=used)}.{_missed(len(built.missing))}"
+    return words, inputs, {"scenes": scenes, "refused": list(built.missing)}
 
 
 def _executor(recipe: Recipe, chosen: Chosen) -> Executor:
@@ -88,7 +87,7 @@ _FEW = 6
 """Tiles for which it does not pay to begin processes."""
 
 
-def _stamp(recipe: Recipe, chosen: Chosen, options: Options) -> str:
+def _stamp(recipe: Recipe, chosen: Chosen, options: Options, missing: Sequence[str]) -> str:
     """Of all that the cubes depend on: scenes with the checksums of their files, settings, and code."""
     paths = [resources.find("catalogs", f"sensors/{name}.yaml") for name in sensors_of(recipe).values()]
     sensors = [path.read_bytes() for path in paths if path is not None]
@@ -97,19 +96,19 @@ def _stamp(recipe: Recipe, chosen: Chosen, options: Options) -> str:
         beside.append(options.terrain.model)
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in beside if path.is_file()]
     said = [TypeAdapter(kind).dump_json(it) for kind, it in ((Chosen, chosen), (Options, options))]
-    return fingerprint("ingest", said, sensors, files, fingerprint_of_parts("cube", "ingest", "sensing"))
+    found = [said, list(missing), sensors, files]
+    return fingerprint("ingest", found, fingerprint_of_parts("cube", "ingest", "sensing"))
 
 
-def _missed(refused: list[str]) -> str:
-    count = len(refused)
-    return f" {count} {'delivery was' if count == 1 else 'deliveries were'} refused." if count else ""
+def _missed(count: int) -> str:
+    return f" {count} {'delivery is' if count == 1 else 'deliveries are'} missing." if count else ""
 
 
 def _options(recipe: Recipe, near: Path) -> Options:
     asked = recipe.ingest
     return Options(
         terrain=_terrain(asked.terrain, near),
-        gains={sensor: read_gains_file(located(path, near)) for sensor, path in asked.gains.items()},
+        gains=gains_of(recipe, near),
         detectors=asked.detectors,
         register=asked.align,
         threshold=asked.threshold,
@@ -117,6 +116,7 @@ def _options(recipe: Recipe, near: Path) -> Options:
         masks={scene: located(path, near) for scene, path in asked.masks.items()},
         atmosphere=asked.atmosphere,
         normalise=asked.normalise,
+        allow_missing=asked.allow_missing,
     )
 
 

@@ -72,3 +72,6 @@ class Ingest(Record):
     normalise: Literal["none", "pif"] = "none"
     """pif: dates and instruments are brought to one brightness by pixels that did not change. It mends gains
     that are off, but takes what changed on all the ground alike, as a season does, for brightness."""
+
+    allow_missing: bool = False
+    """Whether to go on without deliveries that are bad, cut short or gone; cubes and report tell of them."""

@@ -41,6 +41,7 @@ def run(folder, *words):
         f"scenes={folder}/deliveries",
         f"ingest.gains.zy1-02d-vnic={folder}/gains.yaml",
         f"output={folder}/out",
+        "ingest.allow_missing=true",
     )
     sets = [word for text in settings for word in ("--set", text)]
     return here("run", "packages", *sets, *words)
@@ -93,6 +94,19 @@ def test_a_look_names_scenes_and_what_is_bad(done):
     marks = json.loads((done[0] / "out" / ".stsfusion" / "steps.json").read_text())
     (refused,) = marks["cubes"]["intake"]["facts"]["refused"]
     assert "WFV.tar.gz" in refused
+    inputs = CubeStore(done[0] / "out" / "cubes.zarr")
+    for role in ("rich", "sharp", "dense"):
+        assert inputs.dataset(role).attrs["missing"] == [refused]
+    assert "1 delivery is missing" in xr.open_zarr(done[0] / "out" / "fused.zarr").attrs["source"]
+
+
+def test_a_bad_delivery_stops_the_run_unless_it_may_be_missing(done, tmp_path):
+    stopped = run(done[0], "--set", "ingest.allow_missing=false", "--set", f"output={tmp_path}/out")
+    assert stopped.exit_code == 2
+    said = " ".join(stopped.stderr.split())
+    assert "WFV.tar.gz" in said
+    assert "ingest.allow_missing=true" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_running_again_does_nothing(done):
@@ -109,9 +123,15 @@ def test_what_lacks_is_told(done, tmp_path):
     nothing = here("run", "packages", *said)
     assert nothing.exit_code == 2
     assert "--set scenes=FOLDER" in nothing.stderr
-    without = here("run", "packages", *said, "--set", f"scenes={done[0]}/deliveries")
-    assert without.exit_code == 2
-    assert "ingest.gains" in " ".join(without.stderr.split())
+    missing = ["--set", f"scenes={done[0]}/deliveries", "--set", "ingest.allow_missing=true"]
+    for words in ([], ["--dry-run"]):
+        without = here("run", "packages", *said, *missing, *words)
+        assert without.exit_code == 2
+        told = " ".join(without.stderr.split())
+        assert "--set ingest.gains.zy1-02d-vnic=FILE" in told
+        for part in ("sensor: zy1-02d-vnic", "source:", "unit: W m-2 sr-1 um-1", "gains: {B02: …, B03: …,"):
+            assert part in told
+        assert "neither gains in the delivery nor a public table" in told
     alone = run(done[0], "--set", "roles.sharp=null", "--set", f"output={tmp_path}/out")
     assert alone.exit_code == 2
     assert "Add a cube for 'sharp'" in alone.stderr
@@ -123,7 +143,10 @@ def test_a_new_delivery_is_noticed(done):
     folder, _ = done
     later = WFV.but(lines=60, samples=40, number=1120152346, utc=WFV.utc.replace(day=20))
     deliver(later, folder / "deliveries")
-    ended = run(folder, "-q")
+    noticed = run(folder, "-q")
+    assert noticed.exit_code == 2
+    assert "1 new" in " ".join(noticed.stderr.split())
+    ended = run(folder, "-q", "--overwrite")
     assert ended.exit_code == 0, ended.stderr
     series = xr.open_zarr(folder / "out" / "fused.zarr")
     assert [str(date)[:10] for date in series.time.values] == ["2021-12-16", "2021-12-20"]
