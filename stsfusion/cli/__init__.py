@@ -9,6 +9,7 @@ import typer
 from stsfusion import __version__
 from stsfusion.cli.bench import bench
 from stsfusion.cli.catalog import catalog
+from stsfusion.cli.export import export
 from stsfusion.cli.lists import doctor, methods, schema, sensors
 from stsfusion.cli.run import run, status, update
 from stsfusion.cli.stores import info, verify
@@ -44,3 +45,4 @@ for command in (run, update, status, info, verify, methods, sensors, schema, doc
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(catalog, name="catalog")
+app.command()(export)

@@ -1,0 +1,80 @@
+"""Export on the command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stsfusion.cli.terminal import plainly, show
+
+__all__ = ["export"]
+
+
+def export(
+    store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="cog (a GeoTIFF a date), envi (an image a date) or netcdf (one file)."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; none: beside the store, as fused-cog.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The dataset of a store that holds several, as rich.")
+    ] = None,
+    dates: Annotated[
+        list[str] | None, typer.Option(help="Only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable.")
+    ] = None,
+    area: Annotated[
+        str | None, typer.Option(metavar="W,S,E,N", help="Only this part, in the series' own CRS.")
+    ] = None,
+    qa: Annotated[bool, typer.Option("--qa/--no-qa", help="Add how each pixel came to be.")] = True,
+    sigma: Annotated[bool, typer.Option("--sigma", help="Add the standard deviation.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
+) -> None:
+    """Write a published series as files that other programs read, block by block.
+
+    Files appear under their names when all of them are whole, or none does.
+
+    [bold]Examples[/bold]
+
+      stsfusion export demo-out/fused.zarr --format cog
+      stsfusion export demo-out/fused.zarr --format envi --dates 2022-03/2022-06 --sigma
+      stsfusion export demo-out/cubes.zarr --name rich --format netcdf --area 398000,4390000,401000,4393000
+    """
+    from stsfusion.export.choice import choose
+    from stsfusion.export.delivery import deliver
+    from stsfusion.export.formats import load
+    from stsfusion.running.progress import progress
+
+    bounds = None if area is None else _bounds(area)
+    with plainly():
+        kind = load(form)
+        part = choose(store, name, dates=dates or (), area=bounds, qa=qa, sigma=sigma)
+        folder = out or store.parent / f"{part.stem}-{form}"
+        with progress("Exporting", 1.0, quiet=quiet) as bar:
+            written = deliver(part, kind, folder, overwrite=overwrite, watch=bar.at)
+    if as_json:
+        files = [{"file": str(one.path), "bytes": one.bytes} for one in written]
+        days = [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in part.times()]
+        shape = {"band": len(part.spec.bands), "y": part.grid.shape[0], "x": part.grid.shape[1]}
+        print(json.dumps({"format": form, "dates": days, "shape": shape, "files": files}, indent=1))
+        return
+    show("", ("file", "MiB"), [(one.path, f"{one.bytes / 2**20:.1f}") for one in written])
+
+
+def _bounds(text: str) -> tuple[float, float, float, float]:
+    try:
+        west, south, east, north = (float(piece) for piece in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{text}' is no area such as 398000,4390000,401000,4393000", param_hint="--area"
+        ) from None
+    return west, south, east, north

@@ -1,0 +1,1 @@
+"""Export: a published series as files that other programs read."""
