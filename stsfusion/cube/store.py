@@ -122,9 +122,10 @@ class CubeStore:
     def discard(self) -> None:
         """Delete what was written and not published."""
         if self._publication.pending:
+            self._publication.recover()
+            for name in self.names():  # first, so that who dies here finds something to discard again
+                self._arrays(name, staged=False).fill(coordinates(self.spec(name)))
             self._publication.discard()
-            for name in self.names():
-                self._write_coordinates(name, self.spec(name))
 
     def read(
         self, name: str, window: Window, *, staged: bool = False
