@@ -17,8 +17,8 @@ from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import HALF, Kriging
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
+from stsfusion.learning.pairnoise import PairNoise, gathered
 from stsfusion.learning.pairs import PairMethod
-from stsfusion.learning.signal import neighbour_noise, texture_noise
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.update import Update
 from stsfusion.learning.wiener import SIGHT, Wiener
@@ -95,7 +95,7 @@ class MixReg(PairMethod):
     def learn(self, pairs: Sequence[Pair], model: PairModel, tick: Tick) -> Mapping[str, Tensor]:
         """Noise, subspace, regression, update, kriging, doubt."""
         model = model.to(pairs[0].fine)
-        noise = _Noise.of(pairs, model)
+        noise = PairNoise.of(pairs, model)
         wiener = Wiener.learn([pair.fine for pair in pairs], noise.fine)
         pairs = [replace(pair, fine=wiener(pair.fine)) for pair in pairs]
         pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
@@ -118,10 +118,10 @@ class MixReg(PairMethod):
         tick(0.9, "doubt")
         seen, low = _both(pairs, subspace, model)
         errors = update.of_errors(left, seen, low)
-        fitted = _gathered(residuals, pairs).to(errors).square().mean(1)
+        fitted = gathered(residuals, pairs).to(errors).square().mean(1)
         grown = kriging.growth(errors.square().mean(0), fitted)
         basis = subspace.basis.to(errors)
-        bands = errors @ basis + _gathered(outside, pairs).T.to(errors)
+        bands = errors @ basis + gathered(outside, pairs).T.to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
         growth = Growth(
             foretold=_through(errors * grown.sqrt(), basis) / _through(errors, basis).clamp_min(1e-300),
@@ -132,12 +132,12 @@ class MixReg(PairMethod):
             coverage=pairs[0].coverage,
             nm=pairs[0].nm.to(errors),
         )
-        contrast = _gathered([pair.coarse for pair in pairs], pairs).to(errors).var(1)
+        contrast = gathered([pair.coarse for pair in pairs], pairs).to(errors).var(1)
         white = model.kernel.to(errors).square().sum().reciprocal()
         signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
         doubt = Doubt.learn(
             bands,
-            _gathered([model.lowpass(each) for each in signed], pairs),
+            gathered([model.lowpass(each) for each in signed], pairs),
             torch.cat([each.flatten(1) for each in signed], 1),
             growth(contrast / size, white).sqrt(),
         )
@@ -170,37 +170,6 @@ class MixReg(PairMethod):
         return state["blank"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Noise:
-    coarse: Tensor
-    """(L,) variance in the hyperspectral image."""
-
-    fine: Tensor
-    """(l,) variance in the multispectral image."""
-
-    weight: Tensor
-    """(L,) standard deviation by which the subspace divides: alike for all bands where there is no noise."""
-
-    crossed: Tensor
-    """(l,) variance of the sensor model's misfit that noise does not explain, over that of k * Y."""
-
-    @classmethod
-    def of(cls, pairs: Sequence[Pair], model: PairModel) -> Self:
-        """What neighbours cannot tell is noise only as far as the misfit of k * Y and R Z confirms it."""
-        pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
-        coarse = neighbour_noise(pixels.T, pairs[0].nm).square()
-        fine = texture_noise([pair.fine for pair in pairs]).square()
-        spread = model.kernel.to(coarse).square().sum()
-        expected = model.response.to(coarse).square() @ coarse + spread * fine
-        live = pairs[0].coverage.any(1) & (expected > 0)
-        met = model.misfit.to(coarse).square()
-        share = float((met[live] / expected[live]).median().clamp(0.0, 1.0)) if bool(live.any()) else 1.0
-        even = coarse.mean().clamp_min(1e-12)
-        size = _gathered([model.lowpass(pair.fine) for pair in pairs], pairs).to(coarse).var(1)
-        crossed = (met - share * expected).clamp_min(0.0) / size.clamp_min(1e-300)
-        return cls(share * coarse, share * fine, (share * coarse + (1.0 - share) * even).sqrt(), crossed)
-
-
 def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:
     return torch.einsum("bp,byx->pyx", subspace.analysis, coarse - subspace.mean[:, None, None])
 
@@ -216,11 +185,6 @@ def _lesson(pair: Pair, subspace: Subspace) -> Lesson:
     weight = 1.0 / (size / size.mean().clamp_min(1e-12)).clamp_min(_DARK)
     scores = pair.samples(_scores(pair.coarse, subspace))[0]
     return Lesson(pair.fine, scores, weight / weight.mean(), pair.clear)
-
-
-def _gathered(images: Sequence[Tensor], pairs: Sequence[Pair]) -> Tensor:
-    """(c, n) of the clear coarse pixels of all tiles."""
-    return torch.cat([image[:, pair.clear] for image, pair in zip(images, pairs, strict=True)], 1)
 
 
 def _left_over(
@@ -257,8 +221,8 @@ def _met(
 
 def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:
     """Scores (p, n) of the clear coarse pixels, and the fine image (l, n) under them."""
-    seen = _gathered([_scores(pair.coarse, subspace) for pair in pairs], pairs)
-    return seen, _gathered([model.lowpass(pair.fine) for pair in pairs], pairs)
+    seen = gathered([_scores(pair.coarse, subspace) for pair in pairs], pairs)
+    return seen, gathered([model.lowpass(pair.fine) for pair in pairs], pairs)
 
 
 def _lacking(pairs: Sequence[Pair], images: Sequence[Tensor], subspace: Subspace, model: PairModel) -> Tensor:
