@@ -1,4 +1,4 @@
-"""A SLURM of one node on loopback, begun for the session and ended with it; nothing outside its folder is touched."""
+"""A SLURM of one node on loopback, begun for the session and ended with it, all of it in one folder."""
 
 from __future__ import annotations
 
