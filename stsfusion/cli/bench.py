@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from stsfusion.cli.bench_engine import bench_engine
 from stsfusion.cli.terminal import FAILED, aside, indices, listed, plainly, wide
 
 __all__ = ["bench"]
 
 bench = typer.Typer(no_args_is_help=True, help="Compare methods on a truth that they never see.")
+bench.command("engine")(bench_engine)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write protocol and rows here.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder of rows that are done; none: the user's cache.")]
