@@ -11,7 +11,8 @@ from stsfusion.cli.bench import bench
 from stsfusion.cli.catalog import catalog
 from stsfusion.cli.export import export
 from stsfusion.cli.lists import doctor, methods, schema, sensors
-from stsfusion.cli.run import run, status, update
+from stsfusion.cli.plan import plan
+from stsfusion.cli.run import gc, run, status, update
 from stsfusion.cli.stores import info, verify
 
 __all__ = ["app"]
@@ -41,7 +42,7 @@ def main(
     """Take the options that all commands share."""
 
 
-for command in (run, update, status, info, verify, methods, sensors, schema, doctor):
+for command in (run, update, plan, status, gc, info, verify, methods, sensors, schema, doctor):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(catalog, name="catalog")

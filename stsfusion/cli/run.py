@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from stsfusion.cli.terminal import plainly, show
+from stsfusion.cli.terminal import listed, plainly, show
 
 if TYPE_CHECKING:
     from stsfusion.pipeline.reciperun import Orders
 
-__all__ = ["run", "status", "update"]
+__all__ = ["gc", "run", "status", "update"]
 
 Recipe = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of one that came along, as 'demo'.")
@@ -29,6 +30,7 @@ Executor = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON, and print no other words.")]
 
 
 def run(
@@ -63,6 +65,13 @@ def run(
     print_job: Annotated[
         bool, typer.Option("--print-job", help="With '--executor slurm': show the job script; do nothing.")
     ] = False,
+    tiles: Annotated[
+        str | None, typer.Option(metavar="KEY,…", help="Fuse these tiles alone, as t0-7.y0-384.x0-384.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
+    ] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a recipe from its input to the published series and the report.
@@ -87,7 +96,10 @@ def run(
     given += [f"fuse.worker={worker}"] if worker else []
     if print_job:
         _print_job(recipe, given)
-    _carry_out(recipe, given, Orders(overwrite=overwrite, learned=learned), dry_run=dry_run, quiet=quiet)
+    orders = Orders(
+        overwrite=overwrite, learned=learned, tiles=tuple(listed(tiles or "")), retry_failed=retry_failed
+    )
+    _carry_out(recipe, given, orders, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 def update(
@@ -100,6 +112,11 @@ def update(
         bool,
         typer.Option("--across-versions", help="Keep dates that another version of the code made."),
     ] = False,
+    executor: Executor = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
+    ] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Bring a published series up to date: new dates, and those that new input changes.
@@ -116,23 +133,33 @@ def update(
     """
     from stsfusion.pipeline.reciperun import Orders
 
-    orders = Orders(update=True, refit=refit, across_versions=across_versions)
-    _carry_out(recipe, assignments or [], orders, quiet=quiet)
+    given = [*(assignments or []), *([f"fuse.executor={executor}"] if executor else [])]
+    orders = Orders(update=True, refit=refit, across_versions=across_versions, retry_failed=retry_failed)
+    _carry_out(recipe, given, orders, quiet=quiet, as_json=as_json)
 
 
 def _carry_out(
-    recipe: str, given: list[str], orders: Orders, *, dry_run: bool = False, quiet: bool = False
+    recipe: str,
+    given: list[str],
+    orders: Orders,
+    *,
+    dry_run: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
 ) -> NoReturn:
     from stsfusion.pipeline.arrayrun import run_or_share
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.steps import run_recipe
 
-    with plainly():
+    quiet = quiet or as_json
+    with plainly(as_json):
         loaded, file = load_recipe(recipe, given)
         if dry_run:
             end = run_recipe(loaded, file, dry_run=True, quiet=quiet, said=given, orders=orders)
         else:
             end = run_or_share(loaded, file, quiet=quiet, said=given, orders=orders)
+    if as_json:
+        print(json.dumps(end.summary or {"code": end.code, "words": end.words}, default=str))
     raise typer.Exit(end.code)
 
 
@@ -147,11 +174,57 @@ def _print_job(recipe: str, given: list[str]) -> NoReturn:
     raise typer.Exit
 
 
-def status(recipe: Recipe, assignments: Set = None) -> None:
+def status(
+    recipe: Recipe,
+    assignments: Set = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
     """Say how far a recipe's run is: steps, tiles, failures, time."""
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.status import status_of
 
-    with plainly():
+    with plainly(as_json):
         loaded, file = load_recipe(recipe, assignments or ())
-        show("", ("what", "state"), status_of(loaded, file))
+        lines = status_of(loaded, file)
+        if as_json:
+            print(json.dumps({what.strip(): state for what, state in lines}))
+        else:
+            show("", ("what", "state"), lines)
+
+
+def gc(
+    recipe: Recipe,
+    assignments: Set = None,
+    keep: Annotated[
+        int, typer.Option(help="Generations that stay, the one that readers see among them.")
+    ] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Take away old generations of a series, and what killed runs left; never what readers see.
+
+    A run that was stopped and is meant to go on loses the tiles that it had done.
+
+    [bold]Examples[/bold]
+
+      stsfusion gc my-recipe.yaml --dry-run
+      stsfusion gc my-recipe.yaml --keep 1
+    """
+    from stsfusion.pipeline.cleaning import clean
+    from stsfusion.pipeline.recipe import load_recipe
+    from stsfusion.pipeline.steps import folder_of
+    from stsfusion.pipeline.words import size
+
+    with plainly(as_json):
+        found = clean(folder_of(*load_recipe(recipe, assignments or ())), keep=keep, dry_run=dry_run)
+    if as_json:
+        rows = [{"path": str(each.path), "why": each.why, "bytes": each.size} for each in found]
+        print(json.dumps({"code": 0, "dry_run": dry_run, "removed": rows}))
+        return
+    show(
+        "",
+        ("would go" if dry_run else "gone", "what it is", "room"),
+        [(e.path, e.why, size(e.size)) for e in found],
+    )
+    if not found:
+        typer.echo("Nothing to do.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,26 +20,32 @@ FAILED, LATER, WRONG = 3, 75, 2
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """Errors made on purpose are told in words, with the exit code that schedulers understand."""
+def plainly(as_json: bool = False) -> Iterator[None]:
+    """Errors made on purpose are told in words, with the exit code that schedulers understand.
+
+    Parameters
+    ----------
+    as_json
+        Whether they are also told as one line of JSON on standard output.
+    """
     try:
         yield
     except LockedError as error:
-        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False)
-        raise typer.Exit(LATER) from None
+        code, style, said = LATER, "yellow", str(error)
     except StsfusionError as error:
-        Console(stderr=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
-        raise typer.Exit(WRONG) from None
+        code, style, said = WRONG, "red", f"error: {error}"
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from here", style="yellow")
-        raise typer.Exit(LATER) from None
+        code, style, said = LATER, "yellow", "stopped; the same command goes on from here"
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."
-        Console(stderr=True).print(said, style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(WRONG) from None
+        code, style = WRONG, "red"
+    else:
+        return
+    Console(stderr=True).print(said, style=style, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps({"code": code, "words": said.removeprefix("error: ")}))
+    raise typer.Exit(code)
 
 
 def aside(json_asked: bool) -> Console:

@@ -13,6 +13,7 @@ import torch
 from xarray import DataArray
 
 from stsfusion import methods
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
@@ -138,6 +139,7 @@ def fuse_tiles(
     fingerprint: str,
     ledger: Ledger,
     bar: Bar,
+    only: Collection[str] | None = None,
 ) -> Outcome[str]:
     """Fuse every tile that is not done, through the recipe's executor.
 
@@ -153,6 +155,8 @@ def fuse_tiles(
         Where the ends of tiles are kept.
     bar
         Of as many steps as there are tiles.
+    only
+        Keys of the tiles that are fused if they are not done; None: all.
     """
     CubeStore(plan.output).create("", spec, owner=folder.owner)
     folder.ready.unlink(missing_ok=True)
@@ -162,8 +166,8 @@ def fuse_tiles(
     keys = list(tiles)
     ledger.plan(keys)
     _take_over(folder, fingerprint, ledger, tiles)
-    done = ledger.still_done(lambda key: checksum(plan, tiles[key]))
-    left = [key for key in keys if key not in done]
+    done = ledger.still_done(lambda key: checksum(plan, tiles[key]) if key in tiles else "")
+    left = [key for key in keys if key not in done and (only is None or key in only)]
     bar.advance(len(done), f"{len(done)} were done before" if done else "")
 
     def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
@@ -184,8 +188,15 @@ def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collecti
     shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
-def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any], sigma: bool) -> CubeSpec:
-    """The frame of the published series."""
+def frame(
+    assembly: Assembly,
+    plan: Plan,
+    shard: int,
+    attributes: dict[str, Any],
+    sigma: bool,
+    factors: Factors | None = None,
+) -> CubeSpec:
+    """The frame of the published series; with factors, of a compact one."""
     times = milliseconds(assembly.times)[list(plan.written)]
     fwhm = tuple(assembly.fwhm.tolist()) if not any(assembly.fwhm != assembly.fwhm) else None
     return CubeSpec(
@@ -196,8 +207,9 @@ def frame(assembly: Assembly, plan: Plan, shard: int, attributes: dict[str, Any]
         fwhm,
         shard=shard,
         inner=_inner(shard),
-        sigma=sigma,
+        sigma=sigma if factors is None else factors.anchors is not None,
         attributes=attributes,
+        factors=factors,
     )
 
 

@@ -18,19 +18,21 @@ from typing import Any
 
 import torch
 
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.generations import carry
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Plan
-from stsfusion.errors import StoreError
+from stsfusion.errors import PlanError, StoreError, nearest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.learnt import FILE, Learnt
 from stsfusion.pipeline.madefrom import Difference, published
 from stsfusion.pipeline.neighbourhood import cut, intervals
-from stsfusion.pipeline.reciperun import FAILED, LATER, End, RecipeRun
+from stsfusion.pipeline.product import factors_for
+from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
 
@@ -57,35 +59,80 @@ def make(
     grows = change is not None and change.appends
     place = folder.fused if grows else folder.staging(learnt.made.identity)
     plan = _planned(run, draft, learnt, change, place)
-    spec = fusing.frame(draft.assembly, plan, run.recipe.fuse.shard_size, dict(said), plan.method.card.sigma)
+    factors = _factors(run, plan, change)
+    shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
+    spec = fusing.frame(draft.assembly, plan, shard, dict(said), sigma, factors)
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
-    with Ledger.open(folder.ledger, learnt.made.identity) as ledger:
+    with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:
         if not finished:
             _begin(folder, place, spec, learnt, change)
+            only = _chosen(plan, run.orders, ledger)
             with run.step("Fusing tiles", len(plan.tiles)) as bar:
                 end = fusing.fuse_tiles(
-                    plan, spec, folder, run.recipe.fuse, learnt.made.identity, ledger, bar
+                    plan, spec, folder, run.recipe.fuse, learnt.made.identity, ledger, bar, only
                 )
             if end.interrupted:
-                left = f"{len(end.left)} of {len(plan.tiles)} tiles left"
-                prepares = run.recipe.fuse.prepares
-                words = (
-                    f"{left} for workers." if prepares else f"Stopped with {left}; the same command goes on."
-                )
-                return run.tell(End(LATER, words))
-        records, failed = ledger.records(), ledger.failures()
-    if failed:
-        return run.tell(End(FAILED, failures(failed, len(plan.tiles))))
+                return run.tell(_stopped(run, len(end.left), len(plan.tiles)))
+        keys = {tile.key for tile in plan.tiles}
+        records = [record for record in ledger.records() if record["key"] in keys]
+        failed = {key: why for key, why in ledger.failures().items() if key in keys}
+    unfinished = None if finished else _unfinished(run, plan, len(records), failed)
+    if unfinished is not None:
+        return run.tell(unfinished)
     folder.unmark("fuse")
     with run.step("Publishing"):
         _publish(folder, place, learnt.made.identity, grows=grows)
+    run.journal.say("published", series=learnt.made.identity, dates=len(plan.written))
     facts = {
         "seconds": round(time.perf_counter() - begun, 3),
         "tiles": tile_facts(plan, records),
         "need": asdict(draft.need),
     }
     folder.mark("fuse", learnt.made.identity, [folder.fused], **facts)
+    return None
+
+
+def _chosen(plan: Plan, orders: Orders, ledger: Ledger) -> set[str] | None:
+    """Keys of those tiles alone that were asked for; None: all.
+
+    Raises
+    ------
+    PlanError
+        When there is no such tile.
+    """
+    if not (orders.tiles or orders.retry_failed):
+        return None
+    keys = [tile.key for tile in plan.tiles]
+    for key in orders.tiles:
+        if key not in keys:
+            raise PlanError(
+                f"tile '{key}'",
+                expected=f"one of the {len(keys)} tiles, such as {keys[0]}",
+                got="no such tile",
+                mend=nearest(key, keys),
+            )
+    return {*orders.tiles, *(ledger.failures() if orders.retry_failed else ())}
+
+
+def _stopped(run: RecipeRun, left: int, count: int) -> End:
+    words = f"{left} of {count} tiles left"
+    run.facts["tiles"] = {"planned": count, "left": left}
+    if run.recipe.fuse.prepares:
+        return End(LATER, f"{words} for workers.")
+    return End(LATER, f"Stopped with {words}; the same command goes on.")
+
+
+def _unfinished(run: RecipeRun, plan: Plan, done: int, failed: Mapping[str, str]) -> End | None:
+    """How the run ends where tiles failed, or were not asked for; None: all are done."""
+    count = len(plan.tiles)
+    left = count - done - len(failed)
+    run.facts["tiles"] = {"planned": count, "done": done, "failed": len(failed), "left": left}
+    if failed:
+        run.facts["failures"] = [{"tile": key, "why": why} for key, why in failed.items()]
+        return End(FAILED, failures(failed, count))
+    if left:
+        return End(DONE, f"Done as asked; {left} of {count} tiles are left, nothing was published.")
     return None
 
 
@@ -99,6 +146,13 @@ def _planned(run: RecipeRun, draft: Draft, learnt: Learnt, change: Difference | 
         return plan
     around = intervals(len(days), plan.sources, plan.method.span(), run.recipe.fuse.neighbours)
     return cut(plan, around, [plan.written[at] for at in (*change.new, *change.changed)])
+
+
+def _factors(run: RecipeRun, plan: Plan, change: Difference | None) -> Factors | None:
+    """What a compact series keeps once: in an update, or with what another learned, the same as there."""
+    before = [] if change is None else [run.folder.fused]
+    known = [plan.output, *before, *([] if run.orders.learned is None else [run.orders.learned])]
+    return factors_for(plan, run.recipe.fuse.product, run.recipe.fuse.shard_size, known)
 
 
 def _begin(folder: Folder, place: Path, spec: CubeSpec, learnt: Learnt, change: Difference | None) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.journal import Journal
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.progress import Bar, progress
 
@@ -28,6 +31,9 @@ class End:
 
     words: str
     """For people."""
+
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """For programs: one JSON object that says how the run ended and what it did."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,24 @@ class RecipeRun:
     worked: list[str] = field(default_factory=list)
     """What was done so far, in words."""
 
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds by what was done."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What its steps found, for the summary: dates, tiles."""
+
+    begun: float = field(default_factory=time.perf_counter)
+    """When it began, seconds."""
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.folder.work)
+        self.journal.begin(command=self.command, recipe=str(self.file), output=str(self.folder.root))
+
+    @property
+    def command(self) -> str:
+        """What it was called by."""
+        return "update" if self.orders.update else "run"
+
     @property
     def near(self) -> Path:
         """The recipe's folder."""
@@ -90,8 +114,16 @@ class RecipeRun:
     def step(self, words: str, total: float = 1.0) -> Iterator[Bar]:
         """A piece of work with its bar."""
         self.worked.append(words)
-        with progress(words, total, quiet=self.quiet) as bar:
-            yield bar
+        begun = time.perf_counter()
+        self.journal.say("step begins", step=words)
+        try:
+            with progress(words, total, quiet=self.quiet) as bar:
+                yield bar
+        except BaseException as error:
+            self.journal.say("step fails", step=words, why=f"{type(error).__name__}: {error}"[:500])
+            raise
+        self.spent[words] = round(time.perf_counter() - begun, 3)
+        self.journal.say("step", step=words, seconds=self.spent[words])
 
     @property
     def recipe_text(self) -> str:
@@ -113,4 +145,21 @@ class RecipeRun:
                 markup=False,
                 highlight=False,
             )
-        return end
+        return replace(end, summary=self._summary(end))
+
+    def _summary(self, end: End) -> dict[str, Any]:
+        """What a program wants to know."""
+        said = {
+            "command": self.command,
+            "run": self.journal.run,
+            "recipe": str(self.file),
+            "output": str(self.folder.root),
+            "code": end.code,
+            "words": end.words,
+            "worked": bool(self.worked),
+            "seconds": round(time.perf_counter() - self.begun, 3),
+            "steps": self.spent,
+            **self.facts,
+        }
+        self.journal.end(**{key: said[key] for key in ("code", "words", "seconds")})
+        return said

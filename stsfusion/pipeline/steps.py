@@ -179,6 +179,8 @@ def _series(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
     wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
     found = standing(run, wanted)
+    new, changed = (len(found.change.new), len(found.change.changed)) if found.change else (0, 0)
+    run.facts["dates"] = {"asked": len(wanted.dates), "new": new, "changed": changed}
     if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
         return None
     learnt = _learnt(run, draft, marks, wanted, found)

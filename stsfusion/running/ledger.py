@@ -47,8 +47,18 @@ class Ledger:
     database: sqlite3.Connection
     """Open until `close`."""
 
+    told: Callable[[str, Success[dict[str, Any]] | Failure], None] | None = None
+    """Told of each end that is noted."""
+
     @classmethod
-    def open(cls, path: Path, fingerprint: str, *, readonly: bool = False) -> Ledger:
+    def open(
+        cls,
+        path: Path,
+        fingerprint: str,
+        *,
+        readonly: bool = False,
+        told: Callable[[str, Success[dict[str, Any]] | Failure], None] | None = None,
+    ) -> Ledger:
         """Open a run's ledger, or begin it.
 
         Parameters
@@ -58,6 +68,8 @@ class Ledger:
             not this run's.
         readonly
             Look only; then a ledger of another fingerprint shows nothing.
+        told
+            Told of each end once it is noted.
 
         Raises
         ------
@@ -85,7 +97,7 @@ class Ledger:
                 got=str(error),
                 mend="Remove the file; tiles that were finished are then fused again.",
             ) from error
-        return cls(path, database)
+        return cls(path, database, told)
 
     def plan(self, keys: Sequence[str]) -> None:
         """Note the keys of the run, in their order; ends that are known stay."""
@@ -125,6 +137,8 @@ class Ledger:
             raise StoreError(
                 f"ledger {self.path}, key '{key}'", expected="a planned key", mend="Plan it before the run."
             )
+        if self.told is not None:
+            self.told(key, end)
 
     def still_done(self, checksum: Callable[[str], str]) -> set[str]:
         """Keys that are done and whose results are still what they were.

@@ -1,0 +1,99 @@
+"""Cleaning: what a folder holds that nobody needs any more: old generations, and what kills left behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stsfusion.cube.generations import KEPT
+from stsfusion.cube.publication import Publication
+from stsfusion.cube.store import CubeStore
+from stsfusion.errors import RecipeError
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.madefrom import published
+from stsfusion.pipeline.making import settle, shows
+from stsfusion.running.lock import Lock
+
+__all__ = ["Waste", "clean", "waste_of"]
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that can go."""
+
+    path: Path
+    """File or folder; of the series itself, only what was never published."""
+
+    why: str
+    """What it is."""
+
+    size: int
+    """Bytes that come free: files that another generation also has do not count."""
+
+
+def clean(folder: Folder, *, keep: int = KEPT, dry_run: bool = False) -> list[Waste]:
+    """Take away what is not needed; never the series that readers see.
+
+    Parameters
+    ----------
+    folder
+        Of a recipe's results.
+    keep
+        Generations that stay, the one that readers see among them.
+    dry_run
+        Only say what would go.
+
+    Raises
+    ------
+    LockedError
+        While a run is at work there.
+    RecipeError
+        When not even the present generation would stay.
+    """
+    if keep < 1:
+        raise RecipeError("generations", expected="at least 1 to stay", got=str(keep), mend="Say --keep 1.")
+    if not folder.work.is_dir():
+        return []
+    with Lock(folder.work / "lock"):
+        if not dry_run:
+            settle(folder)
+        found = list(waste_of(folder, keep))
+        for each in () if dry_run else found:
+            if each.path == folder.fused:
+                CubeStore(folder.fused).discard()
+            elif each.path.is_dir():
+                shutil.rmtree(each.path)
+            else:
+                each.path.unlink()
+    return found
+
+
+def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
+    """What could go."""
+    for path in folder.generations.surplus(keep):
+        yield Waste(path, "an old generation", _size(path))
+    for path in sorted(folder.root.glob(".fused-*.zarr")):
+        there = published(path)
+        old = there is not None and path != folder.staging(there.identity)
+        yield Waste(path, "an old generation" if old else "a series that was not finished", _size(path))
+    if shows(folder.fused) and Publication(folder.fused).pending:
+        yield Waste(folder.fused, "dates that were being added and not finished", 0)
+    kept = {Path(made).name for made in _weights(folder)}
+    for path in sorted(folder.work.glob("weights-*.safetensors*")):
+        if path.name not in kept:
+            yield Waste(path, "what was learned for another series", _size(path))
+    for path in sorted(folder.root.glob(".scenes-*")):
+        yield Waste(path, "deliveries that were unpacked", _size(path))
+
+
+def _weights(folder: Folder) -> Iterator[str]:
+    """Names of the files of what was learned for the present series."""
+    mark = folder.marks().get("fit", {}).get("fingerprint", "")
+    yield f"weights-{mark[:12]}.safetensors"
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(found.st_size for found in (file.stat() for file in files) if found.st_nlink == 1)

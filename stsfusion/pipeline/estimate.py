@@ -1,0 +1,171 @@
+"""Estimate: what a run will take: tiles, bytes, memory, disk, hours; by shapes, and by a timed tile."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stsfusion.cube.store import CubeStore
+from stsfusion.engine.run import run_tile
+from stsfusion.errors import PlanError
+from stsfusion.pipeline import fusing
+from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.fusing import Draft
+from stsfusion.pipeline.intake import open_own, take_in
+from stsfusion.pipeline.prints import input_print
+from stsfusion.pipeline.reciperun import RecipeRun
+from stsfusion.pipeline.scenesections import Area
+
+__all__ = ["Estimate", "estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take."""
+
+    method: str
+    """Its name."""
+
+    target: tuple[int, int, int, int]
+    """(time, band, y, x) of what is asked for."""
+
+    published: int
+    """Dates that are published."""
+
+    tiles: tuple[str, ...]
+    """Keys of the tiles."""
+
+    tile: tuple[int, int]
+    """Rows and columns of the largest core, pixels."""
+
+    halo: int
+    """Context around it, pixels."""
+
+    read: int
+    """Bytes that all tiles read, halos included, before compression."""
+
+    disk: int
+    """Bytes that are written at most, before compression."""
+
+    memory: int
+    """Bytes of one worker."""
+
+    workers: int
+    """Processes."""
+
+    tile_seconds: float | None
+    """Seconds of one tile in one process; None: not known."""
+
+    known_from: str
+    """Where that is from: 'stated', 'a timed tile', 'the last run', or '' when it is not known."""
+
+    @property
+    def hours(self) -> float | None:
+        """Of fusing; learning comes on top."""
+        if self.tile_seconds is None:
+            return None
+        return len(self.tiles) * self.tile_seconds / self.workers / 3600
+
+
+def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None = None) -> Estimate:
+    """What the recipe will take; nothing is left behind.
+
+    Parameters
+    ----------
+    sample
+        Whether the tile in the middle is fused, and timed; its method learns from it alone.
+    tile_seconds
+        Seconds of a tile, where they are known.
+
+    Raises
+    ------
+    StsfusionError
+        When the recipe cannot be carried out.
+    """
+    with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
+        draft, there = _drafted(run, Path(name))
+        known, source = tile_seconds, "stated"
+        if known is None and sample:
+            known, source = _timed(run, draft, there, Path(name)), "a timed tile"
+        if known is None:
+            known, source = _last(run.folder), "the last run"
+        return _estimate(run, draft, known, source if known is not None else "")
+
+
+def _estimate(run: RecipeRun, draft: Draft, seconds: float | None, source: str) -> Estimate:
+    plan, need = draft.plan, draft.need
+    rows, cols = (max(tile.core.shape[axis] for tile in plan.tiles) for axis in (1, 2))
+    settings = run.recipe.fuse
+    return Estimate(
+        method=plan.method.card.name,
+        target=plan.target.shape,
+        published=len(plan.written),
+        tiles=tuple(tile.key for tile in plan.tiles),
+        tile=(rows, cols),
+        halo=plan.method.halo(plan.geometry),
+        read=need.read,
+        disk=need.disk,
+        memory=need.memory,
+        workers=1 if settings.executor == "inline" else settings.workers,
+        tile_seconds=None if seconds is None else round(seconds, 3),
+        known_from=source,
+    )
+
+
+def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
+    """A plan of the whole, and a folder whose cubes can be read, if it has some."""
+    recipe, folder = run.recipe, run.folder
+    if folder.is_done("cubes", input_print(recipe, run.near), [folder.cubes]):
+        return fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused), folder
+    if recipe.cubes is not None:
+        return fusing.draft(recipe, open_own(recipe, run.near), folder, run.near, folder.fused), folder
+    if recipe.simulate is not None:
+        trial = Folder(room / "simulated", folder.owner, run.file)
+        with run.step("Simulating the scene") as bar:
+            take_in(recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
+        return fusing.draft(recipe, fusing.cubes_of(trial), trial, run.near, trial.fused), trial
+    raise PlanError(
+        f"recipe {run.file}",
+        expected="scenes that have become cubes",
+        got="none yet",
+        mend="'stsfusion run --dry-run' says which scenes are chosen; a run makes cubes of them first.",
+    )
+
+
+def _timed(run: RecipeRun, draft: Draft, there: Folder, room: Path) -> float:
+    """Seconds of the tile in the middle, in this process."""
+    if not there.cubes.exists():
+        draft, there = _cut_out(run, draft, room)
+    plan = draft.plan
+    fit = run.recipe.fit.model_copy(update={"tiles": 1})
+    with run.step("Timing a tile"):
+        method = fusing.fit(plan, run.recipe.model_copy(update={"fit": fit}), room / "weights", _silent)
+        middle = plan.tiles[len(plan.tiles) // 2]
+        made = replace(plan, method=method, output=room / "tile.zarr")
+        spec = fusing.frame(draft.assembly, made, run.recipe.fuse.shard_size, {}, method.card.sigma)
+        CubeStore(made.output).create("", spec)
+        record = run_tile(made, middle)
+    return record.read_s + record.fuse_s + record.write_s
+
+
+def _cut_out(run: RecipeRun, draft: Draft, room: Path) -> tuple[Draft, Folder]:
+    """The user's own cubes around the tile in the middle, read into a store."""
+    tile = draft.plan.tiles[len(draft.plan.tiles) // 2]
+    recipe = run.recipe.model_copy(update={"area": Area(bounds=draft.assembly.grid.crop(tile.padded).bounds)})
+    trial = Folder(room / "cut", run.folder.owner, run.file)
+    with run.step("Reading a tile") as bar:
+        take_in(recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
+    return fusing.draft(recipe, fusing.cubes_of(trial), trial, run.near, trial.fused), trial
+
+
+def _last(folder: Folder) -> float | None:
+    """Seconds of a tile in the last run."""
+    tiles = folder.marks().get("fuse", {}).get("tiles", {})
+    if not tiles.get("tiles"):
+        return None
+    return float(tiles["read_s"] + tiles["fuse_s"] + tiles["write_s"]) / int(tiles["tiles"])
+
+
+def _silent(done: float, what: str) -> None:
+    """Nobody watches."""
