@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import rasterio
 
 import stsfusion
+from stsfusion.ingest.files import digest
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
@@ -59,16 +61,16 @@ def lineage(
         "quantity": SURFACE if ready else TOA,
         "gains": list(view.provenance),
         "steps": steps,
-        "parameters": _parameters(terrain, options),
+        "parameters": _parameters(scene.sensor, terrain, options),
         "versions": _versions(),
         "notes": list(scene.notes),
         **extra,
     }
 
 
-def _parameters(terrain: Terrain | None, options: Options) -> dict[str, Any]:
-    """What was asked for, in plain words and numbers."""
-    return {
+def _parameters(sensor: str, terrain: Terrain | None, options: Options) -> dict[str, Any]:
+    """What was asked for, in plain words and numbers; files with their sha256."""
+    said: dict[str, Any] = {
         "terrain": terrain_text(terrain),
         "kernel": "cubic",
         "detectors": options.detectors,
@@ -78,6 +80,18 @@ def _parameters(terrain: Terrain | None, options: Options) -> dict[str, Any]:
         "atmosphere": options.atmosphere,
         "normalise": options.normalise,
     }
+    if terrain is not None and terrain.model is not None:
+        state = terrain.model.stat()
+        said["terrain_sha256"] = _of_model(terrain.model, state.st_size, state.st_mtime_ns)
+    if sensor in options.gains:
+        said["gains"] = options.gains[sensor].model_dump(mode="json")
+    return said
+
+
+@cache
+def _of_model(path: Path, size: int, changed: int) -> str:
+    """The sha256 of a model of heights, which is large: taken once while it stays the same."""
+    return digest(path)
 
 
 def _versions() -> dict[str, str]:

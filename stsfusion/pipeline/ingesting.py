@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from stsfusion import resources
+from stsfusion.cube.spec import SHARD
 from stsfusion.cube.store import CubeStore
 from stsfusion.ingest.build import build_cubes, is_planned
 from stsfusion.ingest.choose import Chosen, Day
@@ -18,8 +19,8 @@ from stsfusion.ingest.lineage import brief
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.warp import Terrain
 from stsfusion.pipeline.delivered import choose_scenes, gains_of, located, sensors_of
+from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_parts
-from stsfusion.pipeline.fusing import executor_of
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.executor import Inline, Local
 from stsfusion.running.outcome import Executor
@@ -27,6 +28,12 @@ from stsfusion.running.outcome import Executor
 __all__ = ["ingest_scenes", "work_of"]
 
 Tell = Callable[[float, str], None]
+
+_LOOKED = 0.1
+"""Part of the work that is done once the deliveries were looked at."""
+
+_FEW = 6
+"""Tiles for which it does not pay to begin processes."""
 
 
 def work_of(work: Path) -> Path:
@@ -53,7 +60,8 @@ def ingest_scenes(
     tell(0.0, "looking at the deliveries")
     chosen, missing = choose_scenes(recipe, near, store.path.parent / "catalog")
     options = _options(recipe, near)
-    work, stamp = work_of(store.path.parent / ".stsfusion"), _stamp(recipe, chosen, options, missing)
+    private = store.path.parent / ".stsfusion"
+    work, stamp = work_of(private), _stamp(recipe, chosen, options, missing)
     if not is_planned(work, stamp):
         shutil.rmtree(store.path, ignore_errors=True)
     built = build_cubes(
@@ -64,8 +72,8 @@ def ingest_scenes(
         work=work,
         stamp=stamp,
         missing=missing,
-        executor=_executor(recipe, chosen),
-        tell=lambda done, words: tell(0.1 + 0.9 * done, words),
+        executor=_executor(recipe, chosen, private / "jobs", lambda words: tell(_LOOKED, words)),
+        tell=lambda done, words: tell(_LOOKED + (1 - _LOOKED) * done, words),
     )
     scenes = {role: [[brief(scene) for scene in day] for day in days] for role, days in built.scenes.items()}
     inputs = {
@@ -76,15 +84,14 @@ def ingest_scenes(
     return words, inputs, {"scenes": scenes, "refused": list(built.missing)}
 
 
-def _executor(recipe: Recipe, chosen: Chosen) -> Executor:
-    """Where tiles are made: where they are fused; but no processes are begun for a few of them."""
-    executor = executor_of(recipe.fuse)
-    small = max(chosen.grid.shape) <= recipe.fuse.shard_size and sum(map(len, chosen.days.values())) <= _FEW
+def _executor(recipe: Recipe, chosen: Chosen, logs: Path, tell: Callable[[str], None]) -> Executor:
+    """Where tiles are made: where they are fused, but on no GPU; a few of them need no processes."""
+    asked = recipe.fuse
+    if asked.executor == "cuda":
+        asked = asked.model_copy(update={"executor": "local"})
+    executor = executor_of(asked, logs, tell)
+    small = max(chosen.grid.shape) <= SHARD and sum(map(len, chosen.days.values())) <= _FEW
     return Inline() if small and isinstance(executor, Local) else executor
-
-
-_FEW = 6
-"""Tiles for which it does not pay to begin processes."""
 
 
 def _stamp(recipe: Recipe, chosen: Chosen, options: Options, missing: Sequence[str]) -> str:

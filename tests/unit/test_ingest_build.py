@@ -284,12 +284,13 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.ingest import raster
 from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.choose import choose
+from stsfusion.ingest.options import Options
 from stsfusion.sensing.catalog import open_catalog
 raster._ALONE["GDAL_CACHEMAX"] = 4
 catalog = open_catalog(sys.argv[1], anywhere=True)
 chosen = choose(catalog, {"dense": "gf6-wfv"})
 tracemalloc.start()
-build_cubes(chosen, CubeStore(Path(sys.argv[2])))
+build_cubes(chosen, CubeStore(Path(sys.argv[2])), Options(atmosphere="dark-object"))
 print(tracemalloc.get_traced_memory()[1] >> 20)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10)
 """
