@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.sensing.dateline import box, middle
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Interval
 
@@ -98,9 +98,8 @@ def pixels_of(scene: Scene, grid: Grid) -> tuple[Interval, Interval]:
 
 def _box(scene: Scene, crs: str) -> Bounds:
     """(left, bottom, right, top) around a scene in a reference system."""
-    lons, lats = np.array(scene.footprint).T
-    box = transform_bounds(_DEGREES, crs, lons.min(), lats.min(), lons.max(), lats.max())
-    return float(box[0]), float(box[1]), float(box[2]), float(box[3])
+    left, bottom, right, top = transform_bounds(_DEGREES, crs, *box(scene.footprint))
+    return float(left), float(bottom), float(right), float(top)
 
 
 def _around(boxes: Sequence[Bounds]) -> Bounds:
@@ -110,5 +109,5 @@ def _around(boxes: Sequence[Bounds]) -> Bounds:
 
 def _zone(scenes: Sequence[Scene]) -> str:
     """The UTM zone of the middle of the scenes."""
-    lon, lat = np.mean([corner for scene in scenes for corner in scene.footprint], axis=0)
+    lon, lat = middle([corner for scene in scenes for corner in scene.footprint])
     return f"EPSG:{32600 if lat >= 0 else 32700}"[:-2] + f"{int((lon + 180) // 6) % 60 + 1:02d}"

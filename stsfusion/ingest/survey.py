@@ -16,6 +16,7 @@ from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.loose import envi_scene, tiff_scene
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.sensing.dateline import box, middle
 from stsfusion.sensing.scene import Scene
 
 __all__ = ["Refused", "Survey", "survey"]
@@ -224,7 +225,7 @@ def _newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[tuple[str, str]]
 def _same(one: Scene, other: Scene) -> bool:
     if (one.platform, one.sensor, one.time) != (other.platform, other.sensor, other.time):
         return False
-    lons, lats = zip(*one.footprint, strict=True)
-    size = max(max(lons) - min(lons), max(lats) - min(lats))
-    middle, its = (tuple(sum(axis) / 4 for axis in zip(*s.footprint, strict=True)) for s in (one, other))
-    return all(abs(a - b) < _NEAR * size for a, b in zip(middle, its, strict=True))
+    west, south, east, north = box(one.footprint)
+    size = max((east - west) % 360, north - south)
+    (lon, lat), (its_lon, its_lat) = middle(one.footprint), middle(other.footprint)
+    return abs((lon - its_lon + 180) % 360 - 180) < _NEAR * size and abs(lat - its_lat) < _NEAR * size

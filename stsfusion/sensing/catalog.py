@@ -15,6 +15,7 @@ import pystac
 
 from stsfusion import resources
 from stsfusion.errors import nearest
+from stsfusion.sensing.dateline import Box, box, overlap
 from stsfusion.sensing.scene import Scene
 from stsfusion.sensing.stac import CatalogError, from_item
 
@@ -25,7 +26,6 @@ _MOST = 100_000
 """Bytes of one file, and files of one catalog."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Catalog:
         sensor: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        bounds: Bounds | None = None,
+        bounds: Box | None = None,
     ) -> tuple[Scene, ...]:
         """Scenes of an instrument, a time and a place.
 
@@ -52,7 +52,8 @@ class Catalog:
         since, until
             First moment, and the first that is too late; aware of their zone.
         bounds
-            (west, south, east, north), degrees; scenes whose box touches them.
+            (west, south, east, north), degrees, west larger than east across the meridian of 180°; scenes
+            whose box touches them.
         """
         return tuple(
             scene for scene in self.scenes
@@ -63,10 +64,8 @@ class Catalog:
         )  # fmt: skip
 
 
-def _touches(scene: Scene, bounds: Bounds) -> bool:
-    lons, lats = zip(*scene.footprint, strict=True)
-    west, south, east, north = bounds
-    return bool(min(lons) <= east and max(lons) >= west and min(lats) <= north and max(lats) >= south)
+def _touches(scene: Scene, bounds: Box) -> bool:
+    return overlap(box(scene.footprint), bounds)
 
 
 def find_catalog(name: str | Path, near: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pystac
 
 from stsfusion.errors import StsfusionError
+from stsfusion.sensing.dateline import box, outline
 from stsfusion.sensing.scene import Layer, Scene, SceneFile
 
 __all__ = ["CatalogError", "from_item", "to_item"]
@@ -19,14 +20,15 @@ class CatalogError(StsfusionError):
 
 
 _SCHEMAS = "https://stac-extensions.github.io"
-_EXTENSIONS = (
-    f"{_SCHEMAS}/eo/v2.0.0/schema.json",
-    f"{_SCHEMAS}/view/v1.0.0/schema.json",
-    f"{_SCHEMAS}/projection/v2.0.0/schema.json",
-    f"{_SCHEMAS}/processing/v1.2.0/schema.json",
-    f"{_SCHEMAS}/raster/v2.0.0/schema.json",
-    f"{_SCHEMAS}/file/v2.1.0/schema.json",
-)
+_EXTENSIONS = {
+    "eo": f"{_SCHEMAS}/eo/v2.0.0/schema.json",
+    "view": f"{_SCHEMAS}/view/v1.0.0/schema.json",
+    "proj": f"{_SCHEMAS}/projection/v2.0.0/schema.json",
+    "processing": f"{_SCHEMAS}/processing/v1.2.0/schema.json",
+    "raster": f"{_SCHEMAS}/raster/v2.0.0/schema.json",
+    "file": f"{_SCHEMAS}/file/v2.1.0/schema.json",
+}
+"""Extensions by the prefix of their fields; an item that names one must hold a field of it."""
 
 _SHA256 = "1220"
 """Before a sha256 as a multihash: its code, and its length of 32 bytes."""
@@ -49,11 +51,8 @@ def to_item(scene: Scene, hrefs: Mapping[str, str]) -> pystac.Item:
     hrefs
         Address of each file, by its path in the delivery; for an archive that of the archive.
     """
-    ring = [[lon, lat] for lon, lat in (*scene.footprint, scene.footprint[0])]
-    lons, lats = zip(*scene.footprint, strict=True)
     item = pystac.Item(
-        scene.name, {"type": "Polygon", "coordinates": [ring]}, [min(lons), min(lats), max(lons), max(lats)],
-        scene.time, _properties(scene), stac_extensions=list(_EXTENSIONS),
+        scene.name, outline(scene.footprint), list(box(scene.footprint)), scene.time, _properties(scene),
     )  # fmt: skip
     for file in scene.files:
         key = "-".join(part for part in (file.layer, file.role) if part)
@@ -71,7 +70,16 @@ def to_item(scene: Scene, hrefs: Mapping[str, str]) -> pystac.Item:
         asset = pystac.Asset(hrefs[file.path], media_type=_MEDIA.get(suffix), roles=[_ROLES[file.role]])
         asset.extra_fields = extra
         item.add_asset(key, asset)
+    item.stac_extensions = _used(item)
     return item
+
+
+def _used(item: pystac.Item) -> list[str]:
+    """The extensions of which an item, its images or their bands hold a field."""
+    held = [item.properties, *(asset.extra_fields for asset in item.assets.values())]
+    held += [band for said in held for band in said.get("bands", ())]
+    prefixes = {key.partition(":")[0] for said in held for key in said}
+    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
 
 
 def _properties(scene: Scene) -> dict[str, Any]:
@@ -90,9 +98,17 @@ def _properties(scene: Scene) -> dict[str, Any]:
         "stsfusion:values": scene.values,
         "stsfusion:scale": scene.scale,
         "stsfusion:notes": list(scene.notes) or None,
+        "stsfusion:footprint": _across(scene),
         "stsfusion:metadata": [list(pair) for pair in scene.texts] or None,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _across(scene: Scene) -> list[list[float]] | None:
+    """The corners, where the geometry does not hold them: of a scene across the meridian of 180°."""
+    if outline(scene.footprint)["type"] == "Polygon":
+        return None
+    return [list(corner) for corner in scene.footprint]
 
 
 def _image(scene: Scene, layer: Layer) -> dict[str, Any]:
@@ -142,7 +158,7 @@ def from_item(item: pystac.Item, delivery: str) -> Scene:
 
 def _scene(item: pystac.Item, delivery: str) -> Scene:
     said = item.properties
-    ring = cast(Any, item.geometry)["coordinates"][0]
+    ring = said.get("stsfusion:footprint") or cast(Any, item.geometry)["coordinates"][0][:-1]
     files = tuple(_file(asset) for asset in item.assets.values())
     layers = tuple(_layer(a) for a in item.assets.values() if a.extra_fields["stsfusion:role"] == "raster")
     produced = said.get("stsfusion:produced")
@@ -150,7 +166,7 @@ def _scene(item: pystac.Item, delivery: str) -> Scene:
     return Scene(
         name=item.id, sensor=said["instruments"][0], platform=said["stsfusion:platform"],
         level=said.get("processing:level", ""), time=item.datetime.astimezone(UTC),
-        footprint=tuple((float(lon), float(lat)) for lon, lat in ring[:-1]),
+        footprint=tuple((float(lon), float(lat)) for lon, lat in ring),
         sun_zenith=round(90 - said["view:sun_elevation"], 4), sun_azimuth=float(said["view:sun_azimuth"]),
         delivery=delivery, archive=_archive(item), layers=layers, files=files,
         values=said["stsfusion:values"], scale=float(said["stsfusion:scale"]),

@@ -125,7 +125,7 @@ def test_items_say_what_the_extensions_define(folder, catalog):
     archive = next(folder.rglob("GF6*.tar.gz"))
     assert asset["file:checksum"] == "1220" + digest(archive)
     parts = {url.split("/")[-3] for url in item["stac_extensions"]}
-    assert parts == {"eo", "view", "projection", "processing", "raster", "file"}
+    assert parts == {"eo", "view", "projection", "processing", "file"}  # no gains of its own: no raster
 
 
 def test_running_again_changes_nothing(folder, tmp_path):
