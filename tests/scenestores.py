@@ -51,7 +51,7 @@ def ground(bands, rows, cols, level=0.2):
     return (level * (nm / 1000)[:, None, None] * place).astype(np.float32)
 
 
-def write(store, role, bands, pixel, size, dates, *, qa=None, valid=None, values=None, flags=None):
+def write(store, role, bands, pixel, size, dates, *, qa=None, valid=None, values=None, flags=None, **more):
     """One cube; `dates` are lists of scenes, three days apart."""
     lineage = [{"date": f"2021-12-{13 + 3 * i}", "scenes": scenes} for i, scenes in enumerate(dates)]
     spec = CubeSpec(
@@ -61,7 +61,13 @@ def write(store, role, bands, pixel, size, dates, *, qa=None, valid=None, values
         tuple(bands.values()),
         shard=48,
         inner=24,
-        attributes={"role": role, "sensor": SENSORS[role], "band_flags": flags or {}, "lineage": lineage},
+        attributes={
+            "role": role,
+            "sensor": SENSORS[role],
+            "band_flags": flags or {},
+            "lineage": lineage,
+            **more,
+        },
         marks=MARKS,
     )
     store.create(role, spec)

@@ -19,13 +19,16 @@ from stsfusion.cube.packing import REFLECTANCE
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 
-__all__ = ["SIDE", "Glance", "Planes", "glance", "planes", "stride"]
+__all__ = ["SIDE", "Glance", "Planes", "affordable", "glance", "planes", "stride"]
 
 SIDE = 320
 """Pixels along the longer side of what is seen, about; never more than half as many again."""
 
-MOST = 2**28
-"""Values that are unpacked for the glances at one cube, about; half a gigabyte."""
+MOST = 2**31
+"""Values that are opened for the glances at one cube, about: some ten seconds."""
+
+_FEW = 2
+"""Dates that are looked at however large they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,12 @@ class Glance:
 
     planes: Planes
     """What is known of its pixels."""
+
+
+def affordable(spec: CubeSpec, most: int) -> int:
+    """How many dates can be looked at in full, `most` at most."""
+    rows, cols = spec.grid.shape
+    return min(most, max(_FEW, MOST // 2 // (rows * cols * len(spec.bands))))
 
 
 def stride(spec: CubeSpec, dates: int, bands: int | None = None) -> int:

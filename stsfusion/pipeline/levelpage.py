@@ -99,7 +99,7 @@ def levels_of(store: CubeStore, note: SceneNote) -> Iterator[Level]:
         line, used = lines[names[i]], bool(_told(note)["used"])
         slope, offset = line["found"] or (line["slope"], line["offset"])
         title = f"{note.date.title}, {names[i]} ({nm[i]:.0f} nm)"
-        words = f"slope {slope:.3f}, offset {offset:+.4f}, R² {line['r2']:.3f}, n {line['count']}"
+        words = f"slope {slope:.3f}, offset {offset:+.4f}, R² {line['r2']:.4f}, n {line['count']}"
         if not used:
             words = f"not used; {words}"
         yield Level(title, words, scene[i], reference[i], still, slope, offset, used)
@@ -141,7 +141,7 @@ def _line(note: SceneNote) -> tuple[str, ...]:
         *head,
         f"{min(slopes):.3f} to {max(slopes):.3f}",
         f"{min(offsets):+.4f} to {max(offsets):+.4f}",
-        f"{min(line['r2'] for line in good):.3f}",
+        f"{min(line['r2'] for line in good):.4f}",
         f"{min(line['count'] for line in good)}",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from stsfusion.pipeline.facts import Part, Rows
-from stsfusion.pipeline.scenenotes import SHOWN, DateNote
+from stsfusion.pipeline.scenenotes import DateNote
 from stsfusion.views.composite import GAMMA
 from stsfusion.views.marks import kinds_of, share_bars
 from stsfusion.views.palette import Picture, png
@@ -42,7 +42,7 @@ def _picture(dates: Sequence[DateNote]) -> Picture:
         for note in dates
         if note.seen is not None
     ]
-    fewer = f" {len(looks)} of {len(dates)} dates are shown." if len(dates) > SHOWN else ""
+    fewer = f" {len(looks)} of {len(dates)} dates are shown." if len(looks) < len(dates) else ""
     caption = (
         f"Cube '{role}', pixels of {spec.grid.pixel:g} m{_thinned(dates)}. Each date has a stretch of its "
         f"own: 2nd to 98th percentile, exponent {GAMMA:g}. The last column shows, on grey, "

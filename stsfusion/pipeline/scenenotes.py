@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.fusion.problem import ROLES
-from stsfusion.pipeline.glance import Planes, glance, planes, stride
+from stsfusion.pipeline.glance import Planes, affordable, glance, planes, stride
 from stsfusion.views.composite import FALSE, SWIR, TRUE, choose
 from stsfusion.views.marks import shares, sorted_out
 
 __all__ = ["SHOWN", "DateNote", "SceneNote", "Seen", "date_notes", "scene_notes"]
 
 SHOWN = 6
-"""Dates of one role of which pictures are shown; all are listed."""
+"""Dates of one role of which pictures are shown, fewer where they are large; all are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +111,8 @@ def _notes(store: CubeStore, role: str, pictures: bool) -> Iterator[DateNote]:
     spec = store.spec(role)
     told = spec.attributes.get("lineage") or []
     count = len(told)
-    shown = (
-        set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist()) if pictures else set()
-    )
+    most = affordable(spec, min(SHOWN, count)) if pictures else 0
+    shown = set(np.linspace(0, count - 1, most).round().astype(int).tolist())
     fine, coarse = stride(spec, count, bands=1), stride(spec, max(1, len(shown)))
     for number, date in enumerate(told):
         kinds = _kinds(planes(store, role, number, fine), spec)

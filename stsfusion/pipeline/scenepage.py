@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stsfusion.cube.store import CubeStore
+from stsfusion.pipeline.airpage import air_part
 from stsfusion.pipeline.facts import Part, Rows
 from stsfusion.pipeline.levelpage import level_part
 from stsfusion.pipeline.lookspage import looks_part
@@ -33,12 +34,20 @@ def delivery_parts(store: CubeStore, recipe: Recipe, facts: Mapping[str, Any]) -
     dates = date_notes(store, pictures=pictures)
     scenes = scene_notes(dates)
     return [
-        _scenes(scenes, facts.get("refused")),
+        _scenes(scenes, _refused(store, facts)),
+        *([air_part(scenes)] if recipe.ingest.atmosphere != "none" else []),
         looks_part(dates, pictures=pictures),
         shift_part(scenes, recipe.ingest, pictures=pictures),
         level_part(store, scenes, recipe.ingest, pictures=pictures),
         seam_part(scenes, recipe.ingest, pictures=pictures),
     ]
+
+
+def _refused(store: CubeStore, facts: Mapping[str, Any]) -> Sequence[str] | None:
+    """What could not be used, by the intake or by the cubes themselves; None where neither tells."""
+    told = [store.spec(name).attributes.get("missing") for name in store.names()]
+    own = [tuple(one) for one in told if one is not None]
+    return facts.get("refused", list(dict.fromkeys(line for one in own for line in one)) if own else None)
 
 
 def _scenes(scenes: Sequence[SceneNote], refused: Sequence[str] | None) -> Part:

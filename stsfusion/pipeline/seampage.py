@@ -85,8 +85,8 @@ def _picture(meetings: Sequence[Meeting]) -> Picture:
     low, high = meetings[0].overlap
     caption = (
         "Mean reflectance of the pixels that every band saw, by wavelength in nm, around the overlap of "
-        f"{low:.0f} to {high:.0f} nm. Circles: first detector; squares: second; dotted: the second as "
-        "delivered, where it was divided by the ratio."
+        f"{low:.0f} to {high:.0f} nm. Circles: first detector; squares: second; dotted: the second "
+        "before it was divided by the ratio, where it was."
     )
     return Picture(
         TITLE, "Mean spectra on both sides", caption, png(seam_curves(meetings)), len(meetings) > 1
@@ -96,7 +96,7 @@ def _picture(meetings: Sequence[Meeting]) -> Picture:
 def _table(told: Sequence[SceneNote]) -> Rows:
     heads = (
         "date", "second detector", "ratio", "spread", "pixels", "ratio used", "down (px)", "right (px)",
-        "offset used", "gap before", "gap now",
+        "offset used", "step at the seam before", "step now",
     )  # fmt: skip
     return Rows("Ratio and offset by scene", heads, "ttnnntnntnn", tuple(_line(note) for note in told))
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stsfusion.views.palette import HUES, INK, QUIET, legend, plain, sheet, tidy
@@ -60,7 +61,7 @@ def level_clouds(levels: Sequence[Level]) -> Figure:
     """A scatter a band: changed pixels grey, unchanged ones coloured, the line, the line of equals."""
     down, across = math.ceil(len(levels) / ACROSS), min(ACROSS, len(levels))
     side = min(10.4 / across, 4.2)
-    figure = sheet(side * across, down * side + 0.2)
+    figure = sheet(side * across, down * side + 0.2, gap=0.08)
     grid = figure.subplots(down, across, squeeze=False)
     for axes, level in zip(grid.flat, levels, strict=False):
         _draw(axes, level)
@@ -94,8 +95,16 @@ def _draw(axes: Axes, level: Level) -> None:
     axes.plot(ends, ends, "--", color=INK, linewidth=1)
     axes.plot(ends, level.slope * ends + level.offset, "-" if level.used else ":", color=_LINE, linewidth=1.8)
     axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
     axes.set_title(
-        f"{plain(level.title)}\n", fontsize=10, color=INK, loc="left", fontweight="bold", linespacing=1.1
+        f"{plain(level.title)}\n",
+        pad=9,
+        fontsize=10,
+        color=INK,
+        loc="left",
+        fontweight="bold",
+        linespacing=1.1,
     )
     axes.text(0.0, 1.03, plain(level.words), transform=axes.transAxes, fontsize=8.5, color=QUIET)
 

@@ -99,15 +99,17 @@ class Picture:
     """Takes the whole width of a page; otherwise two stand side by side."""
 
 
-def sheet(width: float, height: float, *, close: bool = False) -> Figure:
+def sheet(width: float, height: float, *, close: bool = False, gap: float = 0.02) -> Figure:
     """An empty light sheet of this size in inches, outside any global state.
 
     Parameters
     ----------
     close
         Set axes close together, as in a grid of pictures.
+    gap
+        Between rows of axes that are not close, in parts of their height.
     """
-    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0.005 if close else 0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0.005 if close else gap)
     figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     return figure

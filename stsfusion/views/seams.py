@@ -60,7 +60,7 @@ class Meeting:
 
 
 def seam_curves(meetings: Sequence[Meeting]) -> Figure:
-    """A curve a scene: both detectors as kept, and the second as delivered where that differs."""
+    """A curve a scene: both detectors as kept, and the second before it was fitted where that differs."""
     down, across = math.ceil(len(meetings) / ACROSS), min(ACROSS, len(meetings))
     width = 5.4 if across > 1 else 7.2
     figure = sheet(width * across, 3.5 * down + 0.3)
@@ -88,7 +88,7 @@ def _handles(meetings: Sequence[Meeting]) -> dict[str, Line2D | Patch]:
         f"{second} as it is kept": Line2D([], [], color=HUES[2], marker="s", markersize=4, linewidth=1.6),
     }
     if any(one.ratio != 1 for one in meetings):
-        said[f"{second} as delivered"] = Line2D(
+        said[f"{second} before it was fitted"] = Line2D(
             [], [], color=QUIET, marker="s", markersize=3.5, linestyle=":"
         )
     return {**said, "seen by both": Patch(facecolor=HUES[6], alpha=0.16)}

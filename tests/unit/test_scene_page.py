@@ -1,5 +1,7 @@
 """The page on deliveries: what it shows and lists is what was planted in the store and its lineage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenestores import (
@@ -20,8 +22,9 @@ from scenestores import (
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
+from stsfusion.pipeline.airpage import air_part
 from stsfusion.pipeline.facts import Report
-from stsfusion.pipeline.glance import glance, planes, stride
+from stsfusion.pipeline.glance import affordable, glance, planes, stride
 from stsfusion.pipeline.levelpage import level_part, levels_of
 from stsfusion.pipeline.lookspage import looks_part
 from stsfusion.pipeline.recipe import load_recipe
@@ -132,11 +135,14 @@ def test_a_glance_is_every_nth_pixel(store):
 @pytest.mark.parametrize("side", [300, 5_000, 40_000])
 def test_glances_are_bounded_whatever_the_size_of_the_scene(side):
     spec = CubeSpec(Grid.local((side, side // 2), 10.0), (0,), tuple("abcdefgh"), (500.0,) * 8)
-    step = stride(spec, 6)
+    shown = affordable(spec, 6)
+    assert 2 <= shown <= 6
+    step = stride(spec, shown)
     seen = len(range(step // 2, side, step))
     assert 8 <= seen <= 480
-    opened = side * side // 2 * 48 if step < spec.inner else seen * seen // 2 * spec.inner**2 * 48
-    assert opened <= 2**28 * 1.3
+    pixels = side * side // 2 if step < spec.inner else seen * seen // 2 * spec.inner**2
+    opened = pixels * 8 * shown
+    assert opened <= 2**31 * 1.3
 
 
 def test_many_dates_are_listed_and_few_shown(tmp_path):
@@ -225,8 +231,8 @@ def test_the_seam_shows_both_sides_and_what_was_put_right(dates):
     (line,) = lines(seam_part([rich], Ingest(), pictures=True), "Ratio and offset by scene")
     assert line["ratio"] == "1.0600"
     assert line["ratio used"] == "divided by it"
-    assert line["gap before"] == "+6.00 %"
-    assert abs(float(line["gap now"].split()[0])) < 0.05
+    assert line["step at the seam before"] == "+6.00 %"
+    assert abs(float(line["step now"].split()[0])) < 0.05
 
 
 def test_a_seam_that_was_left_is_shown_as_it_is(tmp_path):
@@ -312,6 +318,28 @@ def test_normalisation_that_was_not_done_or_cannot_be_shown_is_said(tmp_path, st
     assert "no scatter to show" in part.words[-1]
 
 
+# ---------------------------------------------------------------- haze
+
+
+def test_haze_is_listed_by_scene_and_band(dates):
+    (one, other, *_) = scene_notes(dates)
+    told = {
+        "status": "good",
+        "bands": {"B1": {"dark": 0.05, "haze": 0.04}, "B2": {"dark": None, "haze": 0.0}},
+    }
+    hazy = replace(one, told={**one.told, "atmosphere": told})
+    clear = replace(other, told={**other.told, "atmosphere": {"status": "nothing dark", "bands": {}}})
+    part = air_part([hazy, clear])
+    first, second = lines(part, "Haze by scene")
+    assert first["haze, least to most (reflectance)"] == "0.0000 to 0.0400"
+    assert second["what came of it"] == "left: nothing dark"
+    assert [line["darkest pixels (reflectance)"] for line in lines(part, "Every band's haze")] == [
+        "0.0500",
+        "–",
+    ]
+    assert "Nothing was noted of AHSI" in air_part([one, clear]).words[1]
+
+
 # ---------------------------------------------------------------- the section
 
 
@@ -348,6 +376,16 @@ def test_pieces_that_are_missing_are_said(store):
     assert not any(part.pictures for part in quiet)
     assert "report.pictures: false" in " ".join(quiet[1].words)
     assert all(part.tables or part.words for part in quiet)
+
+
+def test_what_the_cubes_themselves_lack_is_listed(tmp_path):
+    store = CubeStore(tmp_path / "cubes.zarr")
+    write(store, "dense", DENSE, 10.0, 48, [[scene("W")]], missing=["archive x.tar.gz: cut short"])
+    store.publish()
+    (part, *_) = delivery_parts(store, recipe("report.pictures=false"), {})
+    assert lines(part, "Deliveries that were refused")[0]["what is wrong, and what to do"] == (
+        "archive x.tar.gz: cut short"
+    )
 
 
 def test_scenes_are_listed_by_date_with_their_files(parts):
