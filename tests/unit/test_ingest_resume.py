@@ -141,6 +141,7 @@ def test_a_refusal_leaves_nothing(chosen, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_workers_leave_the_same_bytes(chosen, whole, tmp_path):
     store = CubeStore(tmp_path / "cubes.zarr")
     assert build_cubes(chosen, store, owner="test", executor=Local(workers=2)).made == TILES
@@ -176,9 +177,9 @@ print(build.build_cubes(chosen, store, owner="test", work=out / "work", stamp="a
 def test_a_killed_run_does_no_tile_again_that_was_noted(chosen, whole, tmp_path):
     home = Path(chosen.days["dense"][0].scenes[0].delivery).parents[1] / "catalog"
     ends = []
-    for kill in (2, 1, 99):
+    for kill in (3, 99):
         words = [sys.executable, "-c", KILLED, home, tmp_path, kill]
         ends.append(subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False))
-    assert [end.returncode for end in ends] == [-signal.SIGKILL, -signal.SIGKILL, 0], ends[-1].stderr
+    assert [end.returncode for end in ends] == [-signal.SIGKILL, 0], ends[-1].stderr
     assert ends[-1].stdout.split() == [str(TILES - 3)]
     assert files_of(tmp_path / "cubes.zarr") == whole
