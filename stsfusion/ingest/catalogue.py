@@ -15,6 +15,7 @@ import pystac
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.survey import Survey, survey
+from stsfusion.sensing.dateline import around, box
 from stsfusion.sensing.scene import Scene
 from stsfusion.sensing.stac import CatalogError, to_item
 
@@ -120,14 +121,9 @@ def _write(found: Survey, folder: Path, out: Path, new: Path) -> None:
 
 
 def _collection(name: str, scenes: Sequence[Scene], out: Path) -> pystac.Collection:
-    boxes = [
-        [*map(min, zip(*s.footprint, strict=True)), *map(max, zip(*s.footprint, strict=True))] for s in scenes
-    ]
-    west, south, east, north = (edge(box[i] for box in boxes) for i, edge in enumerate((min, min, max, max)))
+    whole = list(around([box(scene.footprint) for scene in scenes]))
     times = [scene.time for scene in scenes]
-    extent = pystac.Extent(
-        pystac.SpatialExtent([[west, south, east, north]]), pystac.TemporalExtent([[min(times), max(times)]])
-    )
+    extent = pystac.Extent(pystac.SpatialExtent([whole]), pystac.TemporalExtent([[min(times), max(times)]]))
     collection = pystac.Collection(name, known_sensor(name).title, extent, license="other")
     for scene in scenes:
         # An item lies in COLLECTION/ITEM/, three levels below the catalog's own folder.
