@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 __all__ = ["Bar", "progress"]
 
@@ -95,8 +98,10 @@ class _Written:
         if now - self.last < _PAUSE:
             return
         self.last = now
+        speed = _speed(self.done / max(now - self.begun, 1e-9)) if self.total > 1 and share > 0 else ""
         left = f", {_clock((now - self.begun) * (1 - share) / share)} left" if share > 0 else ""
-        self.console.print(f"{self.words}: {share:.0%}{left}{'  ' + note if note else ''}", markup=False)
+        said = f"{self.words}: {share:.0%}{speed and ', ' + speed}{left}{'  ' + note if note else ''}"
+        self.console.print(said, markup=False)
 
     def say(self, words: str) -> None:
         """Write at once."""
@@ -137,13 +142,26 @@ def progress(
     shown.print(f"{words}: done in {_clock(time.monotonic() - begun)}", markup=False)
 
 
-def _columns() -> tuple[
-    TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColumn | TimeRemainingColumn, ...
-]:
+class _Speed(ProgressColumn):
+    """How many steps a second, of work that is counted in steps."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing until it is known."""
+        known = task.speed and task.total is not None and task.total > 1
+        return Text(_speed(task.speed or 0.0) if known else "")
+
+
+def _speed(steps: float) -> str:
+    """'2.5/s', '12/min'."""
+    return f"{steps:.1f}/s" if steps >= 1 else f"{60 * steps:.2g}/min"
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
     return (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         TaskProgressColumn(),
+        _Speed(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

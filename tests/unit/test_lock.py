@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +79,31 @@ def test_a_torn_note_names_nobody(tmp_path):
         (tmp_path / "run.lock.json").write_text('{"host": "a", "pi')
         with pytest.raises(LockedError, match="has not said its name"), Lock(lock.path):
             pass
+
+
+def left_behind(path, **holder):
+    """A lock as a process left it that was cut off: the file, and the note of who held it."""
+    path.write_text("")
+    path.with_name(f"{path.name}.json").write_text(json.dumps({"host": "other", "since": "2020", **holder}))
+
+
+class Believing(Lock):
+    """Believes the note: whoever it names is taken to be at work."""
+
+    def __enter__(self):
+        if self._note.exists() and Path(f"/proc/{json.loads(self._note.read_text())['pid']}").exists():
+            raise LockedError("output")
+        return super().__enter__()
+
+
+@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["a dead process", "another boot's, now ours"])
+def test_what_a_crash_or_a_reboot_left_holds_nothing(tmp_path, pid):
+    left_behind(tmp_path / "lock", pid=pid)
+    with Lock(tmp_path / "lock") as lock:
+        assert f"process {os.getpid()} " in lock.holder()
+
+
+def test_who_believes_the_note_is_locked_out_after_a_reboot(tmp_path):
+    left_behind(tmp_path / "lock", pid=os.getpid())
+    with pytest.raises(LockedError), Believing(tmp_path / "lock"):
+        pass

@@ -43,7 +43,7 @@ def test_a_log_gets_a_line_every_ten_seconds_at_most(clock):
     lines = console.file.getvalue().splitlines()
     assert lines[0] == "Fusing [tiles] …"
     assert [line.split("%")[0] for line in lines[1:-1]] == [f"Fusing [tiles]: {s}" for s in (10, 20, 30, 40)]
-    assert lines[1] == "Fusing [tiles]: 10%, 1 min 30 s left  tile 10"
+    assert lines[1] == "Fusing [tiles]: 10%, 1.0/s, 1 min 30 s left  tile 10"
     assert lines[-1] == "Fusing [tiles]: done in 40.0 s"
     assert "\x1b" not in console.file.getvalue()
 
@@ -54,7 +54,7 @@ def test_shares_and_steps_go_together(clock):
         bar.at(0.5, "epoch 3")
         clock.now += 15.0
         bar.advance()
-    assert "Learning: 75%, 5.0 s left" in console.file.getvalue()
+    assert "Learning: 75%, 12/min, 5.0 s left" in console.file.getvalue()
 
 
 def test_nothing_to_do_is_done(clock):

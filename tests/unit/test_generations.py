@@ -1,0 +1,127 @@
+"""Generations: what one series hands on to the next, and which ones stay."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stsfusion.cube import generations
+from stsfusion.cube.generations import Generations, carry, date_marks
+from stsfusion.cube.grid import Grid
+from stsfusion.cube.spec import CubeSpec
+from stsfusion.cube.store import CubeStore
+from stsfusion.cube.verification import verify
+from stsfusion.errors import StoreError
+
+DAY = 86_400_000
+SPEC = CubeSpec(
+    Grid((20, 30), 10.0, (398000.0, 4420000.0), "EPSG:32650"), (0, 2 * DAY, 4 * DAY), ("blue", "red"),
+    (490.0, 660.0), shard=12, inner=12,
+)  # fmt: skip
+
+
+def fill(store, spec, dates, levels):
+    for window in spec.shards():
+        if window.dates[0] in dates:
+            values = np.full((1, 2, *window.shape[1:]), levels[window.dates[0]], np.float32)
+            store.write("", window, values, np.ones((1, 1, 1, 1), bool))
+
+
+@pytest.fixture
+def old(tmp_path):
+    store = CubeStore(tmp_path / "fused.zarr")
+    store.create("", SPEC)
+    fill(store, SPEC, {0, 1, 2}, [0.1, 0.2, 0.3])
+    store.publish()
+    return store
+
+
+@pytest.fixture
+def new(tmp_path, old):
+    """The next one: a date came between, and the second was made anew."""
+    store = CubeStore(tmp_path / ".fused-new.zarr")
+    spec = replace(SPEC, times=(0, DAY, 2 * DAY, 4 * DAY))
+    store.create("", spec)
+    carry(old.path, store.path, {0: 0, 2: 3})
+    fill(store, spec, {1, 2}, [0, 0.15, 0.25, 0])
+    store.publish()
+    return store
+
+
+def levels(store):
+    return [round(float(v), 4) for v in store.cube("").mean(("band", "y", "x"))]
+
+
+def test_dates_are_handed_on_without_being_written_again(old, new):
+    assert levels(new) == [0.1, 0.15, 0.25, 0.3]
+    for before, after in ((0, 0), (2, 3)):
+        one, other = (s.path / f"reflectance/c/{at}/0/0/0" for s, at in ((old, before), (new, after)))
+        assert one.stat().st_ino == other.stat().st_ino
+    assert not verify(new.path).damages
+    assert levels(old) == [0.1, 0.2, 0.3]
+
+
+def test_what_was_known_of_their_files_is_not_read_again(old, tmp_path):
+    """A byte that changed at rest is still told after it was handed on."""
+    file = old.path / "reflectance/c/0/0/0/0"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    store = CubeStore(tmp_path / ".fused-new.zarr")
+    store.create("", SPEC)
+    carry(old.path, store.path, {0: 0, 1: 1, 2: 2})
+    store.publish()
+    assert [damage.file for damage in verify(store.path).damages] == ["reflectance/c/0/0/0/0"]
+
+
+def test_a_disk_without_links_gets_copies(old, tmp_path, monkeypatch):
+    def refuse(*words):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = CubeStore(tmp_path / "copy.zarr")
+    store.create("", SPEC)
+    carry(old.path, store.path, {0: 0, 1: 1, 2: 2})
+    store.publish()
+    assert levels(store) == [0.1, 0.2, 0.3]
+
+
+def test_another_frame_is_refused(old, tmp_path):
+    store = CubeStore(tmp_path / "other.zarr")
+    store.create("", replace(SPEC, shard=24))
+    with pytest.raises(StoreError, match="shards of 24"):
+        carry(old.path, store.path, {0: 0})
+
+
+def test_marks_tell_equal_dates_from_others(old, new):
+    one, other = date_marks(old.path, ""), date_marks(new.path, "")
+    assert one[0] == other[0]
+    assert one[2] == other[3]
+    assert one[1] != other[2]
+    assert all(one)
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_two_generations_stay(old, new, tmp_path, monkeypatch, atomic):
+    if not atomic:
+        monkeypatch.setattr(generations.ctypes, "CDLL", lambda *words, **more: object())
+    house = Generations(old.path, tmp_path / "shelf")
+    house.succeed(new.path)
+    assert levels(CubeStore(house.series)) == [0.1, 0.15, 0.25, 0.3]
+    assert [levels(CubeStore(path)) for path in house.older()] == [[0.1, 0.2, 0.3]]
+    third = tmp_path / "third.zarr"
+    shutil.copytree(house.series, third)
+    house.succeed(third)
+    assert [levels(CubeStore(path)) for path in house.older()] == [[0.1, 0.15, 0.25, 0.3]]
+    assert house.older()[0].name == "0002.zarr"
+    assert house.surplus(1) == house.older()
+    assert not list(tmp_path.glob(".*.old"))
+
+
+def test_what_is_worth_nothing_is_not_kept(old, new, tmp_path):
+    house = Generations(old.path, tmp_path / "shelf")
+    house.succeed(new.path, keep=False)
+    assert house.older() == []
+    assert not new.path.exists()
