@@ -14,8 +14,8 @@ from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.prints import Prints, input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of
+from stsfusion.pipeline.tally import tally
 from stsfusion.pipeline.words import duration
-from stsfusion.running.ledger import Ledger
 
 __all__ = ["status_of"]
 
@@ -86,8 +86,7 @@ def _tiles(folder: Folder, wanted: MadeFrom, was: MadeFrom | None) -> Lines:
     names = [replace(wanted, weights=learned).identity]
     names += [was.identity, wanted.with_learning_of(was).identity] if was else []
     for name in names if folder.ledger.exists() else ():
-        with Ledger.open(folder.ledger, name, readonly=True) as ledger:
-            if sum(ledger.summary().values()):
-                counted = [(f"tiles {state}", str(count)) for state, count in ledger.summary().items()]
-                return counted + [(f"  {key}", why) for key, why in ledger.failures().items()]
+        lines = tally(folder, name)
+        if lines:
+            return lines
     return []

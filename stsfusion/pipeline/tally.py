@@ -1,0 +1,36 @@
+"""Tally: how far the tiles of a run are, with what each worker of an array noted in a file of its own."""
+
+from __future__ import annotations
+
+from stsfusion.pipeline.folder import Folder
+from stsfusion.running.ledger import Ledger
+from stsfusion.running.notes import Notes
+from stsfusion.running.outcome import Failure, Success
+
+__all__ = ["tally"]
+
+
+def tally(folder: Folder, series: str) -> list[tuple[str, str]]:
+    """States of tiles, what each worker did, and why tiles failed, as lines of two words; none: not begun.
+
+    Parameters
+    ----------
+    series
+        The fingerprint of the series that is made.
+    """
+    notes = Notes(folder.notes(series))
+    with Ledger.open(folder.ledger, series, readonly=True) as ledger:
+        total = sum(ledger.summary().values())
+        done = {record["key"] for record in ledger.records()}
+        failures = ledger.failures()
+    if not total:
+        return []
+    ends = notes.ends()
+    done |= {key for key, end in ends.items() if isinstance(end, Success)}
+    failures |= {key: str(end) for key, end in ends.items() if isinstance(end, Failure)}
+    failures = {key: why for key, why in failures.items() if key not in done}
+    counts = {"planned": total - len(done) - len(failures), "done": len(done), "failed": len(failures)}
+    lines = [(f"tiles {state}", str(count)) for state, count in counts.items()]
+    for worker, (well, badly) in notes.tally().items():
+        lines.append((f"  worker {worker}", f"{well} done, {badly} failed"))
+    return lines + [(f"  {key}", why) for key, why in failures.items()]
