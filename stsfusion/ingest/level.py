@@ -18,17 +18,24 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stsfusion.ingest.matching import matched
 from stsfusion.ingest.measure import Bench, Found, Series
 from stsfusion.ingest.normalise import Line, normalise
 from stsfusion.ingest.plan import Scale
-from stsfusion.ingest.sampled import of_day, of_scene, places, sampled
+from stsfusion.ingest.sampled import Values, of_day, of_scene, places, sampled
 
 __all__ = ["levelled", "reference_role"]
 
 _ORDER = ("rich", "sharp", "dense")
 """Who is the reference, if it is there."""
+
+_HELD = 0.5
+"""Part of the pixels of the best band that a band must hold to be looked at."""
+
+_LEFT = "left with the other bands"
+"""What is said of a band whose own line is good in a scene that stays as it is."""
 
 _POOR = 0.1
 """Part of a scene's bands that may lack a line; beyond, or where a slope is absurd, it stays as it is."""
@@ -86,7 +93,7 @@ def _words(line: Line, by: str, used: bool) -> dict[str, Any]:
     slope, offset = (line.slope, line.offset) if used else (1.0, 0.0)
     return {
         "by": by, "slope": round(slope, 6), "offset": round(offset, 6), "r2": round(line.r2, 4),
-        "count": line.count, "status": line.status,
+        "count": line.count, "status": _LEFT if line.status == "good" and not used else line.status,
         "found": None if line.found is None else [round(number, 6) for number in line.found],
     }  # fmt: skip
 
@@ -109,9 +116,19 @@ def _lines(
     )
     (first, known), (second, seen) = sampled(images, windows)
     own = [member.view.bands.index(band) for band in match.bands]
-    valid = known.all(axis=0) & seen[own].all(axis=0)
-    lines = normalise(first, second[own], np.asarray(valid))
+    lines = _through(first, second[own], known & seen[own])
     return dict(zip(match.bands, zip(lines, match.by, strict=True), strict=True))
+
+
+def _through(reference: Values, image: Values, both: NDArray[np.bool_]) -> list[Line]:
+    """A line for each band; those that few pixels hold would leave none to the others, and get none."""
+    count = both.sum(axis=1)
+    kept = count >= _HELD * count.max()
+    found = iter(normalise(reference[kept], image[kept], np.asarray(both[kept].all(axis=0))))
+    return [
+        next(found) if held else Line(1.0, 0.0, 0.0, int(number), "too few pixels")
+        for held, number in zip(kept, count, strict=True)
+    ]
 
 
 def _status(lines: Mapping[str, Line]) -> str:

@@ -22,7 +22,7 @@ from stsfusion.ingest.view import Part
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Interval
 
-__all__ = ["Image", "of_day", "of_scene", "places", "sampled"]
+__all__ = ["Image", "Values", "of_day", "of_scene", "places", "sampled"]
 
 _SIDE = 48
 """Pixels along one side of a window."""

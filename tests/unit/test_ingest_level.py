@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+import rasterio
 from deliveries import AHSI, GAINS, VNIC, WFV, deliver, ground, spectra
 from rasterio.warp import transform
 
@@ -96,12 +97,32 @@ def test_an_absurd_slope_leaves_the_whole_scene_and_says_so(pair, tmp_path):
     assert found["status"] == "absurd slope in B09"
     assert not found["used"]
     assert {(line["slope"], line["offset"]) for line in found["bands"].values()} == {(1.0, 0.0)}
+    said = [line["status"] for line in found["bands"].values()]
+    assert said == ["left with the other bands"] * 7 + ["absurd slope"]
     assert found["bands"]["B09"]["found"][0] == pytest.approx(1 / 3, rel=0.02)
     assert not any("brightness" in step for step in told["sharp"]["steps"])
     plain = CubeStore(tmp_path / "plain.zarr")
     build_cubes(pair, plain, Options(gains=gains("zy1-02d-vnic", values), clouds=False))
     window = plain.spec("sharp").window
     assert np.array_equal(plain.read("sharp", window)[0], store.read("sharp", window)[0])
+
+
+def test_a_dead_band_has_no_line_and_harms_no_other(tmp_path):
+    folder = tmp_path / "deliveries"
+    utc = AHSI.utc.replace(day=20)
+    for order in (AHSI.but(lines=36, samples=36), AHSI.but(lines=36, samples=36, number=389922, utc=utc)):
+        home = deliver(order, folder)
+    path = next(home.glob("*_VN.tif"))
+    with rasterio.open(path, "r+") as file:
+        file.write(np.zeros((36, 36), np.uint16), 31)
+    chosen = chosen_of(folder, "rich")
+    told = build_cubes(chosen, CubeStore(tmp_path / "cubes.zarr"), Options(normalise="pif", clouds=False))
+    first, second = (date["scenes"][0]["normalisation"] for date in told.lineage["rich"])
+    assert second == {"status": "the reference"}
+    assert first["status"] == "good"
+    assert first["bands"]["VN31"]["status"] == "too few pixels"
+    assert first["bands"]["VN31"]["slope"] == 1.0
+    assert {line["status"] for band, line in first["bands"].items() if band != "VN31"} == {"good"}
 
 
 def test_dates_are_brought_to_the_one_in_the_middle(tmp_path):
