@@ -13,11 +13,11 @@ import stsfusion
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import verify
 
-METHOD = {"name": "jointlr", "halves": [1, 0], "centres": 8, "hidings": 1, "rank": 6, "spans": [200.0]}
+METHOD = {"name": "stsnet", "steps": 0, "rank": 6, "branches": False}
 
 
 def asked(write_project, folder, dates=None, **fuse):
-    """The small project by jointlr, all of its dense dates or the first few; gives its recipe."""
+    """The small project by stsnet, all of its dense dates or the first few; gives its recipe."""
     path = write_project(folder, tile=24)
     recipe = yaml.safe_load(path.read_text())
     recipe["fuse"] |= {"method": METHOD, "product": "compact", **fuse}
