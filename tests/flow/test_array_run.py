@@ -1,0 +1,151 @@
+"""Workers without a scheduler, in any order, lost or killed, end with the bytes of one process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from small_project import bytes_of, here
+
+from stsfusion.pipeline import arrayrun
+from stsfusion.running.guest import Guest
+from stsfusion.running.lock import Lock
+from stsfusion.running.notes import Notes
+
+ARRAY = ("--executor", "array", "--set", "fuse.patience=0", "-q")
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory, write_project):
+    """The series of one process."""
+    recipe = cheap(write_project(tmp_path_factory.mktemp("inline"), 18))
+    assert here("run", recipe, "-q").exit_code == 0
+    return bytes_of(recipe.parent / "out" / "fused.zarr")
+
+
+@pytest.fixture
+def recipe(write_project, tmp_path):
+    return cheap(write_project(tmp_path, 18))
+
+
+def cheap(recipe):
+    """The same project by a method that needs no time."""
+    said = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump({**said, "fuse": {**said["fuse"], "method": "bicubic", "workers": 1}}))
+    return recipe
+
+
+def series(recipe):
+    return recipe.parent / "out" / "fused.zarr"
+
+
+def notes(recipe):
+    """What workers of the only series noted."""
+    (folder,) = [path for path in (recipe.parent / "out/.stsfusion/workers").iterdir() if path.is_dir()]
+    return Notes(folder)
+
+
+def worker(recipe, name, *more):
+    return here("run", recipe, *ARRAY, "--worker", name, *more)
+
+
+def test_the_last_worker_publishes(recipe, inline, monkeypatch):
+    early = worker(recipe, "2/3")
+    assert early.exit_code == 75
+    assert not (recipe.parent / "out").exists()
+    for name in ("1/3", "3/3"):
+        done = worker(recipe, name)
+        assert done.exit_code == 0, done.output
+        assert not series(recipe).exists()
+    assert notes(recipe).tally() == {"1/3": (6, 0), "3/3": (5, 0)}
+    fused, real = [], arrayrun.fuse_tile
+    monkeypatch.setattr(arrayrun, "fuse_tile", lambda *given: fused.append(given[2]) or real(*given))
+    (staging,) = (recipe.parent / "out").glob(".fused-*.zarr")
+    shard = max((path for path in (staging / "reflectance/c").rglob("*") if path.is_file()), key=str)
+    shard.write_bytes(b"broken" + shard.read_bytes()[6:])
+    for name in ("1/3", "3/3"):
+        assert worker(recipe, name).exit_code == 0
+    assert len(fused) == 1, "a tile that was done was done again, or one that was broken was not"
+    done = worker(recipe, "2/3")
+    assert done.exit_code == 0, done.output
+    assert len(fused) == 6
+    assert bytes_of(series(recipe)) == inline
+    assert not (recipe.parent / "out/.stsfusion/workers").exists()
+    late = here("run", recipe, *ARRAY[:-1], "--worker", "3/3")
+    assert (late.exit_code, "is published; nothing to do" in late.output) == (0, True)
+
+
+def test_workers_that_must_not_work_are_sent_away(recipe):
+    early = here("run", recipe, *ARRAY[:-1], "--worker", "2/3")
+    assert early.exit_code == 75
+    assert "nothing is prepared for it, and nobody is preparing it. Begin worker 1/3" in early.output
+    assert worker(recipe, "prepare").exit_code == 0
+    assert worker(recipe, "2/3", "--set", "fuse.tile=36").exit_code == 75, "another recipe's work was taken"
+    folder = recipe.parent / "out" / ".stsfusion"
+    name = json.loads((folder / "workers/prepared.json").read_text())["series"][:12]
+    with Lock(folder / "workers" / name / "2-of-3.lock"):
+        twin = worker(recipe, "2/3")
+        assert (twin.exit_code, "no other run" in twin.output) == (75, True)
+    with Guest(folder / "lock"):
+        assert here("run", recipe, "-q").exit_code == 75, "a run went on among workers"
+    with Lock(folder / "lock"), pytest.MonkeyPatch.context() as hurry:
+        hurry.setattr(arrayrun, "_LEAVING", 0.0)
+        assert worker(recipe, "2/3").exit_code == 75, "a worker went in during a run"
+
+
+def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it(recipe, inline, monkeypatch):
+    real, tried = arrayrun.fuse_tile, []
+
+    def sick(folder, series, key):
+        tried.append(key)
+        if len(tried) == 3:
+            raise MemoryError("not today")
+        return real(folder, series, key)
+
+    assert worker(recipe, "prepare").exit_code == 0
+    with pytest.MonkeyPatch.context() as illness:
+        illness.setattr(arrayrun, "fuse_tile", sick)
+        bad = here("run", recipe, *ARRAY[:-1], "--worker", "1/3")
+    assert (bad.exit_code, "1 of its tiles failed" in bad.output) == (3, True)
+    for name, value in {"ID": "7", "MIN": "5", "COUNT": "8"}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert here("run", recipe, *ARRAY).exit_code == 0
+    assert notes(recipe).tally() == {"1/3": (5, 1), "3/8": (2, 0)}, "SLURM's number was not heeded"
+    shown = here("status", recipe, "--set", "fuse.executor=array").output
+    assert all(words in shown for words in ("worker 1/3", "5 done, 1 failed", "not today"))
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
+    assert not series(recipe).exists(), "a series with a hole was published"
+    ended = here("run", recipe, *ARRAY)
+    assert ended.exit_code == 0, ended.output
+    assert bytes_of(series(recipe)) == inline
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_loses_nothing_that_it_noted(recipe, inline):
+    assert worker(recipe, "prepare").exit_code == 0
+    command = [sys.executable, "-m", "stsfusion.cli", "run", str(recipe), *ARRAY, "--worker", "1/1"]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if len(notes(recipe).ends()) >= 3:
+                process.kill()
+                break
+        except ValueError:
+            pass
+        time.sleep(0.005)
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    noted = set(notes(recipe).ends())
+    assert 3 <= len(noted) < 16, "the signal did not strike in the midst"
+    tried, real = [], arrayrun.fuse_tile
+    with pytest.MonkeyPatch.context() as watching:
+        watching.setattr(arrayrun, "fuse_tile", lambda *given: tried.append(given[2]) or real(*given))
+        ended = worker(recipe, "1/1")
+    assert ended.exit_code == 0, ended.output
+    assert len(tried) == 16 - len(noted)
+    assert not noted & set(tried), "a tile that was noted was done again"
+    assert bytes_of(series(recipe)) == inline
