@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-cluster check format clean
+.PHONY: demo test test-slow test-faults test-cluster check format clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,6 +22,9 @@ test: $(READY)  ## at most ten minutes on two cores
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "not gpu and not cluster" --timeout 3600
+
+test-faults: $(READY)  ## every fault, hundreds of them: the long form of what `make test` tries in two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "not gpu and not cluster" --timeout 3600
 
 test-cluster: $(READY)  ## real SLURM jobs; as root, with Debian's packages, in a SLURM of its own on loopback
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get update -q && \

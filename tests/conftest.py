@@ -58,3 +58,10 @@ def make_cube() -> Callable[..., DataArray]:
         )
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the fault tests counted, in whichever processes they ran."""
+    from faults.tally import tell
+
+    tell(terminalreporter)
