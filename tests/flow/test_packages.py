@@ -132,6 +132,14 @@ def test_a_bad_delivery_stops_the_run_unless_it_may_be_missing(done, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_report_tells_of_every_scene_and_of_what_was_refused(done):
+    text = (done[0] / "out" / "report.html").read_text()
+    assert "From deliveries to cubes" in text
+    for told in (AHSI.name, WFV.name, "1 delivery could not be used", "WFV.tar.gz", "Seam of the detectors"):
+        assert told in text, told
+    assert "1 done, 0 failed, 0 left" in text
+
+
 def test_running_again_does_nothing(done):
     folder, _ = done
     before = bytes_of(folder / "out")
