@@ -201,7 +201,7 @@ def _say(scene: Scene, layer: Layer) -> str:
         f"Say --set ingest.gains.{scene.sensor}=FILE. The file is YAML and holds four entries: "
         f"`sensor: {scene.sensor}`; `source:` where the gains come from; `unit: W m-2 sr-1 um-1`; and "
         f"`gains: {{{table}}}`, the radiance of one count in each band, as the provider states it. To do "
-        "without this instrument, say --set roles.ROLE=null for its role."
+        "without this instrument, say --set roles.ROLE=null for its role and take a method that needs it not."
     )
 
 
