@@ -217,7 +217,12 @@ def _tiled(part: Part) -> dict[str, Any]:
         shards=part.shards,
         fill_value=bool(part.fill) if part.dtype == "bool" else part.fill,
         compressors=[
-            BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(part.dtype).itemsize)
+            BloscCodec(
+                cname="zstd",
+                clevel=part.level,
+                shuffle=part.shuffle,  # type: ignore[arg-type]
+                typesize=np.dtype(part.dtype).itemsize,
+            )
         ],
         attributes=dict(part.attributes),
         dimension_names=part.dims,

@@ -47,6 +47,10 @@ _MAPPED = {"grid_mapping": "spatial_ref"}
 _PLACED = {**_MAPPED, "coordinates": "spatial_ref"}
 
 
+_LEVEL = 7
+"""For counts of few bits: seven per cent smaller than level 3, and still quicker to write than all bands."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One array (time, …, rows, columns): a date and everything between in one chunk."""
@@ -71,6 +75,12 @@ class Part:
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """What it says of itself."""
+
+    level: int = 3
+    """How hard the compressor tries."""
+
+    shuffle: str = "shuffle"
+    """What is sorted before it is compressed: bytes, or (bitshuffle) bits."""
 
     @property
     def chunks(self) -> tuple[int, ...]:
@@ -166,7 +176,10 @@ def _compact(spec: CubeSpec) -> dict[str, Part]:
 def _maps(spec: CubeSpec, rank: int, fill: int, long_name: str, numbers: Mapping[str, Any]) -> Part:
     time, _, y, x = spec.shape
     told = {"long_name": long_name, **numbers, **_PLACED}
-    return Part("int16", fill, (time, rank, y, x), _DIMS["coefficient"], spec.inner, spec.shard, told)
+    shape = (time, rank, y, x)
+    return Part(
+        "int16", fill, shape, _DIMS["coefficient"], spec.inner, spec.shard, told, _LEVEL, "bitshuffle"
+    )
 
 
 def _dead(spec: CubeSpec) -> Part:

@@ -360,3 +360,30 @@ def test_the_same_work_gives_the_same_bytes(series, store, tmp_path):
         for s in (store, again)
     ]
     assert bytes_of[0] == bytes_of[1]
+
+
+def size_of(store):
+    return sum(p.stat().st_size for p in store.path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(("rank", "least"), [(12, 9.0), (24, 4.5)])
+def test_it_is_as_many_times_smaller_as_its_rank_allows(data_folder, tmp_path, rank, least):
+    with xr.open_dataset(data_folder / "scenes" / "indian_pines.nc") as scene:
+        pixels = scene.reflectance.values[:166, :144, :144].astype(np.float64).reshape(166, -1)
+    mean = pixels.mean(1)
+    left, size, right = np.linalg.svd(pixels - mean[:, None], full_matrices=False)
+    basis, maps = (left[:, :rank] * size[:rank]).T, right[:rank].reshape(1, rank, 144, 144)
+    full = np.einsum("kb,tkyx->tbyx", basis, maps) + mean[:, None, None]
+    nm = tuple(400.0 + 12 * i for i in range(166))
+    bare = CubeSpec(Grid.local((144, 144), 20.0), (0,), tuple(map(str, range(166))), nm, shard=144, inner=48)
+    compact, whole = (CubeStore(tmp_path / f"{kind}.zarr") for kind in ("compact", "full"))
+    spec = replace(bare, factors=Factors.of(basis, mean))
+    compact.create("", spec)
+    compact.write_maps("", spec.window, maps * sizes_of(basis)[:, None, None], np.ones((1, 144, 144), bool))
+    whole.create("", bare)
+    whole.write("", bare.window, full, np.ones((1, 1, 1, 1), bool))
+    for store in (compact, whole):
+        store.publish()
+    assert spec.factors.gain == 166 / rank
+    assert size_of(whole) / size_of(compact) > least
+    assert np.abs(compact.read("", spec.window)[0] - full).max() <= BOUND
