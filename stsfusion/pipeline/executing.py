@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from stsfusion.errors import PlanError
 from stsfusion.pipeline.worksections import Fuse
 from stsfusion.running.cuda import Cuda
@@ -39,7 +41,7 @@ def executor_of(
     """
     limit, memory = settings.wall, settings.budget_bytes() or "auto"
     if settings.executor == "inline":
-        return Inline()
+        return Inline(overlap=settings.device != "cpu" and torch.cuda.is_available())
     if settings.executor == "slurm":
         return Slurm(settings.slurm.plain(), limit, logs=logs, dashboard=_SHOWN, tell=tell)
     if settings.executor == "cuda":
