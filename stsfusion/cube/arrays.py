@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from stsfusion.cube.compact import Compact
+from stsfusion.cube.disk import replace
 from stsfusion.cube.layout import LABELS, TILED, factors_of, spec_of
 from stsfusion.cube.listing import Listing, join
 from stsfusion.cube.packing import REFLECTANCE, SIGMA
@@ -120,9 +121,13 @@ class Arrays:
             self.open(key)[place_of(self.listing, key, window)] = part
 
     def fill(self, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write whole arrays: the coordinates."""
+        """Write whole arrays: the coordinates. Those of a published dataset outlive a power cut meanwhile."""
         for key, value in values.items():
-            self.open(key)[...] = value
+            files: dict[str, Any] = {}
+            place = StorePath(MemoryStore(files), key)
+            zarr.Array(zarr.AsyncArray.from_dict(place, dict(self.listing.arrays[key])))[...] = value
+            for file, content in files.items():
+                replace(self.path / self.name / file, content.to_bytes())
 
     def facts(self) -> dict[str, Any]:
         """What a person asks: size, dates, bands, place, bytes, attributes."""

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stsfusion.cube.disk import flush
 from stsfusion.cube.listing import Listing, join
 from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
@@ -58,8 +59,10 @@ class Generations:
         """
         if not self.series.exists():
             made.rename(self.series)
+            flush(self.series.parent)
             return
         exchange(made, self.series)
+        flush(self.series.parent)  # before anything of the old one is let go
         self.shelve(made, keep=keep)
 
     def shelve(self, old: Path, *, keep: bool = True) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.disk import flush, replace
 from stsfusion.cube.listing import Listing, children, composed, parsed
 from stsfusion.cube.manifest import FILE, Manifest, files_of, settled
 from stsfusion.errors import StoreError
@@ -149,8 +150,8 @@ class Publication:
                 if file.endswith(".partial"):
                     os.unlink(Path(root) / file)
                 else:
-                    _flush(Path(root) / file)
-            _flush(Path(root))
+                    flush(Path(root) / file)
+            flush(Path(root))
 
     def clear(self, name: str) -> None:
         """Delete every file of a dataset; the metadata of the store is not touched."""
@@ -191,21 +192,5 @@ def _load(path: Path) -> Mapping[str, Any] | None:
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document beside its place, bring it to the disk, and rename it there; if it is new."""
-    content = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    _flush(beside)
-    beside.replace(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Let a document take its place, whole, and on the disk."""
+    replace(path, json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode())

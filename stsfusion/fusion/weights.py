@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -50,7 +51,10 @@ def save_state(method: FusionMethod, path: Path) -> None:
     tensors: dict[str, Tensor] = {k: t.detach().cpu().contiguous() for k, t in method.state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, {"settings": json.dumps(settings_of(method), sort_keys=True)}))
+    with partial.open("wb") as file:
+        file.write(save(tensors, {"settings": json.dumps(settings_of(method), sort_keys=True)}))
+        file.flush()
+        os.fsync(file.fileno())  # a power cut must not leave a whole header before blank weights
     partial.replace(path)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.disk import flush
 from stsfusion.cube.generations import Generations
 from stsfusion.errors import StoreError
 
@@ -132,6 +133,8 @@ class Folder:
             return False
         self.work.mkdir(parents=True, exist_ok=True)
         _write(self._mark, {"recipe": self.owner, "file": self._place})
+        for folder in (self.root, self.root.resolve().parent):
+            flush(folder)
         return True
 
     @property
@@ -189,6 +192,7 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+    flush(path.parent)
 
 
 def _write(path: Path, data: object) -> None:

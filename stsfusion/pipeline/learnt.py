@@ -41,7 +41,11 @@ def learn(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom) -> Lear
     file = folder.work / f"weights-{marks.fit[:12]}.safetensors"
     with run.step(f"Learning ({draft.plan.method.card.name})") as bar:
         method = fusing.fit(draft.plan, run.recipe, file, bar.at)
-    if not folder.is_done("fit", marks.fit, [file]):
+        known = folder.is_done("fit", marks.fit, [file])
+        if known and at_rest.fingerprint(method) != folder.marks()["fit"]["weights"]:
+            file.unlink()  # changed at rest: learned anew, which gives the same
+            method, known = fusing.fit(draft.plan, run.recipe, file, bar.at), False
+    if not known:
         seconds = round(time.perf_counter() - begun, 3)
         folder.mark("fit", marks.fit, [file], seconds=seconds, weights=at_rest.fingerprint(method))
     return Learnt(method, file, replace(wanted, weights=folder.marks()["fit"]["weights"]))

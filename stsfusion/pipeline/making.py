@@ -172,11 +172,9 @@ def _begin(folder: Folder, place: Path, spec: CubeSpec, learnt: Learnt, change: 
 
 
 def _publish(folder: Folder, place: Path, identity: str, *, grows: bool) -> None:
+    CubeStore(place).publish()  # or finish what was cut off after the new series became visible
     if grows:
-        CubeStore(place).publish()
         return
-    if not _is(place, identity):
-        CubeStore(place).publish()
     if folder.fused.exists():
         _let_go(folder.fused)
     folder.generations.succeed(place, keep=shows(folder.fused) and not _is(folder.fused, identity))
