@@ -79,9 +79,14 @@ class Stored:
     group: str = ""
     """Group within the store; '' for its root."""
 
+    compact: bool = False
+    """Whether it keeps maps from which its bands follow."""
+
     @property
     def python(self) -> str:
         """Three lines that open it in xarray."""
+        if self.compact:
+            return f"import stsfusion\nseries = stsfusion.open_cube({json.dumps(self.path)})\nprint(series)"
         group = f", group={json.dumps(self.group)}" if self.group else ""
         path = json.dumps(self.path, ensure_ascii=False)
         return f"import xarray as xr\nseries = xr.open_zarr({path}{group})\nprint(series.reflectance)"

@@ -90,7 +90,7 @@ def make_page(
         phases=phases,
         figures=pictures,
         stores=[
-            Stored("The fused series", str(folder.fused)),
+            Stored("The fused series", str(folder.fused), compact=fused.factors() is not None),
             *(Stored(f"The input '{name}'", str(folder.cubes), name) for name in inputs.names()),
         ],
         tiles=tile_lines(tiles, ends),

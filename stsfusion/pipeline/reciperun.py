@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stsfusion.cube.store import CubeStore
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.journal import Journal
 from stsfusion.pipeline.recipe import Recipe
@@ -140,11 +141,10 @@ class RecipeRun:
             out.print(f"report   {folder.report}", markup=False, highlight=False)
             out.print(f"scores   {folder.scores}", markup=False, highlight=False)
         if end.code == DONE and folder.fused.exists():
-            out.print(
-                f'series   {folder.fused}    open it:  xarray.open_zarr("{folder.fused}")',
-                markup=False,
-                highlight=False,
-            )
+            store = CubeStore(folder.fused)
+            compact = "" in store.names() and store.factors() is not None
+            opens = f'{"stsfusion.open_cube" if compact else "xarray.open_zarr"}("{folder.fused}")'
+            out.print(f"series   {folder.fused}    open it:  {opens}", markup=False, highlight=False)
         return replace(end, summary=self._summary(end))
 
     def _summary(self, end: End) -> dict[str, Any]:
