@@ -64,7 +64,8 @@ def plan(
         hours = f"{found.hours:.2g} with {found.workers} workers, {known}"
     lines = [
         ("method", found.method),
-        ("asked for", f"{dates} dates × {bands} bands × {rows} × {cols} pixels; {found.published} published"),
+        ("asked for", f"{dates} dates × {bands} bands × {rows} × {cols} pixels"),
+        ("to publish", f"{found.published} of the dates, {found.new} of them new"),
         ("tiles", f"{len(found.tiles)} of {found.tile[0]} × {found.tile[1]} pixels, halo {found.halo}"),
         ("memory", f"{size(found.memory)} a worker"),
         ("reading", f"{size(found.read)} with halos, before compression"),

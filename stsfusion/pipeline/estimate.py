@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.run import run_tile
 from stsfusion.errors import PlanError
@@ -13,6 +14,7 @@ from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import open_own, take_in
+from stsfusion.pipeline.madefrom import published
 from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.reciperun import RecipeRun
 from stsfusion.pipeline.scenesections import Area
@@ -31,7 +33,10 @@ class Estimate:
     """(time, band, y, x) of what is asked for."""
 
     published: int
-    """Dates that are published."""
+    """Dates that are to be published."""
+
+    new: int
+    """Of these, dates that the present series does not show."""
 
     tiles: tuple[str, ...]
     """Keys of the tiles."""
@@ -95,12 +100,15 @@ def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None
 
 def _estimate(run: RecipeRun, draft: Draft, seconds: float | None, source: str) -> Estimate:
     plan, need = draft.plan, draft.need
+    was = published(run.folder.fused)
+    times = milliseconds(draft.assembly.times)[list(plan.written)].tolist()
     rows, cols = (max(tile.core.shape[axis] for tile in plan.tiles) for axis in (1, 2))
     settings = run.recipe.fuse
     return Estimate(
         method=plan.method.card.name,
         target=plan.target.shape,
-        published=len(plan.written),
+        published=len(times),
+        new=len([time for time in times if was is None or time not in was.dates]),
         tiles=tuple(tile.key for tile in plan.tiles),
         tile=(rows, cols),
         halo=plan.method.halo(plan.geometry),

@@ -1,0 +1,136 @@
+"""What operators ask: what will it take, fuse these tiles, try those again that failed, in words or JSON."""
+
+import json
+import shutil
+
+import pytest
+from nightly import FIRST_DATES, deliver, one_version, place, recipe_in
+from small_project import bytes_of, here
+
+from stsfusion.pipeline import fusing
+
+
+@pytest.fixture(scope="module", autouse=True)
+def steady():
+    with one_version():
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was asked for everything at once."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipe = recipe_in(folder, "lineartime", None)
+    deliver(folder, FIRST_DATES)
+    assert here("run", recipe, "-q").exit_code == 0
+    return recipe
+
+
+@pytest.fixture
+def fresh(whole, tmp_path):
+    """The same before it ran."""
+    for name in ("nightly.yaml", "rich.nc", "sharp.nc", "dense.nc"):
+        shutil.copy2(whole.parent / name, tmp_path / name)
+    return recipe_in(tmp_path, "lineartime", None)
+
+
+def told(*words):
+    done = here(*words, "--json")
+    return done.exit_code, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_plan_says_what_it_takes_and_leaves_nothing(fresh):
+    before = sorted(fresh.parent.rglob("*"))
+    code, said = told("plan", fresh, "--tile-seconds", "9", "--tiles")
+    assert code == 0
+    assert said == said | {"tiles": 4, "tile": [12, 12], "published": 4, "new": 4, "known_from": "stated"}
+    assert said["hours"] == pytest.approx(4 * 9 / 3600)
+    assert len(said["keys"]) == 4
+    assert said["read"] > 0
+    assert 0 < said["disk"] < said["memory"]
+    code, said = told("plan", fresh, "--sample")
+    assert said["known_from"] == "a timed tile"
+    assert 0 < said["tile_seconds"] < 60
+    assert sorted(fresh.parent.rglob("*")) == before
+
+
+def test_a_plan_knows_what_the_last_run_took(whole):
+    _, said = told("plan", whole)
+    assert said["known_from"] == "the last run"
+    assert said["new"] == 0
+    assert "hours" in here("plan", whole, "-q").stdout
+
+
+def test_chosen_tiles_first_then_the_rest(whole, fresh):
+    _, keys = told("plan", fresh, "--tiles")
+    one, other, *_ = keys["keys"]
+    code, said = told("run", fresh, "--tiles", f"{one},{other}")
+    assert code == 0
+    assert said["tiles"] == {"planned": 4, "done": 2, "failed": 0, "left": 2}
+    assert not place(fresh.parent).exists()
+    code, said = told("run", fresh, "--tiles", "t0-4.y0-12.x0-13")
+    assert code == 2
+    assert one in said["words"]
+    code, said = told("run", fresh)
+    assert (code, said["tiles"]["done"]) == (0, 4)
+    assert bytes_of(place(fresh.parent)) == bytes_of(place(whole.parent))
+
+
+def test_tiles_that_failed_are_tried_again_alone(whole, fresh, monkeypatch):
+    _, keys = told("plan", fresh, "--tiles")
+    bad, lost = keys["keys"][1], keys["keys"][2]
+    fuse, asked = fusing.fuse_tile, []
+
+    def failing(folder, stamp, key):
+        asked.append(key)
+        if key == bad:
+            raise OSError("no light today")
+        return fuse(folder, stamp, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fusing, "fuse_tile", failing)
+        code, said = told("run", fresh, "--tiles", f"{bad},{keys['keys'][0]}")
+    assert code == 3
+    assert said["failures"] == [{"tile": bad, "why": said["failures"][0]["why"]}]
+    assert "no light today" in said["failures"][0]["why"]
+    asked.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fusing, "fuse_tile", lambda f, s, key: (asked.append(key), fuse(f, s, key))[1])
+        code, said = told("run", fresh, "--retry-failed")
+        assert (code, asked) == (0, [bad])
+        assert said["tiles"] == {"planned": 4, "done": 2, "failed": 0, "left": 2}
+        assert told("run", fresh)[0] == 0
+    assert lost in asked
+    assert bytes_of(place(fresh.parent)) == bytes_of(place(whole.parent))
+
+
+def test_who_is_locked_out_is_told_in_json_too(whole):
+    from stsfusion.running.lock import Lock
+
+    with Lock(whole.parent / "out" / ".stsfusion" / "lock"):
+        assert told("run", whole)[1]["code"] == 75
+        assert told("update", whole)[0] == 75
+        assert told("gc", whole)[0] == 75
+
+
+def test_nothing_to_do_touches_nothing(whole):
+    def stamps():
+        found = (whole.parent / "out").rglob("*")
+        return {p: p.stat().st_mtime_ns for p in found if p.is_file() and "lock" not in p.name}
+
+    before = stamps()
+    code, said = told("update", whole)
+    assert (code, said["worked"], said["dates"]) == (0, False, {"asked": 4, "new": 0, "changed": 0})
+    assert stamps() == before
+
+
+def test_damage_is_mended_by_what_the_series_says_of_itself(whole, fresh):
+    """Neither notes nor ledger are needed to know that a series is the one that is asked for."""
+    shutil.copytree(whole.parent / "out", fresh.parent / "out")
+    expected = bytes_of(place(fresh.parent))
+    for name in ("steps.json", "ledger.sqlite"):
+        (fresh.parent / "out" / ".stsfusion" / name).unlink()
+    assert here("update", fresh, "-q").exit_code == 0
+    next((place(fresh.parent) / "reflectance").rglob("0/0/0/0")).unlink()
+    assert here("update", fresh, "-q").exit_code == 0
+    assert bytes_of(place(fresh.parent)) == expected
