@@ -117,7 +117,7 @@ def test_a_misspelt_key_names_the_nearest_its_file_and_line(write, text, line, w
         (changed("tiles: 4", "tiles: none"), 7, "integer", "'none'"),
         (changed("ridge: 1e-5", "ridge: small"), 11, "number", "'small'"),
         (changed("      passes: 1", "      passes: 1.5"), 18, "integer", "1.5"),
-        (changed("  tile: 96", "  executor: cloud"), 12, "'inline', 'local' or 'address'", "'cloud'"),
+        (changed("  tile: 96", "  executor: cloud"), 12, "'inline', 'local', 'address', 'slurm',", "'cloud'"),
         ("area: {bounds: [1, 2, 3]}\n" + GOOD, 1, "", "[1, 2, 3]"),
         (changed("ridge: 1e-5", "ridge: -1"), 11, "greater than or equal to 0", "-1"),
         (
