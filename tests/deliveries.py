@@ -281,7 +281,7 @@ def _fields(order, camera, level):
     }
     names = ("TopLeft", "TopRight", "BottomRight", "BottomLeft")
     for name, (lon, lat) in zip(names, camera.corners(), strict=True):
-        fields |= {f"{name}Latitude": f"{lat:.6f}", f"{name}Longitude": f"{lon:.6f}"}
+        fields |= {f"{name}Latitude": f"{lat:.6f}", f"{name}Longitude": f"{(lon + 180) % 360 - 180:.6f}"}
     return fields | {"CenterLatitude": order.lat, "CenterLongitude": order.lon}
 
 

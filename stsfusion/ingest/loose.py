@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rasterio.crs import CRS
-from rasterio.warp import transform as to_map
 
 from stsfusion.cube.source import date_in
 from stsfusion.errors import SensorError
 from stsfusion.ingest.envi import EnviHeader, read_header
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import known_product, known_sensor
+from stsfusion.ingest.footprint import footprint
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import moment
 from stsfusion.ingest.note import Note, read_note
@@ -91,11 +89,8 @@ def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
         transform=place,
     )
     files = (_file(path, home, "raster"), _file(where, home, "metadata"))
-    return _scene(
-        _Image(
-            path, home, note, moment(where, note.time), (), layer, files, _footprint(crs, place, layer.shape)
-        )
-    )
+    ground = footprint(f"file {path}", crs, place, layer.shape)
+    return _scene(_Image(path, home, note, moment(where, note.time), (), layer, files, ground))
 
 
 def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
@@ -227,7 +222,7 @@ def _file(path: Path, home: Path, role: Role) -> SceneFile:
 def _ground(head: EnviHeader) -> tuple[tuple[float, float], ...]:
     """(longitude, latitude) of a cube's four corners, by its map or by its RPC."""
     if head.crs is not None and head.transform is not None:
-        return _footprint(head.crs, head.transform, head.shape[1:])
+        return footprint(f"file {head.path}", head.crs, head.transform, head.shape[1:])
     assert head.rational is not None
     rows, cols = head.shape[1] - 1, head.shape[2] - 1
     height = head.rational.height_offset
@@ -236,19 +231,6 @@ def _ground(head: EnviHeader) -> tuple[tuple[float, float], ...]:
     except DeliveryError as fault:
         raise DeliveryError(f"file {head.path}: rpc info", expected=fault.expected, got=fault.got) from None
     return tuple(zip(lon.tolist(), lat.tolist(), strict=True))
-
-
-def _footprint(
-    crs: str, transform: tuple[float, float, float, float, float, float], shape: Sequence[int]
-) -> tuple[tuple[float, float], ...]:
-    """(longitude, latitude) of the four outer corners."""
-    a, b, c, d, e, f = transform
-    corners = [(0, 0), (shape[1], 0), (shape[1], shape[0]), (0, shape[0])]
-    xs, ys = [a * x + b * y + c for x, y in corners], [d * x + e * y + f for x, y in corners]
-    lon, lat = to_map(CRS.from_user_input(crs), CRS.from_epsg(4326), xs, ys)
-    if not all(math.isfinite(value) for value in (*lon, *lat)):
-        raise DeliveryError("footprint", expected="a place on Earth", got="none")
-    return tuple(zip(lon, lat, strict=True))
 
 
 def _scene(image: _Image) -> Scene:

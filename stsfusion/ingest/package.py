@@ -14,6 +14,7 @@ from pathlib import Path
 from stsfusion.ingest.columns import read_gains, read_wavelengths
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import Product
+from stsfusion.ingest.footprint import footprint
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import Facts, read_facts
 from stsfusion.ingest.naming import check_name
@@ -21,6 +22,7 @@ from stsfusion.ingest.raster import Raster, open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import Rational, read_rpb
 from stsfusion.ingest.sun import settle
+from stsfusion.sensing.dateline import middle
 from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
 from stsfusion.sensing.sensor import Sensor
 from stsfusion.sensing.sensor_file import Package
@@ -152,8 +154,10 @@ def _layer(intake: _Intake, name: str, path: Path) -> Layer:
         place = tuple(raster.dataset.transform)[:6] if raster.placed() else None
         crs = str(raster.dataset.crs.to_wkt()) if raster.placed() else None
     intake.keep(path, "raster", name)
-    if place is None:
+    if place is None or crs is None:
         _rational(intake, name, path, raster.shape[1:])
+    else:
+        _overlapping(intake, path, footprint(f"file {path}", crs, place, raster.shape[1:]))
     gain, offset = _pairs(intake, "gains", name, len(bands)) or ((), ())
     own = _pairs(intake, "wavelengths", name, len(bands))
     if own is None:
@@ -210,12 +214,24 @@ def _rational(intake: _Intake, name: str, raster: Path, shape: Sequence[int]) ->
         else max(min(_apart(one, other) for other in seen) for one in corners)
     )
     if far > reach:
-        raise DeliveryError(
-            f"file {found[0]}",
-            expected=f"the ground that {intake.facts.path.name} tells of",
-            got=f"a place {far / 1000:.1f} km off",
-            mend="It belongs to another product.",
-        )
+        raise _elsewhere(intake, found[0], far)
+
+
+def _overlapping(intake: _Intake, path: Path, seen: Sequence[tuple[float, float]]) -> None:
+    """An image on a map must hold the ground that the XML tells of; a turned scene's box is a larger one."""
+    corners = intake.facts.corners
+    far = _apart(middle(seen), middle(corners))
+    if far > (_apart(seen[0], seen[2]) + _apart(corners[0], corners[2])) / 2:
+        raise _elsewhere(intake, path, far)
+
+
+def _elsewhere(intake: _Intake, path: Path, far: float) -> DeliveryError:
+    return DeliveryError(
+        f"file {path}",
+        expected=f"the ground that {intake.facts.path.name} tells of",
+        got=f"a place {far / 1000:.1f} km off",
+        mend="It belongs to another product.",
+    )
 
 
 def _seen(rational: Rational, shape: Sequence[int], path: Path) -> list[tuple[float, float]]:

@@ -19,10 +19,11 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import Resampling, reproject
+from rasterio.warp import Resampling, reproject, transform
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.files import local_file
@@ -245,8 +246,7 @@ def ground_pixel(raster: Image, rational: Rational | None, grid: Grid) -> float:
     """Side of an image's pixel on the ground, in the grid's unit: metres, or degrees."""
     if rational is None:
         assert raster.transform is not None
-        a, b, _, d, e, _ = raster.transform
-        return float(abs(a * e - b * d) ** 0.5)
+        return _mapped_pixel(raster, grid)
     _, rows, cols = raster.shape
     sample, line = np.array([0.0, 1, 0]) + cols / 2, np.array([0.0, 0, 1]) + rows / 2
     lon, lat = rational.ground(sample, line, rational.height_offset)
@@ -254,5 +254,20 @@ def ground_pixel(raster: Image, rational: Rational | None, grid: Grid) -> float:
     across = np.hypot((lon[1] - lon[0]) * metres[0], (lat[1] - lat[0]) * metres[1])
     along = np.hypot((lon[2] - lon[0]) * metres[0], (lat[2] - lat[0]) * metres[1])
     side = float(np.sqrt(across * along))
-    geographic = grid.crs is not None and rasterio.crs.CRS.from_user_input(grid.crs).is_geographic
+    geographic = grid.crs is not None and CRS.from_user_input(grid.crs).is_geographic
     return side / _DEGREE if geographic else side
+
+
+def _mapped_pixel(raster: Image, grid: Grid) -> float:
+    """Side of the middle pixel of an image on a map, in the grid's unit, which may be another one."""
+    assert raster.transform is not None
+    a, b, c, d, e, f = tuple(raster.transform)[:6]
+    own, asked = (CRS.from_user_input(crs) if crs is not None else None for crs in (raster.crs, grid.crs))
+    if own is None or asked is None or own == asked:
+        return float(abs(a * e - b * d) ** 0.5)
+    _, rows, cols = raster.shape
+    x, y = np.array([0.0, 1, 0]) + cols / 2, np.array([0.0, 0, 1]) + rows / 2
+    east, north = np.array(transform(own, asked, a * x + b * y + c, d * x + e * y + f))
+    across = (east[1] - east[0]) * (north[2] - north[0])
+    along = (east[2] - east[0]) * (north[1] - north[0])
+    return float(abs(across - along) ** 0.5)
