@@ -56,6 +56,7 @@ def test_everything_finds_all_bands_in_it(series):
     assert "stsfusion.open_cube(" in (series.parent / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_has_the_same_bytes(series, write_project, tmp_path):
     recipe = asked(write_project, tmp_path)
     code, done = interrupt(recipe, 9, after=3)

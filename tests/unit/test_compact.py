@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -252,6 +253,7 @@ def test_a_cut_is_made_axis_by_axis(series, store):
     whole = store.cube("").values
     cut = store.cube("").isel(time=1, y=slice(40, 3, -5), x=[1, 30, 2]).sel(band=["b3", "b7", "b2"])
     np.testing.assert_array_equal(cut.values, whole[1][[3, 7, 2]][:, 40:3:-5][:, :, [1, 30, 2]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cut)).values, cut.values)
 
 
 def test_only_what_is_used_is_read_and_made(store, monkeypatch):
