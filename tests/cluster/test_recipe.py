@@ -21,7 +21,7 @@ SAMPLES = Path(__file__).parents[2] / "docs" / "schedule"
 @pytest.fixture(scope="module")
 def inline(tmp_path_factory):
     """The series of one process."""
-    recipe = project_in(tmp_path_factory.mktemp("inline"))
+    recipe = named(project_in(tmp_path_factory.mktemp("inline")))
     done = stsfusion("run", recipe, "-q")
     assert done.returncode == 0, done.stderr
     return bytes_of(recipe.parent / "out" / "fused.zarr")
@@ -29,7 +29,12 @@ def inline(tmp_path_factory):
 
 @pytest.fixture
 def recipe(tmp_path):
-    return project_in(tmp_path)
+    return named(project_in(tmp_path))
+
+
+def named(recipe):
+    """With the name that the samples give it; a series tells the name of its recipe."""
+    return recipe.rename(recipe.with_name("my-recipe.yaml"))
 
 
 def done_tiles(recipe):
@@ -67,7 +72,6 @@ def test_jobs_struck_in_the_midst_change_no_byte(slurm, recipe, inline, blow):
 
 
 def test_an_array_of_three_workers_changes_no_byte(slurm, recipe, inline):
-    recipe.rename(recipe.with_name("my-recipe.yaml"))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     fewer = ("--array=1-3", "--cpus-per-task=1", "--mem=1500M", "--output=worker-%a.log")
     subprocess.run(
