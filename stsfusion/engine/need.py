@@ -13,7 +13,7 @@ from stsfusion.engine.plan import Plan
 from stsfusion.errors import PlanError
 from stsfusion.running.tiling import tiles
 
-__all__ = ["Need", "need_of", "overlapped", "refuse_if_too_large"]
+__all__ = ["Need", "need_of", "overlapped", "refuse_if_no_room", "refuse_if_too_large"]
 
 _PROCESS = 500 * 2**20
 """Bytes of a worker that has imported torch and opened the stores, before it reads a tile."""
@@ -87,7 +87,9 @@ def _values(plan: Plan, area: int) -> int:
     )
 
 
-def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: int) -> Need:
+def refuse_if_too_large(
+    plan: Plan, *, budget: int | None, workers: int, shard: int, whole: bool = True
+) -> Need:
     """The plan's needs, or a refusal with the numbers and a tile that fits.
 
     Parameters
@@ -100,6 +102,8 @@ def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: 
         Processes that run at once.
     shard
         Side of an output shard, pixels: a smaller tile is a multiple of it.
+    whole
+        Whether all bands will be kept; else nobody knows yet how much disk is needed.
 
     Raises
     ------
@@ -117,15 +121,27 @@ def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: 
             f" {plan.target.shape[0]} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
             mend=_smaller(plan, allowed, shard),
         )
-    free = shutil.disk_usage(_existing(plan.output)).free
-    if need.disk > free:
+    if whole:
+        refuse_if_no_room(plan.output, need.disk)
+    return need
+
+
+def refuse_if_no_room(output: Path, disk: int) -> None:
+    """Refuse an output of so many bytes where there is no room for it.
+
+    Raises
+    ------
+    PlanError
+        With what is free.
+    """
+    free = shutil.disk_usage(_existing(output)).free
+    if disk > free:
         raise PlanError(
-            f"output {plan.output}",
-            expected=f"room for {_size(need.disk)} (before compression)",
+            f"output {output}",
+            expected=f"room for {_size(disk)} (before compression)",
             got=f"{_size(free)} free",
             mend="Free some disk, ask for fewer dates or a smaller area, or write elsewhere with 'output:'.",
         )
-    return need
 
 
 def _smaller(plan: Plan, allowed: int, shard: int) -> str:

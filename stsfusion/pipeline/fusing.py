@@ -96,7 +96,13 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     plan = cut(plan, around)
     workers = settings.workers if settings.executor == "local" else 1
     plan = overlapped(plan, budget=settings.budget_bytes(), workers=workers)
-    need = refuse_if_too_large(plan, budget=settings.budget_bytes(), workers=workers, shard=shard)
+    need = refuse_if_too_large(
+        plan,
+        budget=settings.budget_bytes(),
+        workers=workers,
+        shard=shard,
+        whole=settings.product == "full",
+    )
     return Draft(assembly, plan, need)
 
 

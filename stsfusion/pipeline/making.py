@@ -23,6 +23,7 @@ from stsfusion.cube.generations import carry
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine.need import refuse_if_no_room
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import PlanError, StoreError, nearest
 from stsfusion.pipeline import fusing
@@ -31,7 +32,7 @@ from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.learnt import FILE, Learnt
 from stsfusion.pipeline.madefrom import Difference, published
 from stsfusion.pipeline.neighbourhood import cut, intervals
-from stsfusion.pipeline.product import factors_for
+from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
@@ -62,6 +63,8 @@ def make(
     factors = _factors(run, plan, change)
     shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
     spec = fusing.frame(draft.assembly, plan, shard, dict(said), sigma, factors)
+    if run.recipe.fuse.product != "full":
+        refuse_if_no_room(place, draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
     with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:

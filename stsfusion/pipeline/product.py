@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from stsfusion.cube.anchors import Anchors
 from stsfusion.cube.factors import Factors
+from stsfusion.cube.parts import parts_of
+from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.factoring import anchors_of, factors_of
 from stsfusion.engine.plan import Plan
 from stsfusion.engine.probe import probe
 from stsfusion.errors import PlanError, StoreError
 
-__all__ = ["Product", "factors_for"]
+__all__ = ["Product", "factors_for", "size_of"]
 
 Product = Literal["full", "compact", "auto"]
 """All bands; a few maps; or maps where the method's answers allow it and at least halve what is kept."""
@@ -60,6 +65,12 @@ def factors_for(plan: Plan, product: Product, shard: int, known: Sequence[Path] 
     if answer.sigma is None:
         return factors
     return replace(factors, anchors=_told(factors, known) or anchors_of(answer))
+
+
+def size_of(spec: CubeSpec) -> int:
+    """Bytes of a compact series before compression; carries are hardly ever anything and not counted."""
+    parts = {name: part for name, part in parts_of(spec).items() if name != "carry"}
+    return sum(math.prod(part.shape) * np.dtype(part.dtype).itemsize for part in parts.values())
 
 
 def _pays(factors: Factors, shard: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import verify
 from stsfusion.engine import exchange
 from stsfusion.engine.factoring import anchors_of, factors_of
+from stsfusion.engine.need import need_of, refuse_if_no_room, refuse_if_too_large
 from stsfusion.engine.run import run_tile
 from stsfusion.errors import PlanError
 from stsfusion.fusion.answer import Answer, Factored, Quality
 from stsfusion.fusion.method import Card, FusionMethod
-from stsfusion.pipeline.product import factors_for
+from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.testing import tiny_problem
 
 PACKAGE = Path(methods.__file__).parents[1]
@@ -178,6 +180,24 @@ def test_maps_are_kept_of_themselves_only_where_they_pay(bench, tmp_path):
     factors = factors_for(plan, "auto", 24)
     assert factors.gain == pytest.approx(20 / (4 + 20 / 9))
     assert factors_for(plan, "auto", 25) is None
+
+
+def test_room_is_asked_for_what_maps_take(bench, tmp_path, monkeypatch):
+    plan = bench.plan(Coarse(), tmp_path / "fused.zarr", 24)
+    spec, need = begin(bench, plan), need_of(plan)
+    maps, residual, sigma, planes, dead = 4 * 2, 20 * 2 / 9, 2, 3, 20 * 4 / 48**2
+    assert size_of(spec) == pytest.approx(4 * 48**2 * (maps + residual + sigma + planes + dead))
+    assert size_of(spec) < need.disk / 2
+    few = SimpleNamespace(free=(size_of(spec) + need.disk) // 2)
+    monkeypatch.setattr("stsfusion.engine.need.shutil.disk_usage", lambda path: few)
+    limits = {"budget": 2**40, "workers": 1, "shard": 24}
+    with pytest.raises(PlanError, match="room for"):
+        refuse_if_too_large(plan, **limits)
+    assert refuse_if_too_large(plan, **limits, whole=False) == need
+    refuse_if_no_room(plan.output, size_of(spec))
+    few.free = size_of(spec) - 1
+    with pytest.raises(PlanError, match="room for"):
+        refuse_if_no_room(plan.output, size_of(spec))
 
 
 def test_gaps_are_those_of_the_full_series(bench, tmp_path):
