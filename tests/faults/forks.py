@@ -98,7 +98,8 @@ class Forks:
         watch
             What `faults.watch` is told: the folder to watch, and the fault.
         also
-            `limit`: most bytes of a file (RLIMIT_FSIZE); `env`: more environment; `twin`: of `faults.twins`.
+            `limit`: most bytes of a file (RLIMIT_FSIZE); `env`: more environment; `twin`: of `faults.twins`;
+            `dask`: settings.
         """
         self._number += 1
         number, stem = self._number, self.folder / f"run-{self._number:04d}"
@@ -200,6 +201,10 @@ def _run(order: Mapping[str, Any]) -> int:
     from stsfusion.cli import app
 
     begin(order["watch"])
+    if order.get("dask"):
+        import dask
+
+        dask.config.set(order["dask"])
     if order.get("twin"):
         from faults.twins import become
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -79,8 +80,9 @@ class Judge:
 
 
 def files_of(out: Path) -> set[str]:
-    """Every file of an output folder, by its place."""
-    return {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} - set(_PRIVATE)
+    """Every file of an output folder, by its place; earlier generations whatever their number."""
+    places = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} - set(_PRIVATE)
+    return {re.sub(r"generations/\d+", "generations/N", place) for place in places}
 
 
 def done_tiles(out: Path) -> dict[str, str]:

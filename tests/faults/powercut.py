@@ -61,7 +61,7 @@ class Disk:
         if step.synced in self.recording.is_folder:
             for _, changes in self.pending.pop(step.synced, []):
                 self._apply(self.entries.setdefault(step.synced, {}), changes)
-        elif step.synced is not None:
+        elif step.synced in self.content:
             self.forced[step.synced] = self.content[step.synced]
 
     def force_all(self) -> None:

@@ -38,6 +38,10 @@ def refuse(project, tally, number):
         seed = f"{number}.{attempt} from {at}, {times} times"
         tally.strikes.append(Strike("disk full", point.phase, str(point), seed))
         judge.after_fault(out, str(point))
+        if flight.code == 0:  # what was refused was there already, such as a folder
+            judge.is_whole(out, str(point))
+            project.drop(out)
+            return
         assert flight.code in ENDS, f"{point}: ended {flight.code}\n{flight.printed()}"
         assert "Traceback" not in flight.printed(), f"{point}\n{flight.printed()}"
         assert SAID[error] in " ".join(flight.printed().split()), f"{point}\n{flight.printed()}"

@@ -47,7 +47,8 @@ def phase_of(deed: str, path: str) -> str:
         return "ingest"
     if first.startswith((".fused", "fused")):
         tile = any(f"{part}/c/" in f"/{rest}" for part in ("/reflectance", "/qa", "/valid", "/sigma"))
-        return "tile" if tile and deed not in ("remove", "rmdir", "sync") else "publication"
+        staged = first.startswith(".fused") and deed == "remove"  # a shard that is written anew
+        return "tile" if tile and (staged or deed not in ("remove", "rmdir", "sync")) else "publication"
     if first in ("scores.json", ".scores.json.new"):
         return "scoring"
     if first in ("report.html", ".report.html.new"):
@@ -136,7 +137,8 @@ def begin(order: Mapping[str, Any]) -> Watch | None:
     order
         `root`: the folder; `log`: the notes; and one of the faults: `die` (a signal's number) at deed `at`;
         `errno` at the deeds from `at` on, `times` of them; `errno` with the chance `share` at any operation,
-        by `seed`; `pause` seconds at most before each; `record`: a power-cut recording to write.
+        by `seed`; `grow` at the writing of a file; `pause` seconds at most before each; `record`: where to
+        write a recording for power cuts.
     """
     if "root" not in order:
         return None
@@ -179,6 +181,8 @@ def _tell_of_notes(seen: Callable[[str, str], None]) -> None:
 def _fault(order: Mapping[str, Any]) -> Callable[[Watch, str, str, int], None]:
     if "die" in order:
         return _death(signal.Signals(order["die"]), order["at"])
+    if "grow" in order:
+        return _greed(order["grow"])
     if "at" in order:
         return _refusal(order["errno"], order["at"], order.get("times", 1))
     if "share" in order or "pause" in order:
@@ -206,6 +210,21 @@ def _refusal(number: int, at: int, times: int) -> Callable[[Watch, str, str, int
             left[0] -= 1
             watch.say(f"{count}\t{errno.errorcode[number]}\t{path}")
             raise OSError(number, os.strerror(number), os.path.join(watch.root, path))
+
+    return strike
+
+
+def _greed(path: str) -> Callable[[Watch, str, str, int], None]:
+    """Whoever writes this file takes memory until it is ended."""
+    taken: list[bytes] = []
+
+    def strike(watch: Watch, deed: str, place: str, count: int) -> None:
+        if deed == "write" and f"/{path}." in place and not taken:
+            watch.say(f"{count}\tgrows\t{place}")
+            while len(taken) < 400:
+                taken.append(os.urandom(1 << 23))
+                time.sleep(0.02)
+            time.sleep(30)
 
     return strike
 
