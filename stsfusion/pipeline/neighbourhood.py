@@ -60,7 +60,7 @@ def cut(plan: Plan, around: Sequence[Interval], dates: Collection[int] | None = 
     Parameters
     ----------
     plan
-        Its tiles write all dates.
+        Its tiles cover the area, whichever dates they write.
     around
         As `intervals` gives them.
     dates
@@ -70,11 +70,11 @@ def cut(plan: Plan, around: Sequence[Interval], dates: Collection[int] | None = 
     whole = (0, plan.target.shape[0])
     if dates is None and all(interval == whole for interval in around):
         return plan
-    cores = [(tile.core, tile.padded) for tile in plan.tiles if tile.core.dates[0] == 0]
+    places = {(tile.core.rows, tile.core.cols): tile.padded for tile in plan.tiles}
     tiles = [
-        Tile(0, Window(run, core.rows, core.cols), Window(around[run[0]], padded.rows, padded.cols))
+        Tile(0, Window(run, *core), Window(around[run[0]], padded.rows, padded.cols))
         for run in _runs(chosen, plan.written, around)
-        for core, padded in cores
+        for core, padded in places.items()
     ]
     return replace(plan, tiles=tuple(replace(tile, index=at) for at, tile in enumerate(tiles)))
 

@@ -86,6 +86,14 @@ def test_tiles_cover_the_chosen_dates_once_and_read_their_neighbourhoods(plan, d
     assert len({tile.key for tile in tiles}) == len(tiles)
 
 
+def test_a_plan_that_was_cut_can_be_cut_again(plan):
+    """Also where the first date is not published, so that no tile writes it."""
+    plan = replace(plan, written=(1, 2, 4, 5))
+    around = intervals(6, plan.sources, None, 1)
+    assert cut(cut(plan, around), around, (2, 5)).tiles == cut(plan, around, (2, 5)).tiles
+    assert len(cut(cut(plan, around), around, (2, 5)).tiles) == 8
+
+
 def test_dates_made_from_the_same_ones_share_a_tile(plan):
     around = intervals(6, plan.sources, None, None)
     assert {tile.core.dates for tile in cut(plan, around, (1, 2, 4)).tiles} == {(1, 5)}
