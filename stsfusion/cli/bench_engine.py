@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -48,9 +47,7 @@ def bench_engine(
         figures = tuple(listed(only)) if only else enginebench.FIGURES
         how = enginebench.EngineBench(size=size, repeats=repeats, figures=figures, device=chosen)
         with progress("Measuring the engine", console=aside(json_file is not None)) as bar:
-            result = enginebench.bench_engine(how, folder, bar.at)
-        if json_file is not None:
-            json_file.write_text(json.dumps(result, indent=1) + "\n")
+            result = enginebench.bench_engine(how, folder, bar.at, json_file)
     show("", ("figure", "value", "aim"), enginebench.rows(result))
     load = result["machine"]["load_before"]
     if load > 0.5:

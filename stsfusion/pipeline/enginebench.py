@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -131,7 +132,10 @@ def _silent(done: float, what: str) -> None:
 
 
 def bench_engine(
-    how: EngineBench, folder: Path | None = None, tell: Callable[[float, str], None] = _silent
+    how: EngineBench,
+    folder: Path | None = None,
+    tell: Callable[[float, str], None] = _silent,
+    json_path: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the engine on a scene made for it.
 
@@ -143,6 +147,8 @@ def bench_engine(
         Where the scene and results are written meanwhile; None: a temporary folder.
     tell
         Told the share that is done and what is being measured.
+    json_path
+        Where the result is written, anew after every figure, so that a run that is cut off leaves some.
 
     Returns
     -------
@@ -158,8 +164,10 @@ def bench_engine(
         for number, name in enumerate(how.figures):
             tell(0.1 + 0.9 * number / len(how.figures), name)
             result[name], result["figures"][name] = getattr(how, name)(stand)
-    result["machine"]["load_after"] = os.getloadavg()[0]
-    result["missed"] = missed(result)
+            result["machine"]["load_after"] = os.getloadavg()[0]
+            result["missed"] = missed(result)
+            if json_path is not None:
+                json_path.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 

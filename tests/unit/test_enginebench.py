@@ -147,9 +147,9 @@ def test_what_cannot_be_measured_is_refused(wrong):
 
 
 def test_the_command_writes_figures_and_what_is_behind_them(tmp_path, monkeypatch):
-    def made(how, folder, tell):
+    def made(how, folder, tell, json_path):
         tell(0.5, "half")
-        return bench_engine(replace(how, bands=12, dates=2), folder, tell)
+        return bench_engine(replace(how, bands=12, dates=2), folder, tell, json_path)
 
     monkeypatch.setattr(enginebench, "bench_engine", made)
     file = tmp_path / "engine.json"
