@@ -13,11 +13,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import PlanError
 from stsfusion.ingest.choose import Chosen
@@ -105,9 +106,7 @@ def build_cubes(
         store.path.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".ingest-", dir=store.path.parent))
         try:
-            return _build(
-                _Job(chosen, store, options or Options(), owner, place, stamp, tuple(missing)), executor, tell
-            )
+            return _build(replace(job, work=place), executor, tell)
         finally:
             shutil.rmtree(place, ignore_errors=True)
     try:
@@ -147,12 +146,9 @@ def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
     if plan is None:
         plan = prepare(job.chosen, job.store.path, job.options, room, _first(tell), job.missing)
         save_plan(plan, job.work, job.stamp)
-    else:
-        _unpack_again(plan, room)
-    for cube in plan.cubes:
-        job.store.create(cube.role, cube.spec, owner=job.owner, replace=True)
+    _begin(job, plan)
     with Ledger.open(job.work / _LEDGER, job.stamp) as ledger:
-        made = _make(job, plan, ledger, executor or Inline(), tell)
+        made = _make(job, plan, room, ledger, executor or Inline(), tell)
     job.store.publish()
     room.clear()
     return _built(plan, made)
@@ -171,25 +167,34 @@ def _built(plan: Plan, made: int) -> Built:
     return Built(lineage, scenes, missing, made, len(plan.tiles))
 
 
-def _unpack_again(plan: Plan, room: Room) -> None:
-    """What a plan reads and is there no more."""
+def _unpack(plan: Plan, room: Room, keys: Sequence[str]) -> None:
+    """What some tiles are made of, where it is not there from the measuring."""
+    tiles = plan.tiles
+    wanted = [tiles[key] for key in keys]
+    dates = {(cube.role, window.dates[0]): cube.days[window.dates[0]] for cube, window in wanted}
+    for piece in (piece for day in dates.values() for piece in day):
+        room.home(piece.scene)
+
+
+def _begin(job: _Job, plan: Plan) -> None:
     for cube in plan.cubes:
-        for piece in (piece for day in cube.days for piece in day):
-            room.home(piece.scene)
+        job.store.create(cube.role, cube.spec, owner=job.owner, replace=True)
 
 
-def _make(job: _Job, plan: Plan, ledger: Ledger, executor: Executor, tell: Tell) -> int:
+def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor, tell: Tell) -> int:
     """Make every tile that is not made, and say how many these were."""
-    tiles, published = plan.tiles, set(job.store.names())
+    tiles = plan.tiles
     ledger.plan(list(tiles))
-
-    def checksum(key: str) -> str:
-        cube, window = tiles[key]
-        return job.store.checksum(cube.role, window, staged=cube.role not in published)
-
-    done = ledger.still_done(checksum)
-    left = [key for key in tiles if key not in done]
-    count = _counter(tell, len(done), len(tiles))
+    left = _left(job, plan, ledger)
+    spoilt = {tiles[key][0].role for key in left} & set(job.store.names())
+    if spoilt:
+        # What is published is not written again: it is taken away, and made anew.
+        for role in sorted(spoilt):
+            Publication(job.store.path).withdraw(role)
+        _begin(job, plan)
+        left = _left(job, plan, ledger)
+    _unpack(plan, room, left)
+    count = _counter(tell, len(tiles) - len(left), len(tiles))
 
     def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
         ledger.record(key, end)
@@ -202,6 +207,18 @@ def _make(job: _Job, plan: Plan, ledger: Ledger, executor: Executor, tell: Tell)
         let_go(folder, job.stamp)
     _all_well(outcome, ledger, len(tiles))
     return outcome.done
+
+
+def _left(job: _Job, plan: Plan, ledger: Ledger) -> list[str]:
+    """Tiles that were not made, or are not any more what was noted."""
+    tiles, published = plan.tiles, set(job.store.names())
+
+    def checksum(key: str) -> str:
+        cube, window = tiles[key]
+        return job.store.checksum(cube.role, window, staged=cube.role not in published)
+
+    done = ledger.still_done(checksum)
+    return [key for key in tiles if key not in done]
 
 
 def _counter(tell: Tell, done: int, tiles: int) -> Callable[[str], None]:

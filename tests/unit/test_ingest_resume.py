@@ -102,6 +102,15 @@ def test_a_tile_that_is_gone_is_made_again(chosen, whole, tmp_path):
     assert files_of(store.path) == whole
 
 
+def test_published_cubes_that_were_spoilt_are_made_anew(chosen, whole, tmp_path):
+    store, work = CubeStore(tmp_path / "cubes.zarr"), tmp_path / "work"
+    build_cubes(chosen, store, owner="test", work=work, stamp="a")
+    next(p for p in sorted((store.path / "dense/reflectance/c").rglob("*")) if p.is_file()).unlink()
+    built = build_cubes(chosen, store, owner="test", work=work, stamp="a")
+    assert built.made > 1  # tiles without a file are what they were
+    assert files_of(store.path) == whole
+
+
 def test_failed_tiles_publish_nothing_and_name_the_reason(chosen, whole, tmp_path, monkeypatch):
     store, work = CubeStore(tmp_path / "cubes.zarr"), tmp_path / "work"
     made = tile.mosaic
