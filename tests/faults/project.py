@@ -95,6 +95,10 @@ class Project:
         flight.wait()
         return flight
 
+    def told(self, out: Path) -> str:
+        """What `status` says of a folder: which tiles failed, and why."""
+        return self.forks.run("status", self.recipe, "--set", f"output={out}").printed()
+
     def keep(self, name: str, start: str = "") -> Path:
         """A finished output under this name, made once by an undisturbed run."""
         if name not in self.kept:

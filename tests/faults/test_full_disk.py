@@ -44,7 +44,8 @@ def refuse(project, tally, number):
             return
         assert flight.code in ENDS, f"{point}: ended {flight.code}\n{flight.printed()}"
         assert "Traceback" not in flight.printed(), f"{point}\n{flight.printed()}"
-        assert SAID[error] in " ".join(flight.printed().split()), f"{point}\n{flight.printed()}"
+        told = flight.printed() if flight.code == 2 else project.told(out)
+        assert SAID[error] in " ".join(told.split()), f"{point}\n{told}"
         judge.goes_on(out, str(point))
         project.drop(out)
         return
