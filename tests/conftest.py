@@ -27,6 +27,14 @@ settings.register_profile(
 settings.load_profile("quick")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the faults that are tried, and fail a whole run of too few."""
+    import rejections
+
+    if not config.pluginmanager.has_plugin("rejections"):
+        config.pluginmanager.register(rejections, "rejections")
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Real scenes kept outside the project; a test that asks for them skips where they are not."""
