@@ -65,11 +65,11 @@ def deliver(folder, seen):
         beside.replace(folder / f"{role}.nc")
 
 
-def recipe_in(folder, method="gsa", neighbours=1):
+def recipe_in(folder, method="gsa", neighbours=1, roles=tuple(RATIO)):
     """A recipe on these cubes."""
     recipe = {
-        "cubes": {role: f"{role}.nc" for role in RATIO},
-        "roles": {role: {"psf": "gaussian"} for role in RATIO},
+        "cubes": {role: f"{role}.nc" for role in roles},
+        "roles": {role: {"psf": "gaussian"} for role in roles},
         "fuse": {"method": method, "tile": 12, "executor": "inline", "neighbours": neighbours},
         "evaluate": {"compare": []},
         "report": {"pictures": False},
