@@ -17,9 +17,7 @@ def export(
     store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
     form: Annotated[
         str,
-        typer.Option(
-            "--format", help="cog (a GeoTIFF a date), envi (an image a date) or netcdf (one file)."
-        ),
+        typer.Option("--format", help="cog (a GeoTIFF a date), envi (an image a date) or netcdf (one file)."),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; none: beside the store, as fused-cog.")
