@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -160,6 +161,8 @@ def _carry_out(
             end = run_or_share(loaded, file, quiet=quiet, said=given, orders=orders)
     if as_json:
         print(json.dumps(end.summary or {"code": end.code, "words": end.words}, default=str))
+    elif quiet and end.code:
+        print(end.words, file=sys.stderr)
     raise typer.Exit(end.code)
 
 

@@ -90,6 +90,9 @@ def test_tiles_that_failed_are_tried_again_alone(whole, fresh, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fusing, "fuse_tile", failing)
         code, said = told("run", fresh, "--tiles", f"{bad},{keys['keys'][0]}")
+        quietly = here("run", fresh, "-q", "--retry-failed")
+    assert (quietly.exit_code, quietly.stdout) == (3, "")
+    assert "no light today" in quietly.stderr, "a run that fails is not silent, however quiet"
     assert code == 3
     assert said["failures"] == [{"tile": bad, "why": said["failures"][0]["why"]}]
     assert "no light today" in said["failures"][0]["why"]
