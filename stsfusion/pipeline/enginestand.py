@@ -127,7 +127,8 @@ class Stand:
         shutil.rmtree(plan.output, ignore_errors=True)
         spec = self.scene.frame(None, plan.tiles[0].core.shape[1], 96)
         side = plan.target.shape[2]
-        CubeStore(plan.output).create("", replace(spec, grid=replace(spec.grid, shape=(side, side))))
+        grid = replace(spec.grid, shape=(side, side))
+        CubeStore(plan.output).create("", replace(spec, grid=grid, sigma=plan.method.card.sigma))
         stamp = f"{time.monotonic_ns()}"
         save_plan(plan, self.folder / "plan")
         ends = _carried(partial(work, str(self.folder / "plan"), stamp), [t.key for t in tiles], workers)
