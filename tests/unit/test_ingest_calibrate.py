@@ -167,7 +167,7 @@ def test_gains_change_with_the_year_in_utc():
 
 def test_without_gains_there_is_no_reflectance():
     scene = plain("zy1-02d-vnic")
-    with pytest.raises(DeliveryError, match=r"ingest\.gains: \{zy1-02d-vnic: FILE\}"):
+    with pytest.raises(DeliveryError, match=r"--set ingest\.gains\.zy1-02d-vnic=FILE"):
         calibration(scene, scene.layers[0])
 
 
