@@ -16,6 +16,7 @@ from stsfusion.engine.plan import Plan
 from stsfusion.errors import StsfusionError
 from stsfusion.forward.compare import compare
 from stsfusion.fusion.answer import Answer
+from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.assemble import Assembly
@@ -28,7 +29,7 @@ from stsfusion.pipeline.trial import attempt
 from stsfusion.quality.scores import Dated, score
 from stsfusion.window import Window
 
-__all__ = ["Costs", "evaluate"]
+__all__ = ["Costs", "evaluate", "others"]
 
 Row = dict[str, Any]
 Tell = Callable[[float, str], None]
@@ -69,7 +70,7 @@ def evaluate(
     fused
         The published series.
     rivals
-        Methods that are run on the same input, each in a process of its own.
+        Methods that are run on the same input, each in a process of its own; the plan's own is scored once.
     coarser
         Where there is no truth, score one scale coarser instead.
     hidden
@@ -79,6 +80,7 @@ def evaluate(
     tell
         Told of the share that is done, and of what.
     """
+    rivals = others(plan.method, rivals)
     window = central_window(plan, size)
     question = read_window(plan, window)
     truth = _truth(plan, window)
@@ -109,6 +111,12 @@ def evaluate(
         cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
         _add(result, plan, assembly, told, trial.answer, truth, cost)
     return result
+
+
+def others(method: FusionMethod, rivals: Sequence[str | Mapping[str, Any]]) -> list[str | Mapping[str, Any]]:
+    """The rivals that are not the method itself with the very settings it has."""
+    own = settings_of(method)
+    return [rival for rival in rivals if settings_of(methods.create(rival)) != own]
 
 
 def _truth(plan: Plan, window: Window) -> torch.Tensor | None:

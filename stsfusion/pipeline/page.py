@@ -14,6 +14,7 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.fusion.problem import ROLES
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.doctor import versions
+from stsfusion.pipeline.evaluate import others
 from stsfusion.pipeline.facts import Input, MethodCard, Phase, Report, Stored
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH, Intake
@@ -61,8 +62,9 @@ def make_page(
         path.unlink()
     for picture in (*pictures, *(picture for part in deliveries for picture in part.pictures)):
         (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
-    named = [methods.create(settings) for settings in (recipe.fuse.method, *recipe.evaluate.compare)]
-    names = [name_of(named[0]), *map(text_of, recipe.evaluate.compare)]
+    own = methods.create(recipe.fuse.method)
+    rivals = others(own, recipe.evaluate.compare)
+    named, names = [own, *map(methods.create, rivals)], [name_of(own), *map(text_of, rivals)]
     cards = [
         MethodCard(
             names[i],
