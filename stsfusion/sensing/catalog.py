@@ -27,6 +27,9 @@ _MOST = 100_000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
+_ASTRAY = re.compile(r"\\|[\x00-\x1f\x7f]|^[A-Za-z]:")
+"""What no path inside a delivery has: another system's separators, control characters, drives."""
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -180,9 +183,22 @@ def _scene(found: dict[str, Any], file: Path, allowed: Sequence[Path] | None) ->
 
 def _delivery(place: Path, inner: str, packed: bool, file: Path) -> Path:
     """The archive itself, or the folder above a file's own path."""
+    parts = _way(inner, file)
     if packed:
         return place
-    parts = Path(inner).parts
-    if ".." in parts or place.parts[-len(parts) :] != parts:
+    if place.parts[-len(parts) :] != parts:
         raise CatalogError(f"file {file}", expected=f"an address that ends in {inner}", got=str(place))
     return Path(*place.parts[: -len(parts)])
+
+
+def _way(inner: str, file: Path) -> tuple[str, ...]:
+    """The parts of a file's path below its delivery, which must not lead out of it, on any system."""
+    parts = tuple(inner.split("/"))
+    if not set(parts).isdisjoint(("", ".", "..")) or _ASTRAY.search(inner):
+        raise CatalogError(
+            f"file {file}: stsfusion:path",
+            expected="the path of a file inside its delivery",
+            got=repr(inner[:120]),
+            mend="Build the catalog anew, and do not trust who sent this one.",
+        )
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -32,6 +33,8 @@ _EXTENSIONS = {
 
 _SHA256 = "1220"
 """Before a sha256 as a multihash: its code, and its length of 32 bytes."""
+
+_DIGITS = re.compile(r"[0-9a-f]{64}")
 
 _MEDIA = {
     ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff",
@@ -186,14 +189,21 @@ def _archive(item: pystac.Item) -> str:
     """The archive's sha256; '' for a folder."""
     said = [asset.extra_fields for asset in item.assets.values()]
     sums = {str(one["file:checksum"]).removeprefix(_SHA256) for one in said if one["stsfusion:packed"]}
-    return min(sums, default="")
+    if len(sums) > 1:
+        raise ValueError(f"{len(sums)} sums of one archive")
+    return _sum(min(sums)) if sums else ""
+
+
+def _sum(text: str) -> str:
+    """A sha256, which folders are named by: 64 digits, and nothing else."""
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(f"sha256 {text[:20]!r}")
+    return text
 
 
 def _file(asset: pystac.Asset) -> SceneFile:
     said = asset.extra_fields
-    checksum = said["stsfusion:sha256"]
-    if len(bytes.fromhex(checksum)) != 32:
-        raise ValueError(f"sha256 {checksum[:20]}")
+    checksum = _sum(said["stsfusion:sha256"])
     return SceneFile(
         said["stsfusion:path"],
         said["stsfusion:role"],

@@ -336,6 +336,39 @@ def test_broken_items_are_refused(folder, catalog, name):
         open_catalog(catalog, [folder])
 
 
+OUTSIDE = {
+    "up": "../../../../../../../../etc/hostname", "up from inside": "a/../../../etc/hostname",
+    "root": "/etc/hostname", "drive": "C:/a.tiff", "other separators": "..\\..\\a.tiff",
+    "zero": "a\0.tiff", "nothing": "", "here": "./a.tiff", "twice parted": "a//b.tiff",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("sensor", ["gf6-wfv", "zy1-02d-ahsi"])
+def test_paths_that_lead_out_of_a_delivery_are_refused(folder, catalog, name, sensor):
+    """One delivery is an archive, one a folder."""
+    path = next((catalog / sensor).rglob("*_L1A*.json"))
+    change(path, lambda f: next(iter(f["assets"].values())).update({"stsfusion:path": OUTSIDE[name]}))
+    with pytest.raises(CatalogError, match="inside its delivery") as refusal:
+        open_catalog(catalog, [folder], anywhere=True)
+    assert path.name in str(refusal.value)
+    assert repr(OUTSIDE[name]) in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["1220/etc", "1220../../../..", "1220" + "g" * 64, ""])
+def test_the_sum_of_an_archive_is_one(folder, catalog, text):
+    """A folder is named by it."""
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+
+    def edit(found):
+        for asset in found["assets"].values():
+            asset["file:checksum"] = text
+
+    change(path, edit)
+    with pytest.raises(CatalogError, match="sha256"):
+        open_catalog(catalog, [folder])
+
+
 def test_circles_end(folder, catalog):
     link = {"rel": "child", "href": "../catalog.json"}
     change(catalog / "gf6-wfv" / "collection.json", lambda found: found["links"].append(link))
