@@ -22,6 +22,7 @@ from stsfusion.ingest.note import Note, read_note
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.sun import position
+from stsfusion.sensing.dateline import middle
 from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
 from stsfusion.sensing.sensor import Sensor
 
@@ -237,8 +238,7 @@ def _scene(image: _Image) -> Scene:
     layer, note = image.layer, image.note
     footprint = image.footprint
     time = image.time if image.time.tzinfo else image.time.replace(tzinfo=UTC)
-    lon, lat = (sum(values) / 4 for values in zip(*footprint, strict=True))
-    zenith, azimuth = image.angles or position(time, lon, lat)
+    zenith, azimuth = image.angles or position(time, *middle(footprint))
     return Scene(
         name=image.path.with_suffix("").name,
         sensor=note.sensor,

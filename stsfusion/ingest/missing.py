@@ -8,6 +8,7 @@ from pathlib import Path
 from stsfusion.ingest.calibrate import GainsFile, calibration
 from stsfusion.ingest.choose import Chosen
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.sun import check_sun
 from stsfusion.sensing.scene import Scene
 
 __all__ = ["absent", "check_gains", "refuse_missing"]
@@ -39,9 +40,11 @@ def check_gains(chosen: Chosen, gains: Mapping[str, GainsFile]) -> None:
     Raises
     ------
     DeliveryError
-        When gains lack, or are another instrument's, or the sun was too low.
+        When gains lack, or are another instrument's, or the sun was too low, or stood elsewhere than the
+        catalog says.
     """
     for scene in _scenes(chosen):
+        check_sun(scene)
         for layer in scene.layers:
             calibration(scene, layer, gains.get(scene.sensor))
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.sensing.dateline import middle
+from stsfusion.sensing.scene import Scene
 
-__all__ = ["Sun", "distance", "position", "settle"]
+__all__ = ["Sun", "check_sun", "distance", "position", "settle"]
 
 _EPOCH = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _BEIJING = timedelta(hours=8)
@@ -24,6 +26,9 @@ _CLOSE = 1.5
 
 _CLOSE_AZIMUTH = 6.0
 """Degrees, the same for the azimuth, times the sine of the zenith: on the sky, not on the horizon."""
+
+_ROUND = 1e-3
+"""Degrees by which angles in a catalog are rounded."""
 
 _UP = 85.0
 """Zenith beyond which no image is taken, degrees."""
@@ -125,6 +130,31 @@ def settle(
     if fits[0][1] == "elevation":
         notes.append("SolarZenith holds the elevation")
     return Sun(time, readings[fits[0][1]], true_azimuth if azimuth is None else azimuth % 360, tuple(notes))
+
+
+def check_sun(scene: Scene) -> None:
+    """Hold what a catalog says of a scene's sun against the sky, as the delivery's own words were held.
+
+    Of reflectance as delivered nothing depends on the sun, and nothing is asked.
+
+    Raises
+    ------
+    DeliveryError
+        When the sun does not stand there at that moment.
+    """
+    if scene.values == "reflectance":
+        return
+    zenith, azimuth = position(scene.time, *middle(scene.footprint))
+    right = abs(scene.sun_zenith - zenith) <= _CLOSE + _ROUND
+    if right and _same_azimuth(scene.sun_azimuth, azimuth, zenith):
+        return
+    raise DeliveryError(
+        f"scene {scene.name}: sun in the catalog",
+        expected=f"an elevation of {90 - zenith:.1f}° (azimuth {azimuth:.1f}°) "
+        f"at {scene.time:%Y-%m-%d %H:%M} UTC",
+        got=f"{90 - scene.sun_zenith:.1f}° (azimuth {scene.sun_azimuth:.1f}°)",
+        mend="Build the catalog anew from the deliveries.",
+    )
 
 
 def _zones(written: datetime) -> dict[str, datetime]:

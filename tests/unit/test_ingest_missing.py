@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from deliveries import GAINS, VNIC, WFV, deliver, pack
 
@@ -111,3 +113,25 @@ def test_gains_that_do_not_fit_are_refused_before_anything_is_unpacked(tmp_path,
     with pytest.raises(DeliveryError, match=words) as refusal:
         check_gains(chosen, {"zy1-02d-vnic": own})
     assert "gains: {B02: …" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("view:sun_elevation", 60.0), ("view:sun_azimuth", 20.0), ("datetime", "2021-06-16T03:04:29Z")],
+)
+def test_a_sun_that_the_catalog_puts_elsewhere_is_refused(tmp_path, field, value):
+    folder = tmp_path / "deliveries"
+    deliver(WFV, folder)
+    chosen = chosen_of(folder)
+    check_gains(chosen, {})
+    (path,) = (tmp_path / "catalog").rglob("GF6*.json")
+    item = json.loads(path.read_text())
+    item["properties"][field] = value
+    path.write_text(json.dumps(item))
+    moved = choose(open_catalog(tmp_path / "catalog", anywhere=True), {"dense": "gf6-wfv"})
+    with pytest.raises(DeliveryError, match=rf"scene {WFV.name}: sun.*expected an elevation of \d"):
+        check_gains(moved, {})
+    store = CubeStore(tmp_path / "cubes.zarr")
+    with pytest.raises(DeliveryError, match="sun in the catalog"):
+        build_cubes(moved, store)
+    assert not store.path.exists()
