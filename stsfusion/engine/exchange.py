@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from stsfusion.engine.plan import Plan, Source
 from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.problem import Problem, Target
 from stsfusion.operators.linear import Shape
+from stsfusion.operators.resample import blocks
 from stsfusion.running.tiling import Tile
 from stsfusion.window import Window
 
-__all__ = ["Written", "checksum", "read", "read_window", "write"]
+__all__ = ["Written", "checksum", "read", "read_window", "unseen", "write"]
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,35 @@ def _seen(store: CubeStore, source: Source, window: Window, shape: Shape) -> See
     return Seen(store.read_counts(source.cube, place), view, source.noise)
 
 
-def write(plan: Plan, tile: Tile, answer: Answer, dead: torch.Tensor | None = None) -> Written:
+def unseen(problem: Problem) -> torch.Tensor:
+    """(y, x) bool: ground of which no sensor has a valid band on any date: nothing can be told of it."""
+    known = torch.zeros(problem.target.shape[2:], dtype=torch.bool, device=problem.target.days.device)
+    for seen in problem.observations.values():
+        mask = seen.valid.any(0).any(0).expand(seen.data.shape[2:])
+        known = known.to(mask.device) | blocks(mask, seen.ratio)
+    return ~known
+
+
+def write(
+    plan: Plan,
+    tile: Tile,
+    answer: Answer,
+    dead: torch.Tensor | None = None,
+    hidden: torch.Tensor | None = None,
+) -> Written:
     """Write the tile's own shards, date by date, so that a factored answer is never expanded whole.
 
     Parameters
     ----------
     dead
         (band,) bool: bands of which nothing is known here; they become gaps. None: all are known.
+    hidden
+        (y, x) bool, halo included: ground that no sensor saw (see `unseen`); it becomes a gap on every date,
+        whatever the method put there. None: all was seen.
     """
+    if hidden is not None:
+        lacking = hidden.to(answer.quality.device)
+        answer = replace(answer, quality=answer.quality.masked_fill(lacking, int(Quality.NO_DATA)))
     store = CubeStore(plan.output)
     factors = store.factors("", staged=True)
     if factors is not None:

@@ -96,12 +96,13 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         del packed
         fused = climb(plan, problem)
         dead = problem.rich.dead_bands if problem.rich else None
+        hidden = exchange.unseen(problem)
         del problem
         settle(plan.device)
         fuse_s = clock.lap()
         _go_on(plan, clock)
         with aside(plan.device):
-            written = exchange.write(plan, tile, fused.answer, dead)
+            written = exchange.write(plan, tile, fused.answer, dead, hidden)
     peak = _peak()
     return TileRecord(
         tile.key,

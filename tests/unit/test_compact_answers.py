@@ -220,6 +220,22 @@ def test_gaps_are_those_of_the_full_series(bench, tmp_path):
     assert np.array_equal(*(store.read_qa("", spec.window) for store in stores))
 
 
+def test_ground_that_no_sensor_saw_is_a_gap_of_the_maps(bench, tmp_path):
+    plan = bench.plan(Coarse(), tmp_path / "compact.zarr", 24)
+    spec = begin(bench, plan)
+    for tile in plan.tiles:
+        hidden = torch.zeros(tile.padded.shape[1:], dtype=torch.bool)
+        if tile.core.rows[0] == 0:
+            hidden[tile.interior.slices[2].start :][:6] = True
+        exchange.write(plan, tile, Coarse().fuse(exchange.read_window(plan, tile.padded)), hidden=hidden)
+    store = CubeStore(plan.output)
+    store.publish()
+    _, known = store.read("", spec.window)
+    assert not known[..., :6, :].any()
+    assert known[..., 6:, :].all()
+    assert ((store.read_qa("", spec.window) == Quality.NO_DATA).any((0, 2)) == (np.arange(48) < 6)).all()
+
+
 def test_what_an_answer_has_in_common_is_read_off_it():
     answer = Answer(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.uint8))
     assert factors_of(answer) is None

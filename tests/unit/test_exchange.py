@@ -127,3 +127,33 @@ def test_a_dead_band_is_published_as_a_gap(tmp_path):
     _, known = CubeStore(plan.output).read("", spec.window)
     assert not known[:, 2].any()
     assert np.delete(known, 2, axis=1).all()
+
+
+def blinded(problem, rows, cols):
+    """The problem with a rectangle of ground that no sensor sees on any date, and a cloud of one date."""
+    made = {}
+    for role, seen in problem.observations.items():
+        valid = seen.valid.expand(seen.data.shape).clone()
+        y, x = ([edge // seen.ratio for edge in edges] for edges in (rows, cols))
+        valid[:, :, slice(*y), slice(*x)] = False
+        valid[0, :, -2:, -2:] = False
+        made[role] = replace(seen, valid=valid)
+    return problem.with_observations(made)
+
+
+@pytest.mark.parametrize("tile", [24, 48])
+def test_ground_that_no_sensor_saw_is_a_gap_whatever_the_method_puts_there(tmp_path, tile):
+    problem = blinded(tiny_problem(size=48, bands=5, dates=4), (18, 30), (0, 12))
+    bench = Bench.of(problem, tmp_path, 24)
+    plan = bench.plan(Bicubic(), tmp_path / "fused.zarr", tile)
+    spec = bench.begin(plan, 24)
+    hidden = torch.zeros(48, 48, dtype=torch.bool)
+    hidden[18:30, :12] = True
+    assert torch.equal(exchange.unseen(problem), hidden)
+    for each in plan.tiles:
+        run_tile(plan, each)
+    store = CubeStore(plan.output)
+    store.publish()
+    _, known = store.read("", spec.window)
+    assert (known == ~hidden.numpy()).all(), "clouds of single dates are none"
+    assert ((store.read_qa("", spec.window) == Quality.NO_DATA) == hidden.numpy()).all()
