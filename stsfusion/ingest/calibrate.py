@@ -171,8 +171,11 @@ def _gains(scene: Scene, layer: Layer, own: GainsFile | None) -> _Gains:
 def _own(scene: Scene, layer: Layer, own: GainsFile) -> _Gains:
     """The user's gains, when they are of this sensor, these bands and this year."""
     absent = [name for name in layer.bands if name not in own.gains]
+    names = known_sensor(scene.sensor).names
+    strange = [name for name in dict.fromkeys((*own.gains, *own.offsets)) if name not in names]
     faults = (
         (own.sensor != scene.sensor, f"gains of {scene.sensor}", f"gains of {own.sensor}"),
+        (bool(strange), f"bands of {scene.sensor}: {', '.join(names)}", ", ".join(map(repr, strange[:5]))),
         (bool(absent), f"gains of all bands of {scene.sensor}", f"none of {', '.join(absent[:5])}"),
         (
             own.years is not None and scene.time.year not in own.years,

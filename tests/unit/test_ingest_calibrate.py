@@ -181,11 +181,19 @@ def test_the_deliverys_own_gains_come_before_tables_and_after_the_users(tmp_path
     assert found.notes == ("the delivery's own gains were set aside",)
 
 
+def strange(column, more):
+    own = gains_file("gf6-wfv", [0.1] * 8)
+    return own.model_copy(update={column: {**getattr(own, column), **more}})
+
+
 @pytest.mark.parametrize(
     ("own", "match"),
     [
         (lambda: gains_file("zy1-02d-vnic", [0.1] * 8), "gains of gf6-wfv, got gains of zy1-02d-vnic"),
         (lambda: gains_file("gf6-wfv", [0.1] * 8, years=(2020,)), "gains of 2021"),
+        (lambda: strange("gains", {"B99": 0.1}), "bands of gf6-wfv: B1, B2.*, got 'B99'"),
+        (lambda: strange("offsets", {"B77": 0.1}), "bands of gf6-wfv: B1, B2.*, got 'B77'"),
+        (lambda: strange("offsets", {"B02": 0.1}), "bands of gf6-wfv: B1, B2.*, got 'B02'"),
         (lambda: gains_file("gf6-wfv", [0.1] * 8).model_copy(update={"gains": {"B1": 0.1}}), "none of B2"),
     ],
 )
