@@ -19,13 +19,14 @@ from stsfusion.learning.pair import Pair
 from stsfusion.learning.registered import FEW
 from stsfusion.operators.fill import fill
 
-__all__ = ["lost_bands", "pair_of", "pairs_by_day"]
+__all__ = ["lost_bands", "pair_of", "pairs_by_day", "shown"]
 
 _FILL = "bandfill"
 """Prefix of what is known of bands that go together."""
 
 _NEARLY = 0.9
-"""Share of its bands that a pixel must have to be learned from where next to none has all of them."""
+"""Share of its bands that a pixel must have to be answered for, and to be learned from where next to none
+has all of them."""
 
 
 def lost_bands(problems: Sequence[Problem], used: Tensor) -> dict[str, Tensor]:
@@ -94,6 +95,24 @@ def pairs_by_day(
                 if bool(pair.clear.any()) and bool(pair.known.any()):
                     found.setdefault(pair.day, []).append(pair)
     return dict(sorted(found.items()))
+
+
+def shown(rich: Observation, live: Tensor, passes: int) -> Tensor:
+    """(h, w) bool: coarse pixels of which nearly all live bands were seen on some date, the others nearby.
+
+    Beyond the edge of a swath, or where one of two detectors alone looked, nothing can be told.
+
+    Parameters
+    ----------
+    live
+        (L,) bool.
+    passes
+        Coarse pixels by which gaps are entered from their edges.
+    """
+    mask = rich.valid.any(0).expand(-1, *rich.data.shape[2:])
+    mask = mask[live.to(mask.device)] if len(mask) > 1 else mask
+    _, reached = fill(torch.zeros_like(mask[None], dtype=torch.float32), mask[None], passes)
+    return reached[0].all(0) & (mask.float().mean(0) >= _NEARLY)
 
 
 def _images(problem: Problem, used: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@
 A date that the rich sensor saw without the sharp one is interpolated in space alone. One that the sharp
 sensor saw without the rich one gets a coarse image by regression on its own sharp image (see `between`),
 which is sharpened with what was learned on the nearest date; where nothing can be told of it, it is a date
-between images.
+between images. Ground of which the rich sensor saw too few bands on any date has no answer.
 
 A method says what it learns of a scene (`learn`), how it fuses one pair (`sharpen`) and how much context that
 needs (`context`).
@@ -35,7 +35,7 @@ from stsfusion.learning.between import Look, bridged, dates_alone, sample
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairing import Psf, model_for
-from stsfusion.learning.pairposing import lost_bands, pair_of, pairs_by_day
+from stsfusion.learning.pairposing import lost_bands, pair_of, pairs_by_day, shown
 from stsfusion.learning.registered import learnable, registered
 from stsfusion.learning.weighted import Weighted
 from stsfusion.operators.pairmodel import PairModel, support
@@ -179,6 +179,8 @@ class PairMethod(FusionMethod):
             where = blocks(told, rich.ratio) & known
             total.put(date, frame, None if sigma is None else self._unsure(sigma), where)
             quality[date, 0][where] = int(Quality.FUSED)
+        beyond = ~blocks(shown(rich, self.fitted()["live"], self.passes), rich.ratio)
+        quality.masked_fill_(beyond, int(Quality.NO_DATA))
         return Answer(total.values, quality, total.sigma())
 
     def _between(self, problem: Problem, series: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:

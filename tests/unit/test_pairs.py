@@ -274,6 +274,29 @@ def test_gaps_are_filled_for_the_eye_and_left_out_of_learning():
     assert not answer.values[0][:, 34:, :].any()
 
 
+def test_ground_beyond_the_swath_or_that_half_a_detector_saw_has_no_answer():
+    problem = pair_problem(size=(48, 48), days=(0.0, 10.0, 40.0))
+    half = torch.arange(12) < 6
+
+    def swath(seen):
+        seen = masked(seen, slice(None), slice(None), slice(0, 3))
+        seen = masked(seen, slice(None), half, slice(3, 5))
+        return masked(seen, 0, slice(None), slice(9, 12))
+
+    answer = fused(changed(problem, rich=swath))
+    told = answer.quality[:, 0] != int(Quality.NO_DATA)
+    assert not told[:, :15].any()
+    assert bool(told[:, 15:].all()), "clouds of single dates are none"
+
+
+def test_a_failed_column_of_one_band_is_answered_a_failed_area_is_not():
+    problem = pair_problem(size=(48, 48), bands=24)
+    gaps = changed(problem, rich=lambda seen: masked(masked(seen, 0, 3, slice(None), 2), 0, 5, slice(9, 16)))
+    told = fused(gaps).quality[0, 0] != int(Quality.NO_DATA)
+    assert bool(told[:33].all())
+    assert not told[33:].any()
+
+
 def test_noise_that_is_stated_is_passed_on_band_by_band():
     problem = changed(
         pair_problem(),
