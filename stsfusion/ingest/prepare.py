@@ -15,6 +15,7 @@ from stsfusion.ingest.measure import SHARP, Bench, Series, measured
 from stsfusion.ingest.missing import check_gains
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Cube, Plan
+from stsfusion.ingest.plausible import looked_at
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
@@ -70,7 +71,7 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
         good = []
         for scene in day.scenes:
             try:
-                good.append(measured(bench, series, day, scene))
+                good.append(looked_at(bench, series, measured(bench, series, day, scene)))
             except DeliveryError as fault:
                 if not bench.options.allow_missing:
                     raise
