@@ -18,6 +18,9 @@ from stsfusion.export.quantity import Quantity
 
 __all__ = ["Image", "images", "number"]
 
+_POOR = ("edge_noise", "overlap", "removed")
+"""Flags of bands that are left out by default, beside those of water vapour ('water_…')."""
+
 
 @dataclass
 class Image:
@@ -101,9 +104,14 @@ class Image:
 
     @property
     def good(self) -> list[int]:
-        """(band,) 1, or 0 for a band without any value on a date when others have some ('bbl')."""
+        """(band,) 1, or 0 for a band that is flagged as poor, or without any value when others have some."""
         assert self.seen is not None, "all blocks are read first"
-        return [int(one) for one in self.seen] if self.seen.any() else [1] * len(self.seen)
+        seen = self.seen if self.seen.any() else np.ones_like(self.seen)
+        if not self.quantity.banded:
+            return [int(one) for one in seen]
+        flags = self.part.spec.attributes.get("band_flags") or {}
+        poor = (any(map(_is_poor, flags.get(name, ()))) for name in self.part.spec.bands)
+        return [int(one and not bad) for one, bad in zip(seen, poor, strict=True)]
 
     @property
     def names(self) -> list[str]:
@@ -128,6 +136,10 @@ def images(part: Part, watch: Watch) -> Iterator[Image]:
             stem = f"{part.stem}_{label}{quantity.suffix}"
             yield Image(part, quantity, index, time, stem, done / total, weight / total, watch)
             done += weight
+
+
+def _is_poor(flag: str) -> bool:
+    return flag in _POOR or flag.startswith("water_")
 
 
 def number(value: float) -> str:

@@ -62,7 +62,7 @@ def known(grid, bands=5, dates=3):
     return valid
 
 
-def make_store(path, grid=GRIDS["north up"], name="", sigma=True, fwhm=True, marks=None, days=DAYS):
+def make_store(path, grid=GRIDS["north up"], name="", sigma=True, fwhm=True, marks=None, days=DAYS, **said):
     spec = CubeSpec(
         grid,
         tuple(np.asarray(days, "datetime64[ms]").astype(int).tolist()),
@@ -73,7 +73,8 @@ def make_store(path, grid=GRIDS["north up"], name="", sigma=True, fwhm=True, mar
         inner=24,
         sigma=sigma,
         attributes={
-            "title": "A field {test}", "simulated": True, "method": {"name": "gsa"}, "long": "x" * 70_000
+            "title": "A field {test}", "simulated": True, "method": {"name": "gsa"}, "long": "x" * 70_000,
+            **said,
         },
         marks=marks or {},
     )  # fmt: skip
@@ -174,6 +175,18 @@ def test_geotiffs_tell_scale_time_and_dead_bands(store, tmp_path):
         assert image.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
     with rasterio.open(files[2]) as image:  # nothing is known of this date: no band is worse than others
         assert {image.tags(b)["bbl"] for b in image.indexes} == {"1"}
+
+
+def test_bands_that_are_flagged_as_poor_are_told_to_be_bad(tmp_path):
+    flags = {"B1 blue": ["edge_noise"], "red": ["inferred"], "swir": ["inferred", "water_1900"]}
+    path = make_store(tmp_path / "fused.zarr", band_flags=flags).path
+    expected = [["0", "1", "1", "1", "0"], ["0", "1", "1", "0", "0"], ["0", "1", "1", "1", "0"]]
+    for file, bands in zip(export(path, "cog", tmp_path / "cog", qa=False), expected, strict=True):
+        with rasterio.open(file) as image:
+            assert [image.tags(b)["bbl"] for b in image.indexes] == bands
+    headers = [f for f in export(path, "envi", tmp_path / "envi", qa=False) if f.suffix == ".hdr"]
+    for file, bands in zip(headers, expected, strict=True):
+        assert f"bbl = {{{', '.join(bands)}}}" in file.read_text()
 
 
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
