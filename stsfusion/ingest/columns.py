@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from stsfusion.ingest.files import read_text
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import DeliveryError
 
-__all__ = ["read_gains", "read_wavelengths"]
+__all__ = ["check_centres", "read_gains", "read_wavelengths"]
+
+_FAR = 5.0
+"""Nanometres by which a delivery's centre may lie from the sensor's in the catalog: the catalog's own may be
+wrong by 3, where they were inferred; bands lie 8.4 or more apart, and what is nearly the next band is wrong."""
 
 Pairs = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -38,6 +43,35 @@ def read_wavelengths(path: str | Path, bands: int, limits: Limits | None = None)
             f"file {path}", expected="centre and width in nanometres on each line", got="others"
         )
     return tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+
+
+def check_centres(path: Path, bands: Sequence[str], centres: Sequence[float], known: Sequence[float]) -> None:
+    """Hold a detector's centres against the sensor's.
+
+    Parameters
+    ----------
+    centres, known
+        (band,) nm, as delivered and as catalogued.
+
+    Raises
+    ------
+    DeliveryError
+        With the first band that lies elsewhere, or not above the one before it.
+    """
+    for i, (name, centre, right) in enumerate(zip(bands, centres, known, strict=True)):
+        if abs(centre - right) > _FAR:
+            raise DeliveryError(
+                f"file {path}: band {name}",
+                expected=f"a centre within {_FAR:g} nm of {right:g} nm",
+                got=f"{centre:g} nm",
+                mend="The file is of another instrument, or its lines are in another order.",
+            )
+        if i and centre <= centres[i - 1]:
+            raise DeliveryError(
+                f"file {path}: band {name}",
+                expected=f"a centre above {centres[i - 1]:g} nm, that of the band before it",
+                got=f"{centre:g} nm",
+            )
 
 
 def _rows(path: str | Path, bands: int, limits: Limits) -> list[tuple[float, ...]]:

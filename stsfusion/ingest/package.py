@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stsfusion.ingest.columns import read_gains, read_wavelengths
+from stsfusion.ingest.columns import check_centres, read_gains, read_wavelengths
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import Product
 from stsfusion.ingest.footprint import footprint
@@ -160,8 +160,11 @@ def _layer(intake: _Intake, name: str, path: Path) -> Layer:
         _overlapping(intake, path, footprint(f"file {path}", crs, place, raster.shape[1:]))
     gain, offset = _pairs(intake, "gains", name, len(bands)) or ((), ())
     own = _pairs(intake, "wavelengths", name, len(bands))
-    if own is None:
-        known = intake.sensor.pick(bands)
+    known = intake.sensor.pick(bands)
+    if own is not None:
+        path = intake.home / intake.files[-1].path
+        check_centres(path, bands, own[0], [band.wavelength for band in known])
+    else:
         own = tuple(band.wavelength for band in known), tuple(band.fwhm for band in known)
     return Layer(name, bands, raster.shape[1:], kind, *own, gain, offset, (), crs, place)
 

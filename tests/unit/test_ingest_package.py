@@ -160,6 +160,23 @@ def lose(*ends):
     return change
 
 
+def turned(text):
+    return b"\r\n".join(reversed(text.strip().split(b"\r\n")))
+
+
+def moved(text, nm):
+    rows = [line.split(b",") for line in text.strip().split(b"\r\n")]
+    return b"\r\n".join(b"%.4f,%s" % (float(centre) + nm, width) for centre, width in rows)
+
+
+def exchanged(text):
+    """The tenth and eleventh band nearly at one place, in the wrong order, both near enough to their own."""
+    rows = [line.split(b",") for line in text.strip().split(b"\r\n")]
+    middle = (float(rows[9][0]) + float(rows[10][0])) / 2
+    rows[9][0], rows[10][0] = b"%.4f" % (middle + 0.2), b"%.4f" % (middle - 0.2)
+    return b"\r\n".join(b",".join(row) for row in rows)
+
+
 CONTRADICTIONS = {
     "no SW": (AHSI, lose("_SW.tif"), "none called SW"),
     "no strip 2": (WFV, lose("-2.tiff"), "none called 2"),
@@ -168,6 +185,13 @@ CONTRADICTIONS = {
     "no gains": (AHSI, lose("RadCal_SWIR.raw"), "one file of gains"),
     "gains of one band": (AHSI, lambda h: edit(h, "RadCal_VNIR.raw", lambda b: b[:20]), "76 lines"),
     "gains of 165 bands": (AHSI, lambda h: edit(h, "RadCal_SWIR.raw", lambda b: b"0.1\n" * 165), "90 lines"),
+    "wavelengths turned round": (AHSI, lambda h: edit(h, "response_VNIR.raw", turned), "VN01.*395.86.*1040"),
+    "wavelengths 20 nm off": (
+        AHSI, lambda h: edit(h, "response_SWIR.raw", lambda b: moved(b, 20)), "SWIR.raw: band SW01.*within 5"),
+    "wavelengths 6 nm short": (
+        AHSI, lambda h: edit(h, "response_VNIR.raw", lambda b: moved(b, -6)), "VNIR.raw: band VN01.*within"),
+    "wavelengths of two bands exchanged": (
+        AHSI, lambda h: edit(h, "response_VNIR.raw", lambda b: exchanged(b)), "band VN11: .*above"),
     "rpb without an end": (WFV, lambda h: edit(h, "-1.rpb", lambda b: b.replace(b"END;", b"")), r"END;"),
     "rpb with a NaN": (WFV, lambda h: edit(h, "-1.rpb", lambda b: b.replace(b"E+00", b"xE", 1)), "finite"),
     "rpb of elsewhere": (
