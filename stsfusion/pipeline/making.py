@@ -33,6 +33,7 @@ from stsfusion.pipeline.learnt import FILE, Learnt
 from stsfusion.pipeline.madefrom import Difference, published
 from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.product import factors_for, size_of
+from stsfusion.pipeline.provenance import inherited
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
@@ -62,7 +63,8 @@ def make(
     plan = _planned(run, draft, learnt, change, place)
     factors = _factors(run, plan, change)
     shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
-    spec = fusing.frame(draft.assembly, plan, shard, dict(said), sigma, factors)
+    said = {**inherited(folder.cubes), **said}
+    spec = fusing.frame(draft.assembly, plan, shard, said, sigma, factors)
     if run.recipe.fuse.product != "full":
         refuse_if_no_room(place, draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from stsfusion import methods
+from stsfusion.cube.store import CubeStore
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.intake import Intake
 from stsfusion.pipeline.madefrom import MadeFrom
 from stsfusion.pipeline.recipe import Recipe
 
-__all__ = ["provenance"]
+__all__ = ["inherited", "provenance"]
+
+_SPECTRAL = ("quantity", "standard_name", "band_flags")
+"""What a cube says of its numbers and of its bands."""
 
 
 def provenance(recipe: Recipe, file: Path, content: str, intake: Intake, made: MadeFrom) -> dict[str, Any]:
@@ -35,3 +39,9 @@ def provenance(recipe: Recipe, file: Path, content: str, intake: Intake, made: M
         "versions": versions(),
         **made.attributes,
     }
+
+
+def inherited(cubes: Path) -> dict[str, Any]:
+    """What a series says of its numbers and its bands as the hyperspectral cube does, whose bands it has."""
+    said = CubeStore(cubes).spec("rich").attributes
+    return {key: said[key] for key in _SPECTRAL if key in said}

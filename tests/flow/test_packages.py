@@ -75,6 +75,10 @@ def test_the_series_opens_with_place_bands_and_provenance(done):
     assert np.allclose(series.wavelength, sensor.wavelengths, atol=1e-3)
     assert float(series.x[1] - series.x[0]) == 10.0
     assert np.isfinite(series.reflectance).mean() > 0.5
+    cube = CubeStore(done[0] / "out" / "cubes.zarr").dataset("rich")
+    assert series.attrs["quantity"] == cube.attrs["quantity"] == "toa_bidirectional_reflectance"
+    assert series.attrs["band_flags"] == cube.attrs["band_flags"]
+    assert "water_1900" in series.attrs["band_flags"]["SW50"]
     scenes = series.attrs["scenes"]
     assert {role: len(days) for role, days in scenes.items()} == {"rich": 1, "sharp": 1, "dense": 1}
     for role, order in (("rich", AHSI), ("dense", WFV)):
