@@ -15,7 +15,7 @@ __all__ = ["check_centres", "read_gains", "read_wavelengths"]
 
 _FAR = 5.0
 """Nanometres by which a delivery's centre may lie from the sensor's in the catalog: the catalog's own may be
-wrong by 3, where they were inferred; bands lie 8.4 or more apart, and what is nearly the next band is wrong."""
+wrong by 3, where they were inferred; bands lie 8.4 or more apart, and nearly the next one is wrong."""
 
 Pairs = tuple[tuple[float, ...], tuple[float, ...]]
 
