@@ -236,6 +236,8 @@ def _ground(head: EnviHeader) -> tuple[tuple[float, float], ...]:
 
 def _scene(image: _Image) -> Scene:
     layer, note = image.layer, image.note
+    if note.values == "counts" and np.dtype(layer.kind).kind not in "iu":
+        raise DeliveryError(f"file {image.path}", expected="counts as whole numbers", got=layer.kind)
     footprint = image.footprint
     time = image.time if image.time.tzinfo else image.time.replace(tzinfo=UTC)
     zenith, azimuth = image.angles or position(time, *middle(footprint))

@@ -90,6 +90,8 @@ def _lowered(kind: str, above: int | None, fill: float) -> str:
     if np.dtype(kind).kind not in "iu":
         raise DeliveryError("saturation", expected="whole numbers", got=kind)
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    if above > high:
+        return ""
     return f"<LUT>{low}:{low},{above - 1}:{above - 1},{above}:{fill:g},{high}:{fill:g}</LUT>"
 
 

@@ -36,7 +36,8 @@ _CORNER_SHARE = 0.02
 """… or this share of the scene's diagonal: XML corners are rounded, and do not know the terrain."""
 
 _METRES = 111_195.0
-_NUMBERS = ("uint8", "uint16", "int16", "uint32", "float32")
+_NUMBERS = ("uint8", "uint16", "int16", "uint32")
+"""Counts are whole numbers: others are of a product that somebody has worked on, and have no saturation."""
 
 
 @dataclass
@@ -175,7 +176,9 @@ def _check_image(intake: _Intake, raster: Raster, bands: int, name: str) -> None
     kind = str(raster.dataset.dtypes[0])
     if count != bands or kind not in _NUMBERS:
         raise DeliveryError(
-            f"file {raster.path}", expected=f"{bands} bands of counts", got=f"{count} of {kind}"
+            f"file {raster.path}",
+            expected=f"{bands} bands of counts ({', '.join(_NUMBERS)})",
+            got=f"{count} of {kind}",
         )
     said = intake.facts.shape
     if said is None or said == (rows, cols):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 import rasterio
-from deliveries import AHSI, VNIC, WFV, Camera, deliver
+from deliveries import AHSI, VNIC, WFV, Camera, deliver, write_tiff
 
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
@@ -160,6 +160,13 @@ def lose(*ends):
     return change
 
 
+def floating(path):
+    with rasterio.open(path) as file:
+        counts = file.read()
+    path.unlink()
+    write_tiff(path, counts.astype("float32"))
+
+
 def turned(text):
     return b"\r\n".join(reversed(text.strip().split(b"\r\n")))
 
@@ -192,6 +199,7 @@ CONTRADICTIONS = {
         AHSI, lambda h: edit(h, "response_VNIR.raw", lambda b: moved(b, -6)), "VNIR.raw: band VN01.*within"),
     "wavelengths of two bands exchanged": (
         AHSI, lambda h: edit(h, "response_VNIR.raw", lambda b: exchanged(b)), "band VN11: .*above"),
+    "floating numbers": (WFV, lambda h: floating(next(h.glob("*-2.tiff"))), r"-2\.tiff: .*got 8 of float32"),
     "rpb without an end": (WFV, lambda h: edit(h, "-1.rpb", lambda b: b.replace(b"END;", b"")), r"END;"),
     "rpb with a NaN": (WFV, lambda h: edit(h, "-1.rpb", lambda b: b.replace(b"E+00", b"xE", 1)), "finite"),
     "rpb of elsewhere": (
@@ -425,6 +433,18 @@ def test_notes_that_do_not_do(tmp_path, text, match):
     with pytest.raises(DeliveryError, match=match):
         tiff_scene(path, tmp_path)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_counts_are_whole_numbers(tmp_path):
+    path = tiff(tmp_path)
+    path.with_suffix(".yaml").write_text(NOTE.replace("scale: 0.0001", "values: counts"))
+    assert tiff_scene(path, tmp_path).values == "counts"
+    with rasterio.open(path) as file:
+        values, profile = file.read(), file.profile
+    with rasterio.open(path, "w", **{**profile, "dtype": "float32"}) as file:
+        file.write(values.astype("float32"))
+    with pytest.raises(DeliveryError, match=r"mine.tif: expected counts as whole numbers, got float32"):
+        tiff_scene(path, tmp_path)
 
 
 def test_the_variants_are_counted(capsys):

@@ -18,6 +18,7 @@ from stsfusion.ingest.calibrate import GainsFile, calibration
 from stsfusion.ingest.envi import EnviImage, read_header
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.overlay import overlay
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
@@ -350,3 +351,13 @@ def _off(home, scene, layer, own, pixel, season):
     sees = spectra(load_sensor(scene.sensor).pick(layer.bands))
     assert valid.mean() > 0.9
     return (found - np.einsum("kb,kyx->byx", sees, ground(*degrees(grid), season)))[valid]
+
+
+@pytest.mark.parametrize(("kind", "table"), [("uint8", False), ("uint16", True)])
+def test_counts_that_never_reach_saturation_need_no_table(tmp_path, kind, table):
+    path = tmp_path / "a.tif"
+    place = {"crs": "EPSG:32650", "transform": rasterio.Affine(16, 0, 4e5, 0, -16, 4e6)}
+    with rasterio.open(path, "w", driver="GTiff", count=1, height=2, width=3, dtype=kind, **place) as file:
+        file.write(np.ones((1, 2, 3), kind))
+    with open_raster(path) as raster:
+        assert ("<LUT>" in overlay(raster, None, 4095, 0.0)) is table
