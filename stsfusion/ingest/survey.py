@@ -115,6 +115,7 @@ def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused]:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (_linked(here / name) for name in folders if (here / name).is_symlink())
         files = sorted(here / name for name in names if not name.startswith("."))
         for path in files:
             if archive_stem(path) is not None:
@@ -125,6 +126,14 @@ def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused]:
         yield from seen
         if not seen and not folders and here != folder and known_product(here.name) is not None:
             yield Refused(str(here), f"{here}: expected the images of a product, got none.")
+
+
+def _linked(path: Path) -> Refused:
+    """A folder elsewhere: links may lead in circles or astray, and are not followed."""
+    return Refused(
+        str(path),
+        f"{path}: expected a folder, got a link to one.\nCopy the delivery here, or name its own folder.",
+    )
 
 
 def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:

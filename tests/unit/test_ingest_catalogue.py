@@ -218,6 +218,20 @@ def test_a_bad_delivery_is_told_and_holds_up_no_other(folder, tmp_path, name):
     assert not build_catalog(folder, out).changed
 
 
+def test_a_linked_delivery_is_told_and_not_followed(made, folder, tmp_path):
+    elsewhere = shutil.copytree(folder / SMALL.name, tmp_path / "elsewhere" / SMALL.name)
+    shutil.rmtree(folder / SMALL.name)
+    (folder / "new").mkdir()
+    (folder / "new" / SMALL.name).symlink_to(elsewhere, target_is_directory=True)
+    (folder / "round").symlink_to(folder, target_is_directory=True)
+    built = build_catalog(folder, tmp_path / "out")
+    assert SMALL.name not in names(built)
+    assert len(names(built)) == 3
+    bad = {one.delivery: one.reason for one in built.found.refused}
+    assert set(bad) == {str(folder / "new" / SMALL.name), str(folder / "round")}
+    assert all("got a link" in reason for reason in bad.values())
+
+
 def test_the_command(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     given = ["build", str(folder), "--out", str(tmp_path / "mine")]
