@@ -17,7 +17,7 @@ from stsfusion import resources
 from stsfusion.errors import nearest
 from stsfusion.sensing.dateline import Box, box, overlap
 from stsfusion.sensing.scene import Scene
-from stsfusion.sensing.stac import CatalogError, from_item
+from stsfusion.sensing.stac import CatalogError, from_item, in_words
 
 __all__ = ["Catalog", "find_catalog", "open_catalog"]
 
@@ -140,12 +140,16 @@ def _json(file: Path) -> dict[str, Any]:
             raise CatalogError(
                 f"file {file}", expected=f"at most {_LARGEST} bytes", got=f"{file.stat().st_size}"
             )
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as fault:
         raise CatalogError(f"file {file}", expected="STAC in JSON", got=str(fault)[:100]) from None
     if not isinstance(found, dict) or not isinstance(found.get("links", []), list):
         raise CatalogError(f"file {file}", expected="STAC in JSON", got="other JSON")
     return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text}, which is no number")
 
 
 def _inside(base: Path, href: str, allowed: Sequence[Path] | None, where: Path) -> Path:
@@ -170,7 +174,7 @@ def _scene(found: dict[str, Any], file: Path, allowed: Sequence[Path] | None) ->
         raise CatalogError(
             f"file {file}",
             expected="an item as `stsfusion catalog build` writes it",
-            got=f"{type(fault).__name__}: {fault}"[:100],
+            got=in_words(fault),
         ) from None
     deliveries = {
         _delivery(_inside(file.parent, href, allowed, file), inner, packed, file)
@@ -178,7 +182,7 @@ def _scene(found: dict[str, Any], file: Path, allowed: Sequence[Path] | None) ->
     }
     if len(deliveries) != 1:
         raise CatalogError(f"file {file}", expected="files of one delivery", got=f"{len(deliveries)}")
-    return from_item(item, str(deliveries.pop()))
+    return from_item(item, str(deliveries.pop()), f"file {file}")
 
 
 def _delivery(place: Path, inner: str, packed: bool, file: Path) -> Path:

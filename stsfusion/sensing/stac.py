@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pystac
 
@@ -13,7 +13,7 @@ from stsfusion.errors import StsfusionError
 from stsfusion.sensing.dateline import box, outline
 from stsfusion.sensing.scene import Layer, Scene, SceneFile
 
-__all__ = ["CatalogError", "from_item", "to_item"]
+__all__ = ["CatalogError", "from_item", "in_words", "to_item"]
 
 
 class CatalogError(StsfusionError):
@@ -135,13 +135,15 @@ def _image(scene: Scene, layer: Layer) -> dict[str, Any]:
     return {"bands": bands, "data_type": layer.kind, **place, **whole}
 
 
-def from_item(item: pystac.Item, delivery: str) -> Scene:
+def from_item(item: pystac.Item, delivery: str, where: str = "") -> Scene:
     """The scene that an item tells of.
 
     Parameters
     ----------
     delivery
         Path of its folder or archive.
+    where
+        The item's file, for messages.
 
     Raises
     ------
@@ -152,25 +154,35 @@ def from_item(item: pystac.Item, delivery: str) -> Scene:
         return _scene(item, delivery)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
         raise CatalogError(
-            f"item {item.id}",
+            where or f"item {item.id}",
             expected="a scene as `stsfusion catalog build` writes it",
-            got=f"{type(fault).__name__}: {fault}"[:100],
+            got=in_words(fault),
             mend="Build the catalog anew.",
         ) from None
 
 
+def in_words(fault: Exception) -> str:
+    """What is wrong with an item, for people."""
+    if isinstance(fault, KeyError):
+        return f"no field {str(fault.args[0])[:60]!r}"
+    if isinstance(fault, ValueError):
+        return str(fault)[:100]
+    return "a field that is absent, or of another kind than it must be"
+
+
 def _scene(item: pystac.Item, delivery: str) -> Scene:
     said = item.properties
-    ring = said.get("stsfusion:footprint") or cast(Any, item.geometry)["coordinates"][0][:-1]
     files = tuple(_file(asset) for asset in item.assets.values())
     layers = tuple(_layer(a) for a in item.assets.values() if a.extra_fields["stsfusion:role"] == "raster")
     produced = said.get("stsfusion:produced")
-    assert item.datetime is not None
+    if item.datetime is None:
+        raise KeyError("datetime")
     return Scene(
         name=item.id, sensor=said["instruments"][0], platform=said["stsfusion:platform"],
         level=said.get("processing:level", ""), time=item.datetime.astimezone(UTC),
-        footprint=tuple((float(lon), float(lat)) for lon, lat in ring),
-        sun_zenith=round(90 - said["view:sun_elevation"], 4), sun_azimuth=float(said["view:sun_azimuth"]),
+        footprint=tuple((float(lon), float(lat)) for lon, lat in _ring(item)),
+        sun_zenith=round(90 - _angle(said, "view:sun_elevation", -90, 90), 4),
+        sun_azimuth=_angle(said, "view:sun_azimuth", 0, 360),
         delivery=delivery, archive=_archive(item), layers=layers, files=files,
         values=said["stsfusion:values"], scale=float(said["stsfusion:scale"]),
         produced=datetime.fromisoformat(produced) if produced else None,
@@ -179,6 +191,23 @@ def _scene(item: pystac.Item, delivery: str) -> Scene:
         notes=tuple(said.get("stsfusion:notes", ())),
         texts=tuple((name, text) for name, text in said.get("stsfusion:metadata", ())),
     )  # fmt: skip
+
+
+def _ring(item: pystac.Item) -> Any:
+    """The corners, the first not repeated."""
+    if ring := item.properties.get("stsfusion:footprint"):
+        return ring
+    geometry = item.geometry
+    if not isinstance(geometry, dict) or geometry.get("type") != "Polygon":
+        raise ValueError("no Polygon in 'geometry'")
+    return geometry["coordinates"][0][:-1]
+
+
+def _angle(said: Mapping[str, Any], name: str, low: float, high: float) -> float:
+    value = float(said[name])
+    if not low <= value <= high:
+        raise ValueError(f"{value:g} in '{name}', where {low:g} to {high:g} degrees can be")
+    return value
 
 
 def _maybe(said: Mapping[str, Any], name: str) -> float | None:

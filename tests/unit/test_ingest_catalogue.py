@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 from dataclasses import fields
@@ -346,7 +347,36 @@ BROKEN = {
 def test_broken_items_are_refused(folder, catalog, name):
     (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
     BROKEN[name](path)
-    with pytest.raises(CatalogError, match="GF6"):
+    with pytest.raises(CatalogError, match="GF6") as refusal:
+        open_catalog(catalog, [folder])
+    told = str(refusal.value)
+    assert f"file {path.resolve()}" in told
+    assert not re.search(r"\w+(Error|Exception)\b|NoneType|object", told)
+
+
+@pytest.mark.parametrize(
+    ("change_of", "words"),
+    [
+        ({"geometry": None}, "no Polygon in 'geometry'"),
+        ({"view:sun_elevation": float("nan")}, "got NaN, which is no number"),
+        ({"view:sun_elevation": 127.0}, "127 in 'view:sun_elevation'"),
+        ({"view:sun_elevation": None}, "a field that is absent"),
+        ({"view:sun_azimuth": float("inf")}, "got Infinity"),
+        ({"stsfusion:values": ...}, "no field 'stsfusion:values'"),
+    ],
+)
+def test_what_is_wrong_with_an_item_is_said_in_words(folder, catalog, change_of, words):
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+
+    def edit(found):
+        ((name, value),) = change_of.items()
+        place = found if name in found else found["properties"]
+        place[name] = value
+        if value is ...:
+            del place[name]
+
+    change(path, edit)
+    with pytest.raises(CatalogError, match=words):
         open_catalog(catalog, [folder])
 
 
