@@ -39,8 +39,8 @@ class Facts:
     level: str
     """As 'LEVEL1A'."""
 
-    start: datetime
-    """Begin of the acquisition; its zone only if one is written."""
+    taken: datetime
+    """Middle of the acquisition, or its begin where that alone is said; its zone only if one is written."""
 
     produced: datetime | None
     """When the delivery was made."""
@@ -90,14 +90,14 @@ def read_facts(path: str | Path, limits: Limits | None = None) -> Facts:
             got=f"<{found.root}>",
             mend="Older GF products with <MetaInfo> are not read.",
         )
-    start = found.get("StartTime", "CenterTime", "ImagingStartTime")
+    taken = found.get("CenterTime", "StartTime", "ImagingStartTime")
     return Facts(
         path=found.path,
         platform=_needed(found, "SatelliteID"),
         instrument=_needed(found, "SensorID"),
         product=found.get("ProductID") or "",
         level=found.get("ProductLevel", "Level") or "",
-        start=moment(found.path, start),
+        taken=moment(found.path, taken),
         produced=None if (text := found.get("ProduceTime")) is None else moment(found.path, text),
         shape=_shape(found),
         pixel=found.number("ImageGSD", "ImageGSDLine"),

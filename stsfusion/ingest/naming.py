@@ -32,8 +32,8 @@ def check_name(product: str, facts: Facts) -> str:
     lon = float(parts["lon"][1:]) * (-1 if parts["lon"][0] in "Ww" else 1)
     lat = float(parts["lat"][1:]) * (-1 if parts["lat"][0] in "Ss" else 1)
     east = (facts.centre[0] - lon + 180) % 360 - 180
-    date = f"{facts.start:%Y%m%d}"
-    apart = abs((facts.start.date() - facts.start.strptime(parts["date"], "%Y%m%d").date()).days)
+    date = f"{facts.taken:%Y%m%d}"
+    apart = abs((facts.taken.date() - facts.taken.strptime(parts["date"], "%Y%m%d").date()).days)
     number = facts.product.lstrip("0")
     pairs = (
         ("satellite", parts["platform"].upper(), facts.platform.upper(), True),

@@ -90,7 +90,7 @@ def product_scene(
     level = check_name(product.name, intake.facts)
     layers = tuple(_layer(intake, name, file) for name, file in product.ordered)
     facts = intake.facts
-    sun = settle(f"file {facts.path}", facts.start, *facts.centre, *facts.sun)
+    sun = settle(f"file {facts.path}", facts.taken, *facts.centre, *facts.sun)
     several = len({name.lower() for name in package.rasters}) > 1
     return Scene(
         name=product.name if several else f"{product.name}-{next(iter(package.rasters))}",

@@ -90,7 +90,7 @@ class Scene:
     """Of processing, as 'L1A'."""
 
     time: datetime
-    """Begin of the acquisition, UTC."""
+    """Middle of the acquisition, or its begin where the delivery says no more, UTC."""
 
     footprint: tuple[tuple[float, float], ...]
     """Corners (longitude, latitude), degrees, in order round the scene, the first not repeated."""

@@ -74,6 +74,14 @@ def test_wfv_is_one_scene_of_three_strips(tmp_path):
     assert scene.cloud == 3
 
 
+def test_the_time_is_that_of_the_middle_where_it_is_said(tmp_path):
+    local = f"{WFV.local + timedelta(seconds=20):%Y-%m-%d %H:%M:%S}.0"
+    scene = only(deliver(WFV.but(xml={"CenterTime": local}), tmp_path / "said"))
+    assert scene.time == (WFV.utc + timedelta(seconds=20)).replace(tzinfo=UTC)
+    scene = only(deliver(WFV.but(xml={"CenterTime": None}), tmp_path / "begin"))
+    assert scene.time == WFV.utc.replace(tzinfo=UTC)
+
+
 def test_real_sized_packages_are_read(tmp_path, data_folder):
     from stsfusion.ingest.archive import unpack
 
@@ -82,7 +90,7 @@ def test_real_sized_packages_are_read(tmp_path, data_folder):
         found |= scenes(unpack(archive, tmp_path))
     assert set(found) == {"zy1-02d-ahsi", "zy1-02d-vnic", "zy1-02d-pan", "gf6-wfv"}
     assert all(scene.notes == () for scene in found.values())
-    assert found["gf6-wfv"].time == datetime(2021, 12, 16, 3, 3, 55, 100_000, tzinfo=UTC)
+    assert found["gf6-wfv"].time == datetime(2021, 12, 16, 3, 4, 29, tzinfo=UTC)
 
 
 VARIANTS = {
