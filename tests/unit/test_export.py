@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -517,6 +518,14 @@ def test_only_what_is_read_through_the_store_is_needed(store, tmp_path, monkeypa
             folder.rename(tmp_path / folder.name)
     assert [f.read_bytes() for f in export(store, "cog", tmp_path / "two", sigma=True)] == expected
     assert max(w.shape[1] for w in asked) == 24  # one inner chunk, never more
+
+
+def test_small_tiles_alone_bring_no_overviews(tmp_path, monkeypatch):
+    monkeypatch.setattr(cog, "_TILES", (128,))
+    path = make_store(tmp_path / "wide.zarr", replace(GRIDS["north up"], shape=(60, 300))).path
+    with rasterio.open(export(path, "cog", tmp_path / "out")[0]) as file:
+        assert file.block_shapes[0] == (128, 128)
+        assert file.overviews(1) == []
 
 
 def test_large_images_are_cloud_optimised(tmp_path):

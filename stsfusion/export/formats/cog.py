@@ -144,6 +144,7 @@ def _text(value: object) -> str:
 
 
 def _options(image: Image) -> dict[str, str]:
+    """What the driver is told; overviews are those of the plain file, for it is slow at making more."""
     layer = image.part.bands(image.quantity) * 2
     tile = next((edge for edge in _TILES if edge * edge * layer <= _TILE_BYTES), _TILES[-1])
     return {
@@ -151,4 +152,5 @@ def _options(image: Image) -> dict[str, str]:
         "compress": "DEFLATE",
         "predictor": "2",
         "bigtiff": "IF_SAFER",
+        "overviews": "FORCE_USE_EXISTING",
     }
