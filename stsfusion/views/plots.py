@@ -114,7 +114,7 @@ def _look_words(composite: Composite) -> str:
     return (
         f"Red, green and blue are {red}, {green} and {blue} nm (nearest band of each sensor). "
         "One stretch for every picture: 2nd to 98th percentile of the first row over all dates, "
-        f"exponent {GAMMA:g}. Empty cells were not observed; dates in grey were missed by the rich sensor."
+        f"exponent {GAMMA:g}. Empty cells say why; dates in grey were missed by the rich sensor."
     )
 
 

@@ -112,11 +112,13 @@ def _draw(axes: Axes, role: Role, when: NDArray[np.datetime64], values: NDArray[
 
 
 def calendar(axes: Axes) -> None:
-    """Make the x axis one of dates; a single date gets room on both sides."""
+    """Make the x axis, and all that share it, one of dates; a single date gets room on both sides."""
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(fontsize=9, color=QUIET)
     axes.set_xlabel("date (UTC)", fontsize=9.5)
-    if axes.dataLim.width < 1:
-        axes.set_xlim(axes.dataLim.x0 - 10, axes.dataLim.x1 + 10)
+    drawn = [panel.dataLim for panel in axes.get_shared_x_axes().get_siblings(axes)]
+    first, last = min(box.x0 for box in drawn), max(box.x1 for box in drawn)
+    if last - first < 1:
+        axes.set_xlim(first - 10, last + 10)

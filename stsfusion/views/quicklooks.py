@@ -68,7 +68,9 @@ def quicklooks(
         limits = stretch(reference(cubes), choice.wavelengths)
         _name(axes[0], role, choice, cubes[role])
         for cell_axes, day in zip(axes, dates, strict=True):
-            _cell(cell_axes, column(thin(cubes[role], SIDE), day), choice, limits, shape["y"] / shape["x"])
+            image = column(thin(cubes[role], SIDE), day)
+            empty = "not asked for" if role == "fused" else "not observed"
+            _cell(cell_axes, image, choice, limits, shape["y"] / shape["x"], empty)
     _head(grid[0], dates, missed(cubes, dates))
     for point in points:
         _mark(grid[0][0], reference(cubes), point)
@@ -99,14 +101,19 @@ def pixels(cube: xr.DataArray) -> str:
 
 
 def _cell(
-    axes: Axes, image: xr.DataArray | None, choice: Choice, limits: NDArray[np.float64], aspect: float
+    axes: Axes,
+    image: xr.DataArray | None,
+    choice: Choice,
+    limits: NDArray[np.float64],
+    aspect: float,
+    empty: str = "not observed",
 ) -> None:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(RULE)
     axes.set_box_aspect(aspect)
-    axes.set_anchor("E")
+    axes.set_anchor("W")
     if image is None:
-        _blank(axes, "not observed")
+        _blank(axes, empty)
         return
     colours = paint(image, choice, limits)
     if not np.isfinite(np.asarray(image.isel(band=choice.bands[1]).values, dtype=float)).any():

@@ -13,7 +13,7 @@ from stsfusion.views.curves import score_curves
 from stsfusion.views.maps import departures, valid_shares
 from stsfusion.views.palette import png
 from stsfusion.views.plots import figures, pick_dates, pick_points
-from stsfusion.views.profiles import NDRE, NDVI, index
+from stsfusion.views.profiles import NDRE, NDVI, index, profiles
 from stsfusion.views.quicklooks import quicklooks
 from stsfusion.views.sampling import prepare, spread, thin
 from stsfusion.views.spectra import broken, spectra
@@ -166,6 +166,31 @@ def test_what_was_not_observed_is_an_empty_cell_that_says_so(cubes):
     words = [[text.get_text() for text in cell.texts] for cell in axes[1]]
     assert words == [[], ["not\nobserved"], ["no\nvalid pixel"], ["not\nobserved"]]
     assert [len(cell.images) for cell in axes[1]] == [1, 0, 0, 0]
+
+
+def test_dates_that_were_not_fused_were_not_asked_for(cubes):
+    axes = np.array(quicklooks(prepare({**cubes, "fused": cubes["fused"][1:]}), TRUE).axes).reshape(5, 4)
+    assert [[text.get_text() for text in cell.texts] for cell in axes[4]] == [["not\nasked for"], [], [], []]
+
+
+def test_names_of_rows_lie_on_the_sheet():
+    tall = cube(dates=2, size=36).isel(x=slice(30))
+    figure = quicklooks(prepare({"rich": tall[:1], "sharp": tall[:1], "dense": tall[1:]}), TRUE)
+    png(figure)
+    names = [axes.yaxis.label for axes in figure.axes if axes.get_ylabel()]
+    assert len(names) == 3
+    assert min(name.get_window_extent().x0 for name in names) >= 0
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_panel_of_one_date_does_not_cut_its_neighbours(cubes, first):
+    narrow = cubes["truth"].isel(time=[0])
+    wide = cubes["dense"].sel(band=[0, 1, 2, 3, 5])
+    ready = prepare({"truth": narrow, "dense": wide.isel(time=slice(first, None))})
+    figure = profiles(ready, pick_points(ready["truth"])[0])
+    low, high = figure.axes[-1].get_xlim()
+    assert low < DAYS[0].astype("datetime64[D]").astype(float)
+    assert high > DAYS[3].astype("datetime64[D]").astype(float)
 
 
 def test_gaps_take_the_colour_of_the_sheet():
