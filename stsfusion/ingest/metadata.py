@@ -42,6 +42,9 @@ class Facts:
     taken: datetime
     """Middle of the acquisition, or its begin where that alone is said; its zone only if one is written."""
 
+    span: tuple[datetime, datetime] | None
+    """Begin and end of the acquisition, as it; None where they are not said, or do not hold it."""
+
     produced: datetime | None
     """When the delivery was made."""
 
@@ -90,14 +93,15 @@ def read_facts(path: str | Path, limits: Limits | None = None) -> Facts:
             got=f"<{found.root}>",
             mend="Older GF products with <MetaInfo> are not read.",
         )
-    taken = found.get("CenterTime", "StartTime", "ImagingStartTime")
+    taken = moment(found.path, found.get("CenterTime", "StartTime", "ImagingStartTime"))
     return Facts(
         path=found.path,
         platform=_needed(found, "SatelliteID"),
         instrument=_needed(found, "SensorID"),
         product=found.get("ProductID") or "",
         level=found.get("ProductLevel", "Level") or "",
-        taken=moment(found.path, taken),
+        taken=taken,
+        span=_span(found, taken),
         produced=None if (text := found.get("ProduceTime")) is None else moment(found.path, text),
         shape=_shape(found),
         pixel=found.number("ImageGSD", "ImageGSDLine"),
@@ -121,6 +125,16 @@ def moment(path: Path, text: str | None) -> datetime:
     except ValueError:
         got = "none" if text is None else repr(text[:40])
         raise DeliveryError(f"file {path}: time", expected="as in 2021-12-13 10:58:31", got=got) from None
+
+
+def _span(found: Markup, taken: datetime) -> tuple[datetime, datetime] | None:
+    """Begin and end, which nothing depends on: what is odd about them is left out."""
+    try:
+        start, end = (moment(found.path, found.get(name)) for name in ("StartTime", "EndTime"))
+    except DeliveryError:
+        return None
+    alike = start.tzinfo == taken.tzinfo == end.tzinfo
+    return (start, end) if alike and start <= taken <= end else None
 
 
 def _needed(found: Markup, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from stsfusion.ingest.columns import check_centres, read_gains, read_wavelengths
@@ -98,6 +99,7 @@ def product_scene(
         platform=_PLATFORMS.get(facts.platform.upper(), facts.platform),
         level=level,
         time=sun.time,
+        span=_moved(facts, sun.time),
         footprint=facts.corners,
         sun_zenith=sun.zenith,
         sun_azimuth=sun.azimuth,
@@ -112,6 +114,14 @@ def product_scene(
         notes=(*intake.notes, *sun.notes),
         texts=facts.texts,
     )
+
+
+def _moved(facts: Facts, time: datetime) -> tuple[datetime, datetime] | None:
+    """Begin and end in UTC, once it is settled what the time between them is."""
+    if facts.span is None:
+        return None
+    start, end = (time + (one - facts.taken) for one in facts.span)
+    return start, end
 
 
 def _check_images(product: Product, package: Package, allow_missing: bool) -> None:

@@ -122,6 +122,9 @@ class Scene:
     produced: datetime | None = None
     """When the delivery was made, as written there (local time of the station)."""
 
+    span: tuple[datetime, datetime] | None = None
+    """Begin and end of the acquisition, UTC; None: not known."""
+
     view_zenith: float | None = None
     """Degrees from straight down."""
 

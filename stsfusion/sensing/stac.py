@@ -34,6 +34,7 @@ _EXTENSIONS = {
 _SHA256 = "1220"
 """Before a sha256 as a multihash: its code, and its length of 32 bytes."""
 
+_SPAN = ("start_datetime", "end_datetime")
 _DIGITS = re.compile(r"[0-9a-f]{64}")
 
 _MEDIA = {
@@ -104,6 +105,8 @@ def _properties(scene: Scene) -> dict[str, Any]:
         "stsfusion:footprint": _across(scene),
         "stsfusion:metadata": [list(pair) for pair in scene.texts] or None,
     }
+    if scene.span is not None:
+        found |= dict(zip(_SPAN, (f"{one:%Y-%m-%dT%H:%M:%S.%fZ}" for one in scene.span), strict=True))
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -186,6 +189,7 @@ def _scene(item: pystac.Item, delivery: str) -> Scene:
         delivery=delivery, archive=_archive(item), layers=layers, files=files,
         values=said["stsfusion:values"], scale=float(said["stsfusion:scale"]),
         produced=datetime.fromisoformat(produced) if produced else None,
+        span=_span(said),
         view_zenith=_maybe(said, "view:incidence_angle"), view_azimuth=_maybe(said, "view:azimuth"),
         cloud=_maybe(said, "eo:cloud_cover"), pixel=_maybe(said, "gsd"),
         notes=tuple(said.get("stsfusion:notes", ())),
@@ -201,6 +205,13 @@ def _ring(item: pystac.Item) -> Any:
     if not isinstance(geometry, dict) or geometry.get("type") != "Polygon":
         raise ValueError("no Polygon in 'geometry'")
     return geometry["coordinates"][0][:-1]
+
+
+def _span(said: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    if not all(name in said for name in _SPAN):
+        return None
+    start, end = (datetime.fromisoformat(said[name]).astimezone(UTC) for name in _SPAN)
+    return start, end
 
 
 def _angle(said: Mapping[str, Any], name: str, low: float, high: float) -> float:

@@ -98,6 +98,16 @@ def test_the_catalog_is_valid_without_a_net(folder, catalog, monkeypatch):
         checker.validate_core(found, pystac.STACObjectType.ITEM, found["stac_version"], "twin")
 
 
+def test_begin_and_end_are_told(folder, catalog):
+    (path,) = (catalog / "gf6-wfv").rglob("GF6*.json")
+    said = json.loads(path.read_text())["properties"]
+    moments = [datetime.fromisoformat(said[name]) for name in ("start_datetime", "datetime", "end_datetime")]
+    begin = STRIPS.utc.replace(tzinfo=UTC)
+    assert moments == [begin, begin, begin + timedelta(seconds=9)]
+    (scene,) = open_catalog(catalog, [folder]).find("gf6-wfv")
+    assert scene.span == (moments[0], moments[2])
+
+
 def test_pystac_walks_the_catalog(folder, catalog):
     root = pystac.Catalog.from_file(str(catalog / "catalog.json"))
     items = list(root.get_items(recursive=True))
