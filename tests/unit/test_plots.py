@@ -15,7 +15,7 @@ from stsfusion.views.palette import png
 from stsfusion.views.plots import figures, pick_dates, pick_points
 from stsfusion.views.profiles import NDRE, NDVI, index, profiles
 from stsfusion.views.quicklooks import quicklooks
-from stsfusion.views.sampling import prepare, spread, thin
+from stsfusion.views.sampling import Point, prepare, spread, thin
 from stsfusion.views.spectra import broken, spectra
 
 NM = np.linspace(400, 2400, 41)
@@ -183,11 +183,10 @@ def test_names_of_rows_lie_on_the_sheet():
 
 
 @pytest.mark.parametrize("first", [0, 2])
-def test_a_panel_of_one_date_does_not_cut_its_neighbours(cubes, first):
-    narrow = cubes["truth"].isel(time=[0])
-    wide = cubes["dense"].sel(band=[0, 1, 2, 3, 5])
-    ready = prepare({"truth": narrow, "dense": wide.isel(time=slice(first, None))})
-    figure = profiles(ready, pick_points(ready["truth"])[0])
+def test_a_panel_of_one_date_does_not_cut_its_neighbours(first):
+    truth, dense = cube(dates=1, nm=[656, 740, 835]), cube(nm=[656, 835])[first:]
+    figure = profiles(prepare({"truth": truth, "dense": dense}), Point("A", -55.0, 55.0))
+    assert [len(axes.lines) for axes in figure.axes] == [2, 1]
     low, high = figure.axes[-1].get_xlim()
     assert low < DAYS[0].astype("datetime64[D]").astype(float)
     assert high > DAYS[3].astype("datetime64[D]").astype(float)
