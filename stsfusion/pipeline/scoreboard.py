@@ -130,8 +130,13 @@ OTHER = (
 
 
 def columns(rows: Iterable[ScoreRow], *, cost: bool = False) -> tuple[Column, ...]:
-    """The columns of numbers that any of the rows has: those of quality, or those of cost."""
+    """The columns of numbers that any of the rows has: those of quality, or those of cost.
+
+    Measures stay though no method gave a number; what is told beside them is left out then.
+    """
+    rows = list(rows)
     keys = {key for row in rows for key in row}
+    keys -= {c.key for c in OTHER if all(number(row.get(c.key)) is None for row in rows)}
     quality = tuple(
         Column(key, key.upper(), metric.title, *_unit(metric.unit, metric.direction))
         for key, metric in metrics().items()

@@ -201,6 +201,15 @@ def test_a_method_that_failed_stays_in_the_table(facts):
     assert "needs 'sharp'" in "".join(read(render(replace(facts, scores=[*SCORES, failed]))).words)
 
 
+def test_what_is_told_beside_is_left_out_where_nobody_says_it():
+    def labels(*shares):
+        rows = [row("stsnet", "all", 2.0, coverage90=share) for share in shares]
+        return [column.label for column in board(rows).columns]
+
+    assert "in 90 %" not in labels(None, float("nan"))
+    assert "in 90 %" in labels(None, 0.88)
+
+
 def test_costs_are_told_once_a_method():
     table = costs(SCORES)
     assert [line.heads[0] for line in table.groups[0].lines] == ["lineartime", "stsnet"]
