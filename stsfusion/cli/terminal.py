@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from stsfusion.errors import LockedError, StsfusionError
 
@@ -74,9 +74,14 @@ def indices(text: str | None) -> tuple[int, ...] | None:
 
 
 def show(title: str, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
-    """A plain table."""
+    """A plain table; what is too long goes on in the next line, so that nothing is cut."""
     table = Table(
-        *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+        *(Column(name, overflow="fold") for name in columns),
+        title=title or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for row in rows:
         table.add_row(*(str(cell) for cell in row))

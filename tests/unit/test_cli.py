@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from stsfusion import __version__, methods
 from stsfusion.cli import app
+from stsfusion.cli.terminal import show
 from stsfusion.sensing.sensor import sensor_names
 
 
@@ -74,3 +75,12 @@ def test_mistakes_end_with_two_and_a_mend(tmp_path):
     done = call("bench", "sts", tmp_path / "none.nc", "--rich-dates", "a,b")
     assert done.exit_code == 2
     assert "0,2,4,6" in done.output
+
+
+def test_tables_fold_what_is_long_and_cut_nothing(capsys):
+    name, reason = "ZY1E_AHSI_E118.26_N37.75_20211213_011804_L1A0000362353_" * 2 + "end", "bad " * 60
+    show("", ("delivery", "why"), [(name, reason)])
+    lines = capsys.readouterr().out.splitlines()
+    assert "…" not in "".join(lines)
+    left = "".join(line[: lines[0].index("why")].strip() for line in lines[1:])
+    assert left == name
