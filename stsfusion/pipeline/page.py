@@ -18,6 +18,7 @@ from stsfusion.pipeline.evaluate import others
 from stsfusion.pipeline.facts import Input, MethodCard, Phase, Report, Stored
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH, Intake
+from stsfusion.pipeline.origins import origin_words, origins
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.report import write_report
 from stsfusion.pipeline.runpage import tile_ends, tile_lines, troubles
@@ -79,7 +80,7 @@ def make_page(
         title=title,
         simulated=intake.simulated,
         method=cards[0].name,
-        words=" ".join([intake.words, *_remarks(fused, scores)]),
+        words=" ".join([intake.words, origin_words(origins(fused)), *_remarks(fused, scores)]),
         made=made,
         recipe_text=recipe_text,
         inputs=[_input(inputs, name, intake) for name in inputs.names()],

@@ -55,7 +55,9 @@ def test_scores_have_three_averages_and_say_that_they_are_simulated(run):
     assert seen == {(m, s) for m in ("gsa", "lineartime") for s in ("all", "observed", "missing")}
     by = {(row["method"], row["subset"]): row for row in scores["rows"]}
     assert by["gsa", "observed"]["sam"] < by["lineartime", "observed"]["sam"]
-    assert "simulated" in (run.parent / "out" / "report.html").read_text()
+    page = (run.parent / "out" / "report.html").read_text()
+    assert "simulated" in page
+    assert "Pixels of all published dates: " in page
     assert xr.open_zarr(run.parent / "out" / "fused.zarr").attrs["simulated"] is True
 
 
