@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## a simulated series from a real scene, from catalog to report
 	$(BIN)/stsfusion run pipelines/demo.yaml
 
-test: $(READY)  ## at most ten minutes on two cores
+test: $(READY)  ## about a quarter of an hour on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu and not cluster" -n 2 --dist loadfile
 
 test-slow: $(READY)
