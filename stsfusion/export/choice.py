@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
+from stsfusion.cube.days import days_meant
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import StoreError, nearest
@@ -56,7 +54,7 @@ def choose(
         store,
         dataset,
         spec,
-        _dates(spec, dates, path),
+        days_meant(spec.dates, dates, StoreError, f"{path}") if dates else tuple(range(len(spec.times))),
         window.rows,
         window.cols,
         _quantities(spec, path, qa, sigma),
@@ -94,38 +92,3 @@ def _quantities(spec: CubeSpec, path: Path, qa: bool, sigma: bool) -> tuple[Quan
         )
     asked = ["reflectance", *(["sigma"] if sigma else []), *(["qa"] if qa else [])]
     return tuple(QUANTITIES[name] for name in asked)
-
-
-def _dates(spec: CubeSpec, asked: Sequence[str], path: Path) -> tuple[int, ...]:
-    if not asked:
-        return tuple(range(len(spec.times)))
-    found: set[int] = set()
-    for text in asked:
-        first, last = _span(text)
-        inside = np.flatnonzero((spec.dates >= first) & (spec.dates < last))
-        if not len(inside):
-            raise StoreError(
-                f"dates '{text}' of {path}",
-                expected="dates of the series",
-                got="none there",
-                mend=f"There are: {', '.join(str(day)[:10] for day in spec.dates)}.",
-            )
-        found |= set(inside.tolist())
-    return tuple(sorted(found))
-
-
-def _span(text: str) -> tuple[np.datetime64, np.datetime64]:
-    """From the beginning of the first day, month or year to the end of the last."""
-    first, slash, last = text.partition("/")
-    try:
-        if not first or (slash and not last):
-            raise ValueError("an end of the span is missing")
-        begin, end = pd.Period(first), pd.Period(last or first)
-    except ValueError as error:
-        raise StoreError(
-            f"dates '{text}'",
-            expected="YYYY-MM-DD, YYYY-MM or FIRST/LAST",
-            got=str(error),
-            mend="Write 2021-12-13 or 2021-12/2022-03.",
-        ) from error
-    return begin.start_time.to_datetime64(), (end + 1).start_time.to_datetime64()

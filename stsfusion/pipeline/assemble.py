@@ -9,10 +9,10 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from xarray import DataArray
 
+from stsfusion.cube.days import days_meant
 from stsfusion.cube.georeference import grid_of
 from stsfusion.cube.grid import Grid
 from stsfusion.engine.plan import Source
@@ -209,32 +209,4 @@ def chosen_dates(assembly: Assembly, asked: Sequence[str] | None) -> tuple[int, 
     """
     if not asked:
         return assembly.published
-    found: set[int] = set()
-    for text in asked:
-        first, last = _span(text)
-        inside = (assembly.times >= first) & (assembly.times < last)
-        if not inside.any():
-            raise RecipeError(
-                f"dates '{text}'",
-                expected="dates that a sensor observed",
-                got="none there",
-                mend=f"Observed: {', '.join(str(day)[:10] for day in assembly.times)}.",
-            )
-        found |= set(np.flatnonzero(inside).tolist())
-    return tuple(sorted(found))
-
-
-def _span(text: str) -> tuple[np.datetime64, np.datetime64]:
-    try:
-        first, _, last = text.partition("/")
-        if not first:
-            raise ValueError("no first date")
-        begin, end = pd.Period(first), pd.Period(last or first)
-    except ValueError as error:
-        raise RecipeError(
-            f"dates '{text}'",
-            expected="YYYY-MM-DD, YYYY-MM or FIRST/LAST",
-            got=str(error),
-            mend="Write 2021-12-13 or 2021-12/2022-03.",
-        ) from error
-    return begin.start_time.to_datetime64(), (end + 1).start_time.to_datetime64()
+    return days_meant(assembly.times, asked, RecipeError, "what sensors observed")

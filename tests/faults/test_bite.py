@@ -9,6 +9,7 @@ from faults.notes import notes_of
 from faults.powercut import Disk, Outage
 from faults.recording import Recording
 from faults.tally import Tally
+from faults.test_rivals import race
 
 
 @pytest.fixture
@@ -35,16 +36,18 @@ def test_a_publisher_in_pieces_is_found_out_by_a_kill(project, own):
         at = writes[int(share * len(writes))]
         project.run(out, "renewed", twin=twin, watch={"root": str(out), "die": 9, "at": at})
         judge.after_fault(out, f"killed at {at}")
-    assert found_out(own)
-    assert seen or found_out(own)
+    assert found_out(own), "a kill half way"
+    assert seen, "a reader that polls meanwhile"
 
 
 def test_a_resume_without_checksums_is_found_out_by_a_forgotten_bit(project, own):
-    try:
+    def judged() -> None:
         forget_a_bit(project, own, 0, twin="trusts what it finds")
-    except AssertionError:  # the run itself came to grief over it
-        return
-    assert found_out(own)
+        assert not found_out(own), "found out by the judge"
+
+    with pytest.raises(AssertionError) as grief:  # of the judge, or of the run itself
+        judged()
+    assert "no run was killed" not in str(grief.value)
 
 
 def test_a_writer_that_forces_nothing_is_found_out_by_power_cuts(project, own):
@@ -68,15 +71,17 @@ def test_a_writer_that_hears_no_refusal_is_found_out_by_a_full_disk(project, own
     watch = {"root": str(out), "errno": 28, "at": at, "times": 1}
     flight = project.run(out, "new", twin="hears no refusal", watch=watch)
     assert any(note.deed == "ENOSPC" for note in notes_of(flight.log))
-    if flight.code == 0:
-        Judge(project, own).after_fault(out, "one write refused")
-        assert found_out(own)
+    assert flight.code == 0, "the twin was to pass over it"
+    Judge(project, own).after_fault(out, "one write refused")
+    assert found_out(own)
 
 
 def test_a_lock_that_locks_nothing_is_found_out_by_rivals(project, own):
-    pairs = []
-    for _ in range(3):
-        out = project.fresh()
-        rivals = [project.start(out, "new", twin="locks nothing", watch={"root": str(out)}) for _ in range(2)]
-        pairs.append([rival.wait() for rival in rivals])
-    assert all(75 not in pair for pair in pairs), "the twin locked"
+    """Either both come to grief, or nobody is ever told to come later."""
+
+    def raced() -> None:
+        race(project, own, 0, twin="locks nothing", attempts=3)
+        assert not found_out(own)
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        raced()

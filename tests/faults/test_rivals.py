@@ -13,17 +13,17 @@ from faults.tally import Strike
 LATER = 75
 
 
-def race(project, tally, number):
+def race(project, tally, number, *, twin=None, attempts=20):
     """One pair: draw until they met."""
     dice = random.Random(number)
     start, after = dice.choice(sorted(STARTS.items()))
     judge = Judge(project, tally, before=start, after=after)
-    for attempt in range(20):
+    for attempt in range(attempts):
         out = project.fresh(start)
         with Reader(out / "fused.zarr") as reader:
-            first = project.start(out, after, watch={"root": str(out)})
+            first = project.start(out, after, twin=twin, watch={"root": str(out)})
             time.sleep(dice.uniform(0.0, project.flights[after].seconds / 2))
-            second = project.start(out, after, watch={"root": str(out)})
+            second = project.start(out, after, twin=twin, watch={"root": str(out)})
             codes = {first.wait(), second.wait()}
         tally.corrupt += [f"a reader met {words}" for words in reader.broken]
         tally.corrupt += [f"a reader saw a mixture {d}" for d in reader.seen if d not in judge.allowed]
@@ -43,7 +43,7 @@ def race(project, tally, number):
         assert met, "the winner did nothing"
         project.drop(out)
         return
-    pytest.fail("twenty pairs in a row never met")
+    pytest.fail(f"{attempts} pairs in a row never met")
 
 
 def test_of_two_runs_at_once_one_wins(project, tally):

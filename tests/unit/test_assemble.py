@@ -296,7 +296,7 @@ def test_dates_are_chosen_by_day_month_and_span(assembly, asked, chosen):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("2023-01", r"dates '2023-01'.*none there\.\nObserved: 2021-12-13, 2022-01-05, 2022-02-13"),
+        ("2023-01", r"dates '2023-01'.*none there\.\nThere are: 2021-12-13, 2022-01-05, 2022-02-13"),
         ("2022-02/2021-12", "none there"),
         ("yesterday", r"dates 'yesterday': expected YYYY-MM-DD.*\nWrite 2021-12-13"),
         ("2021-13-01", "expected YYYY-MM-DD"),
