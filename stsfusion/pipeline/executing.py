@@ -43,12 +43,12 @@ def executor_of(
     if settings.executor == "inline":
         return Inline(overlap=settings.device != "cpu" and torch.cuda.is_available())
     if settings.executor == "slurm":
-        return Slurm(settings.slurm.plain(), limit, logs=logs, dashboard=_SHOWN, tell=tell)
+        return Slurm(settings.slurm.plain(), limit=limit, logs=logs, dashboard=_SHOWN, tell=tell)
     if settings.executor == "cuda":
-        return Cuda(memory, limit, dashboard=_SHOWN, tell=tell)
+        return Cuda(memory=memory, limit=limit, dashboard=_SHOWN, tell=tell)
     if settings.executor == "address":
-        return Address(_address(settings), limit, patience=settings.patience, tell=tell)
-    return Local(settings.workers, memory, limit, dashboard=_SHOWN, tell=tell)
+        return Address(_address(settings), limit=limit, patience=settings.patience, tell=tell)
+    return Local(settings.workers, memory=memory, limit=limit, dashboard=_SHOWN, tell=tell)
 
 
 def _address(settings: Fuse) -> str:

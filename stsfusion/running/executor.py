@@ -11,23 +11,25 @@ import os
 import signal
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.request import ProxyHandler, Request, build_opener
 
 import distributed
 from dask.system import CPU_COUNT
 
 from stsfusion.errors import PlanError
-from stsfusion.running.beside import run_beside
 from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
+from stsfusion.running.inline import Inline
 from stsfusion.running.line import Line
 from stsfusion.running.outcome import Executor, Failure, OnDone, Outcome, Success, perform
 from stsfusion.running.owncluster import begun
+from stsfusion.running.rules import Rules, check_light, check_weight
 
 __all__ = [
     "Address",
@@ -38,6 +40,7 @@ __all__ = [
     "OnDone",
     "Outcome",
     "OverDask",
+    "OwnWorkers",
     "Success",
     "connected",
     "run_over",
@@ -46,67 +49,52 @@ __all__ = [
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
+ClientFor = Callable[[int], AbstractContextManager[Any]]
+"""Gives a client of a scheduler for so many tasks."""
+
 _DASK: Any = distributed
 """Dask's own functions carry no types."""
 
-_SMALL = 10_000
-"""Bytes that a task or its result may weigh when pickled."""
 
-
-class OverDask(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class OverDask(Rules, ABC):
     """An executor whose keys are carried by the workers of a Dask scheduler."""
-
-    @property
-    def limit(self) -> float | None:
-        """Seconds a task may take before its process is ended; None: no limit."""
-
-    @property
-    def retries(self) -> int:
-        """How often a task is begun anew after the process that ran it died."""
-
-    @property
-    def patience(self) -> float:
-        """Seconds to wait for a worker when there is none."""
-
-    @property
-    def tell(self) -> Callable[[str], None]:
-        """Where it says what people may want to know, such as the dashboard's address."""
-
-    def client(self, tasks: int) -> AbstractContextManager[Any]:
-        """A client of the scheduler for this many tasks."""
-
-
-def _keep_silent(words: str) -> None:
-    """Nobody wants to know."""
-
-
-@dataclass(frozen=True)
-class Inline:
-    """One key after another in this process: exactly what a worker does, and the easiest to debug."""
-
-    overlap: bool = False
-    """Whether threads read the next tile and write the last one while one is fused, as workers do."""
 
     def run(
         self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
     ) -> Outcome[Key]:
-        """See `Executor.run`."""
-        _check_distinct(keys)
-        done = 0
-        with Brake() as brake:
-            if self.overlap:
-                return run_beside(work, keys, on_done, brake)
-            for number, key in enumerate(keys):
-                if brake.pulled:
-                    return Outcome(done, number - done, tuple(keys[number:]), interrupted=True)
-                end = perform(work, key)
-                done += isinstance(end, Success)
-                on_done(key, end)
-            return Outcome(done, len(keys) - done, interrupted=brake.pulled)
+        """See `Executor.run`; a PlanError when there can be no workers."""
+        return run_over(self, self.client, work, keys, on_done)
+
+    @abstractmethod
+    def client(self, tasks: int) -> AbstractContextManager[Any]:
+        """A client of the scheduler for this many tasks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnWorkers(OverDask):
+    """An executor that begins workers on this machine for a run, and ends them with it."""
+
+    memory: str | int = "auto"
+    """Memory of one worker, bytes or such as `3 GB`; above 95 % of it the worker is ended."""
+
+    dashboard: bool = False
+    """Whether to serve Dask's dashboard on a free port."""
+
+    @abstractmethod
+    def cluster(self, tasks: int) -> tuple[Any, int]:
+        """What makes a cluster, and with how many workers for this many tasks."""
+
+    @contextmanager
+    def client(self, tasks: int) -> Iterator[Any]:
+        """A client of a fresh cluster for this many tasks."""
+        kind, workers = self.cluster(tasks)
+        with begun(kind, connected, workers, dashboard=self.dashboard, memory_limit=self.memory) as client:
+            yield client
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(OwnWorkers):
     """Worker processes on this machine with one task each in a stage; begun for the run and ended with it.
 
     Each gets its share of the cores for BLAS and torch, unless the environment already says OMP_NUM_THREADS.
@@ -115,63 +103,17 @@ class Local:
     workers: int = CPU_COUNT
     """Worker processes; no more are begun than there are keys."""
 
-    memory: str | int = "auto"
-    """Memory of one worker, bytes or such as `3 GB`; above 95 % of it the worker is ended."""
-
-    limit: float | None = None
-    """Seconds a task may take before its process is ended; None: no limit."""
-
-    retries: int = 2
-    """How often a task is begun anew after the process that ran it died."""
-
-    patience: float = 60.0
-    """Seconds to wait for a worker when all are gone."""
-
-    dashboard: bool = False
-    """Whether to serve Dask's dashboard on a free port."""
-
-    tell: Callable[[str], None] = field(default=_keep_silent, compare=False, repr=False)
-    """Where it says the dashboard's address."""
-
-    def run(
-        self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
-    ) -> Outcome[Key]:
-        """See `Executor.run`."""
-        return run_over(self, work, keys, on_done)
-
-    @contextmanager
-    def client(self, tasks: int) -> Iterator[Any]:
-        """A client of a fresh cluster for this many tasks."""
-        workers = min(self.workers, tasks)
-        kind, shown = _DASK.LocalCluster, self.dashboard
-        with begun(kind, connected, workers, dashboard=shown, memory_limit=self.memory) as client:
-            yield client
+    def cluster(self, tasks: int) -> tuple[Any, int]:
+        """Dask's own, with no more workers than there are tasks."""
+        return _DASK.LocalCluster, min(self.workers, tasks)
 
 
 @dataclass(frozen=True)
-class Address:
+class Address(OverDask):
     """Workers of a Dask scheduler that is already there; they must have nannies, as is Dask's default."""
 
     url: str
     """Such as `tcp://10.0.0.5:8786`."""
-
-    limit: float | None = None
-    """Seconds a task may take before its process is ended; None: no limit."""
-
-    retries: int = 2
-    """How often a task is begun anew after its process died; the scheduler's own limit holds as well."""
-
-    patience: float = 60.0
-    """Seconds to wait for the scheduler's answer, and for a worker whenever there is none."""
-
-    tell: Callable[[str], None] = field(default=_keep_silent, compare=False, repr=False)
-    """Where it says the dashboard's address."""
-
-    def run(
-        self, work: Callable[[Key], Result], keys: Sequence[Key], on_done: OnDone[Key, Result]
-    ) -> Outcome[Key]:
-        """See `Executor.run`."""
-        return run_over(self, work, keys, on_done)
 
     @contextmanager
     def client(self, tasks: int) -> Iterator[Any]:
@@ -194,7 +136,8 @@ class Address:
 
 
 def run_over(
-    executor: OverDask,
+    rules: Rules,
+    client_for: ClientFor,
     work: Callable[[Key], Result],
     keys: Sequence[Key],
     on_done: OnDone[Key, Result],
@@ -204,21 +147,23 @@ def run_over(
 
     Parameters
     ----------
-    executor
-        Whose workers, and under which rules.
+    rules
+        What holds for the workers.
+    client_for
+        Gives a client of their scheduler for so many tasks.
     watch
         Told every other second how many keys have not ended; what it raises ends the run.
     """
-    _check_light(work, keys)
+    check_light(work, keys, _DASK.protocol.pickle.dumps)
     if not keys:
         return Outcome(0, 0)
-    with Brake() as brake, executor.client(len(keys)) as client:
+    with Brake() as brake, client_for(len(keys)) as client:
         link = _dashboard(client)
         if link:
-            executor.tell(f"dashboard {link}")
-        rules = (executor.limit, executor.retries, executor.patience, brake)
+            rules.tell(f"dashboard {link}")
+        held_to = (rules.limit, rules.retries, rules.patience, brake)
         try:
-            return Drive(client, _carry, _end_process, work, keys, on_done, *rules, watch).run()
+            return Drive(client, _carry, _end_process, work, keys, on_done, *held_to, watch).run()
         finally:
             brake.loosen()
 
@@ -264,7 +209,7 @@ def _carry(work: Callable[[Key], Result], key: Key, number: int, topic: str) -> 
         tell(b"")
         end = perform(work, key)
         try:
-            _check_weight("result", end)
+            check_weight("result", end, _DASK.protocol.pickle.dumps)
         except PlanError as error:
             end = Failure(type(error).__name__, str(error), "", end.seconds, end.worker)
         tell(_DASK.protocol.pickle.dumps(end))
@@ -290,38 +235,3 @@ async def _end_process(dask_worker: Any) -> None:
         os.kill(pid, signal.SIGKILL)
     while pid and dask_worker.pid == pid:
         await asyncio.sleep(0.01)
-
-
-def _check_distinct(keys: Sequence[Hashable]) -> None:
-    if len(set(keys)) < len(keys):
-        raise PlanError(
-            "keys of a run", expected="distinct ones", got="a key twice", mend="Plan each tile once."
-        )
-
-
-def _check_light(work: Callable[..., Any], keys: Sequence[Hashable]) -> None:
-    """Refuse, before anything is begun, a task that would carry data."""
-    _check_distinct(keys)
-    weight = _check_weight("task's function", work)
-    for key in keys:
-        _check_weight(f"task {str(key)[:80]}", key, weight)
-
-
-def _check_weight(what: str, thing: object, already: int = 0) -> int:
-    try:
-        weight = len(_DASK.protocol.pickle.dumps(thing)) + already
-    except Exception as error:
-        raise PlanError(
-            what,
-            expected="something that can be pickled",
-            got=str(error)[:300],
-            mend="Give paths, not open things.",
-        ) from error
-    if weight > _SMALL:
-        raise PlanError(
-            what,
-            expected=f"under {_SMALL} bytes between processes",
-            got=f"{weight} bytes",
-            mend="Give the path of what is large and let the worker open it.",
-        )
-    return weight

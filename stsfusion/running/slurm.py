@@ -15,6 +15,7 @@ import dask_jobqueue
 
 from stsfusion.running.executor import OnDone, Outcome, connected, run_over
 from stsfusion.running.owncluster import settings_for
+from stsfusion.running.rules import Rules
 from stsfusion.running.slurmqueue import SlurmQueue
 from stsfusion.running.supervisor import Supervisor
 
@@ -104,7 +105,7 @@ _LENIENT = ("TARGET", "SPILL", "PAUSE")
 
 
 @dataclass(frozen=True)
-class Slurm:
+class Slurm(Rules):
     """Workers in jobs of a SLURM cluster, seen after by a Supervisor.
 
     The scheduler is in this process: nodes must reach this machine, and see its folders.
@@ -113,19 +114,13 @@ class Slurm:
     jobs: Jobs = Jobs()
     """What is asked of SLURM."""
 
-    limit: float | None = None
-    """Seconds a task may take before its process is ended; None: no limit."""
-
-    retries: int = 2
-    """How often a task is begun anew after the process that ran it died."""
-
     logs: Path | None = None
     """Folder of the jobs' logs."""
 
     dashboard: bool = False
     """Whether to serve Dask's dashboard on a free port."""
 
-    tell: Callable[[str], None] = field(default=print, compare=False, repr=False)
+    tell: Callable[[str], None] = field(default=print, compare=False, repr=False, kw_only=True)
     """Where it says the dashboard's address, and what becomes of jobs."""
 
     every: float = 10.0
@@ -139,7 +134,7 @@ class Slurm:
     ) -> Outcome[Key]:
         """See `Executor.run`."""
         site = _Site(self)
-        return run_over(site, work, keys, on_done, site.watch)
+        return run_over(self, site.client, work, keys, on_done, site.watch)
 
 
 @dataclass
@@ -148,10 +143,6 @@ class _Site:
 
     executor: Slurm
     supervisor: Supervisor | None = None
-
-    def __post_init__(self) -> None:
-        self.limit, self.retries = self.executor.limit, self.executor.retries
-        self.patience, self.tell = self.executor.patience, self.executor.tell
 
     def watch(self, left: int) -> None:
         """See `Supervisor.watch`."""
@@ -181,7 +172,7 @@ class _Site:
                 tasks,
                 lambda: client.run_on_scheduler(_busy),
                 logs,
-                self.tell,
+                self.executor.tell,
                 self.executor.every,
             )
             with self.supervisor:

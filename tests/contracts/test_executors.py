@@ -113,10 +113,10 @@ def executor(request, tmp_path, monkeypatch):
     elif request.param == "array":
         yield Workers(3)
     elif request.param == "local":
-        yield Local(2, "1 GB")
+        yield Local(2, memory="1 GB")
     elif request.param == "cuda":
         fake_gpus(monkeypatch)
-        yield Cuda("1 GB", tell=lambda words: None)
+        yield Cuda(memory="1 GB", tell=lambda words: None)
     elif request.param == "slurm":
         jobs = Jobs(jobs=2, cores=1, memory="1 GB", interface="lo")
         with fake_slurm(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def test_no_answer_is_no_dashboard():
 def test_a_run_says_where_it_is(monkeypatch):
     said = []
     monkeypatch.setattr("stsfusion.running.executor._dashboard", lambda client: "http://here/status")
-    Local(1, "1 GB", tell=said.append).run(abs, [-1], lambda key, end: None)
+    Local(1, memory="1 GB", tell=said.append).run(abs, [-1], lambda key, end: None)
     assert said == ["dashboard http://here/status"]
 
 
