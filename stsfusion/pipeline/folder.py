@@ -167,10 +167,16 @@ class Folder:
             _write(self.work / "steps.json", left)
 
     def marks(self) -> dict[str, dict[str, Any]]:
-        """Fingerprint and facts of every finished step; none when the file is damaged."""
+        """Fingerprint and facts of every finished step; none when there is no file, or a damaged one.
+
+        Raises
+        ------
+        OSError
+            When the file is there and cannot be read: what is done must not be taken for undone.
+        """
         try:
             found = json.loads((self.work / "steps.json").read_text())
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return {}
         return {step: found[step] for step in STEPS if step in found} if isinstance(found, dict) else {}
 

@@ -155,8 +155,8 @@ def _cubes(run: RecipeRun) -> tuple[Intake, str]:
     if not folder.is_done("cubes", wanted, [folder.cubes]):
         begun = time.perf_counter()
         folder.unmark("cubes")
-        if run.recipe.scenes is None:  # these know which of their tiles are good
-            shutil.rmtree(folder.cubes, ignore_errors=True)
+        if run.recipe.scenes is None and folder.cubes.exists():  # scenes know which of their tiles are good
+            shutil.rmtree(folder.cubes)
         words = "Ingesting the scenes" if run.recipe.scenes else "Reading the cubes"
         words = "Simulating the scene" if run.recipe.simulate else words
         with run.step(words) as bar:

@@ -138,6 +138,14 @@ def test_damaged_marks_are_no_marks(folder, text):
     assert folder.marks() == {}
 
 
+def test_marks_that_cannot_be_read_are_not_taken_for_none(folder):
+    (folder.work / "steps.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        folder.marks()
+    with pytest.raises(IsADirectoryError):
+        folder.mark("fuse", "b", [])
+
+
 def test_a_mark_that_fails_leaves_the_old_ones(folder):
     folder.mark("cubes", "a", [])
     with pytest.raises(TypeError, match="serializable"):
