@@ -1,0 +1,128 @@
+"""What every method promises of its form: card, shape, purity, roles, state and memory."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+
+from stsfusion.errors import MethodError, ProblemError
+from stsfusion.fusion.answer import Quality
+from stsfusion.fusion.memory import peak_bytes
+from stsfusion.fusion.method import FusionMethod
+from stsfusion.fusion.problem import ROLES
+from stsfusion.fusion.weights import load_state, save_state
+from stsfusion.testing.broken import ContractBroken, hold
+from stsfusion.testing.posed import fitted, tiny
+
+__all__ = [
+    "check_card",
+    "check_memory",
+    "check_one_date",
+    "check_purity",
+    "check_roles",
+    "check_saved",
+    "check_shape",
+]
+
+
+def check_card(cls: type[FusionMethod]) -> None:
+    """Its name is its file's, and it says what it needs and whose it is."""
+    card = cls.example().card
+    file = cls.__module__.rsplit(".", 1)[-1]
+    own = cls.__module__.startswith("stsfusion.methods.")
+    hold("card", not own or card.name == file, f"the name '{card.name}' is not the file's, '{file}'")
+    hold("card", bool(card.needs and card.source and card.title), "needs, source and title must be said")
+    hold("card", not set(card.needs) & set(card.uses), "a role is needed and optional at once")
+
+
+def check_shape(cls: type[FusionMethod]) -> None:
+    """An answer has the target's shape, no NaN, known marks, and a sigma where the card says so."""
+    for gaps in (False, True):
+        problem = tiny(cls, gaps=gaps)
+        method = fitted(cls, problem)
+        answer = method.fuse(problem.question())
+        hold("shape", answer.shape == problem.target.shape, f"{answer.shape} is not {problem.target.shape}")
+        hold("shape", bool(torch.isfinite(answer.full()).all()), "NaN or infinity in the answer")
+        known = {int(q) for q in Quality}
+        hold("shape", answer.quality.dtype == torch.uint8, f"quality is {answer.quality.dtype}, not uint8")
+        hold("shape", set(answer.quality.unique().tolist()) <= known, "quality has values outside Quality")
+        said = answer.sigma is not None
+        hold("shape", said == method.card.sigma, "the card and the answer disagree on sigma")
+        if answer.sigma is not None:
+            hold("shape", bool((answer.sigma >= 0).all()), "a negative standard deviation")
+
+
+def check_purity(cls: type[FusionMethod]) -> None:
+    """Fitting and fusing change neither settings nor input, and give the same again."""
+    problem = tiny(cls, gaps=True).question()
+    before = copy.deepcopy(problem)
+    method = cls.example()
+    blank = repr(method)
+    learned = method.fit([problem])
+    hold("purity", repr(method) == blank and not method.state, "fit changed the method it was called on")
+    hold("purity", repr(learned) == blank, "fit changed the settings")
+    again = method.fit([problem])
+    same = all(torch.equal(t, again.state[name]) for name, t in learned.state.items())
+    hold("purity", same and learned.state.keys() == again.state.keys(), "a second fit learned something else")
+    first, second = learned.fuse(problem).full(), learned.fuse(problem).full()
+    hold("purity", torch.equal(first, second), "a second fuse gave something else")
+    for role, observation in problem.observations.items():
+        kept = before.observations[role]
+        hold("purity", torch.equal(observation.data, kept.data), f"fit or fuse wrote into '{role}'")
+        hold("purity", torch.equal(observation.valid, kept.valid), f"fit or fuse wrote into '{role}'")
+
+
+def check_roles(cls: type[FusionMethod]) -> None:
+    """A missing needed role is named; an optional one may lack; what must be fitted says so."""
+    card = cls.example().card
+    for role in card.needs:
+        problem = tiny(cls, roles=tuple(r for r in ROLES if r != role)).question()
+        whole = fitted(cls, tiny(cls))
+        try:
+            whole.fuse(problem)
+        except ProblemError as error:
+            hold("roles", role in str(error), f"the error does not name the missing role '{role}'")
+        else:
+            raise ContractBroken("roles", f"fuse went on without the needed role '{role}'")
+    for role in card.uses:
+        problem = tiny(cls, roles=tuple(r for r in ROLES if r != role))
+        answer = fitted(cls, problem).fuse(problem.question())
+        hold("roles", bool(torch.isfinite(answer.full()).all()), f"NaN without the optional role '{role}'")
+    if card.fits != "no":
+        try:
+            cls.example().fuse(tiny(cls).question())
+        except MethodError:
+            return
+        raise ContractBroken("roles", "an unfitted method fused")
+
+
+def check_saved(cls: type[FusionMethod]) -> None:
+    """Saved and loaded, it answers the same."""
+    problem = tiny(cls)
+    method = fitted(cls, problem)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_state(method, path)
+        loaded = load_state(cls.example(), path)
+    same = torch.equal(loaded.fuse(problem.question()).full(), method.fuse(problem.question()).full())
+    hold("saved", same, "saved and loaded, it answers otherwise")
+
+
+def check_memory(cls: type[FusionMethod]) -> None:
+    """The peak is what the card says at most."""
+    problem = tiny(cls, size=96, bands=40).question()
+    method = fitted(cls, problem)
+    target = 4 * torch.Size(problem.target.shape).numel()
+    peak = peak_bytes(lambda: method.fuse(problem)) / target
+    card = method.card.memory
+    hold("memory", peak <= card, f"the peak was {peak:.1f} times the target, the card says {card:.1f}")
+
+
+def check_one_date(cls: type[FusionMethod]) -> None:
+    """A single date is enough to answer."""
+    problem = tiny(cls, dates=1)
+    answer = fitted(cls, problem).fuse(problem.question())
+    hold("one date", bool(torch.isfinite(answer.full()).all()), "NaN with a single date")
