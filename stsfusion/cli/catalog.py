@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,10 @@ def build(
 ) -> None:
     """Catalog the deliveries below a folder as static STAC.
 
-    Bad deliveries are listed with the reason and hold up no others; the exit code is then 3. Running it again
-    changes nothing unless there are new, other or fewer deliveries.
+    Bad deliveries are listed with the reason and hold up no others; so are images and archives that are not
+    recognised. The exit code is 3 when there are any of either. A run stops at bad deliveries, unless they
+    may be missing, and leaves alone what is not recognised. Other files, as a README, are named, and count
+    for nothing. Running it again changes nothing unless there are new, other or fewer deliveries.
 
     [bold]Example[/bold]
 
@@ -51,8 +54,15 @@ def build(
     again += [(name, f"superseded by {newer}") for name, newer in found.superseded]
     if again:
         show("\nleft out", ("delivery", "why"), again)
-    if found.refused:
-        show("\nbad", ("delivery", "why"), [(Path(one.delivery).name, one.reason) for one in found.refused])
+    here = f"{folder}{os.sep}"
+    for title, refused in (("bad", found.refused), ("not recognised", found.strange)):
+        reasons = [(Path(one.delivery).name, one.reason.replace(here, "")) for one in refused]
+        if reasons:
+            show(f"\n{title}", ("delivery", "why"), reasons)
+    if found.others:
+        typer.echo(f"\nno deliveries: {', '.join(os.path.relpath(path, folder) for path in found.others)}")
     state = "written" if built.changed else "unchanged"
-    typer.echo(f"\n{len(found.scenes)} scenes, {len(found.refused)} bad deliveries; {built.path} {state}")
-    raise typer.Exit(FAILED if found.refused else 0)
+    strange = f", {len(found.strange)} not recognised" if found.strange else ""
+    counts = f"{len(found.scenes)} scenes, {len(found.refused)} bad deliveries{strange}"
+    typer.echo(f"\n{counts}; {built.path} {state}")
+    raise typer.Exit(FAILED if found.refused or found.strange else 0)

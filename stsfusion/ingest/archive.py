@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 
 from stsfusion.ingest.files import local_file, member_path
 from stsfusion.ingest.limits import Limits
-from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.refusal import CrowdError, DeliveryError
 from stsfusion.ingest.tarstream import tar_members
 from stsfusion.ingest.zipstream import zip_members
 
@@ -68,8 +68,15 @@ def archive_stem(path: str | Path) -> str | None:
     return name[: -len(suffix)] if suffix else None
 
 
-def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path:
+def unpack(
+    path: str | Path, folder: Path, limits: Limits | None = None, watch: Callable[[str], None] | None = None
+) -> Path:
     """Unpack an archive into `folder`/STEM, which appears only when all of it is there.
+
+    Parameters
+    ----------
+    watch
+        Called with each member's name as it is met, so that something is known of what cannot be unpacked.
 
     Returns
     -------
@@ -93,7 +100,7 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
     try:
-        _fill(archive, fresh, limits or Limits())
+        _fill(archive, fresh, limits or Limits(), watch or (lambda name: None))
         fresh.chmod(0o755)
         fresh.rename(target)
     except BaseException:
@@ -103,30 +110,32 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
 
 
 @contextmanager
-def unpacked(path: str | Path, folder: Path, limits: Limits | None = None) -> Iterator[Path]:
+def unpacked(
+    path: str | Path, folder: Path, limits: Limits | None = None, watch: Callable[[str], None] | None = None
+) -> Iterator[Path]:
     """The content of an archive in a temporary folder inside `folder`, gone afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".look-", dir=folder))
     try:
-        yield unpack(path, fresh, limits)
+        yield unpack(path, fresh, limits, watch)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _fill(archive: Path, fresh: Path, limits: Limits) -> None:
+def _fill(archive: Path, fresh: Path, limits: Limits, watch: Callable[[str], None]) -> None:
     try:
         with archive.open("rb") as file:
             if file.read(4)[:2] == b"PK":
                 file.seek(0)
                 budget = _Budget(archive, limits)
-                _write(zip_members(file, limits, budget.take), fresh, budget)
+                _write(zip_members(file, limits, budget.take), fresh, budget, watch)
             else:
                 file.seek(0)
                 budget = _Budget(archive, limits)
-                _write(tar_members(budget.meter(_decoded(file))), fresh, budget)
+                _write(tar_members(budget.meter(_decoded(file))), fresh, budget, watch)
     except DeliveryError as fault:
         where = f"archive {archive}: {fault.where}"
-        raise DeliveryError(where, expected=fault.expected, got=fault.got, mend=fault.mend) from None
+        raise type(fault)(where, expected=fault.expected, got=fault.got, mend=fault.mend) from None
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, MemoryError) as fault:
         raise DeliveryError(
             f"archive {archive}",
@@ -206,7 +215,7 @@ class _Budget:
         """Count one more member."""
         self.members += 1
         if self.members > self.limits.members:
-            raise DeliveryError("content", expected=f"at most {self.limits.members} members", got="more")
+            raise CrowdError("content", expected=f"at most {self.limits.members} members", got="more")
 
     def meter(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
         """The same reader, with everything counted that comes out of it: padding and headers, too."""
@@ -219,10 +228,11 @@ class _Budget:
         return counted
 
 
-def _write(members: Iterator[Member], fresh: Path, budget: _Budget) -> None:
+def _write(members: Iterator[Member], fresh: Path, budget: _Budget, watch: Callable[[str], None]) -> None:
     """Write the members below `fresh`; it is new and nobody else's, so nothing in it is a link."""
     seen: dict[str, bool] = {}
     for member in members:
+        watch(member.name)
         budget.enter()
         parts = member_path(member.name, budget.limits)
         _claim(seen, parts, member)

@@ -14,14 +14,15 @@ import pystac
 
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.refusal import Refused
 from stsfusion.ingest.survey import Survey, survey
 from stsfusion.sensing.dateline import around, box
 from stsfusion.sensing.scene import Scene
 from stsfusion.sensing.stac import CatalogError, to_item
 
-__all__ = ["Built", "build_catalog", "refused_in"]
+__all__ = ["Built", "build_catalog", "refused_in", "strange_in"]
 
-_MARK, _REFUSED = "stsfusion:deliveries", "stsfusion:refused"
+_MARK, _REFUSED, _STRANGE = "stsfusion:deliveries", "stsfusion:refused", "stsfusion:unrecognised"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def build_catalog(
     Raises
     ------
     DeliveryError
-        When there is no such folder; what is wrong with single deliveries is told in the result.
+        When there is no such folder, or nothing in it that might be a delivery; what is wrong with single
+        deliveries is told in the result.
     CatalogError
         When `out` holds something else than such a catalog.
     """
@@ -78,7 +80,16 @@ def build_catalog(
 
 def refused_in(catalog: Path) -> list[str]:
     """Why deliveries were refused when a catalog was built; nothing for catalogs of others."""
-    found = json.loads((catalog / "catalog.json").read_text(encoding="utf-8")).get(_REFUSED, ())
+    return _reasons(catalog, _REFUSED)
+
+
+def strange_in(catalog: Path) -> list[str]:
+    """Why images and archives were not recognised when a catalog was built."""
+    return _reasons(catalog, _STRANGE)
+
+
+def _reasons(catalog: Path, field: str) -> list[str]:
+    found = json.loads((catalog / "catalog.json").read_text(encoding="utf-8")).get(field, ())
     return [str(one["reason"]) for one in found]
 
 
@@ -104,13 +115,8 @@ def _write(found: Survey, folder: Path, out: Path, new: Path) -> None:
     root = pystac.Catalog(out.name, f"Scenes of {folder.name}", title=out.name)
     root.extra_fields = {
         _MARK: os.path.relpath(folder, out),
-        _REFUSED: [
-            {
-                "delivery": os.path.relpath(one.delivery, folder),
-                "reason": one.reason.replace(f"{folder}{os.sep}", ""),
-            }
-            for one in found.refused
-        ],
+        _REFUSED: _told(found.refused, folder),
+        _STRANGE: _told(found.strange, folder),
         "stsfusion:repeated": [[os.path.relpath(path, folder), name] for path, name in found.repeated],
         "stsfusion:superseded": [list(pair) for pair in found.superseded],
     }
@@ -118,6 +124,17 @@ def _write(found: Survey, folder: Path, out: Path, new: Path) -> None:
         root.add_child(_collection(name, [scene for scene in found.scenes if scene.sensor == name], out))
     root.normalize_hrefs(str(new))
     root.save(pystac.CatalogType.SELF_CONTAINED)
+
+
+def _told(refused: Sequence[Refused], folder: Path) -> list[dict[str, str]]:
+    """What could not be used, by paths from the folder."""
+    return [
+        {
+            "delivery": os.path.relpath(one.delivery, folder),
+            "reason": one.reason.replace(f"{folder}{os.sep}", ""),
+        }
+        for one in refused
+    ]
 
 
 def _collection(name: str, scenes: Sequence[Scene], out: Path) -> pystac.Collection:

@@ -21,14 +21,16 @@ from stsfusion.ingest.rpb import Rational
 from stsfusion.ingest.rpcinfo import read_rpc_info
 from stsfusion.window import Interval
 
-__all__ = ["EnviHeader", "EnviImage", "read_header"]
+__all__ = ["DATA", "EnviHeader", "EnviImage", "read_header"]
+
+DATA = (".dat", ".img", ".bsq", ".bil", ".bip", ".raw", "")
+"""What stands for '.hdr' in the names of pixels."""
 
 _KINDS = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4"}
 _ORDERS = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
 """Where band, row and column stand among the stored axes."""
 
 _ENTRY = re.compile(r"^[ \t]*([^=\n{}]+?)[ \t]*=[ \t]*(\{[^{}]*\}|[^{}\n]*)", re.MULTILINE)
-_SUFFIXES = (".dat", ".img", ".bsq", ".bil", ".bip", ".raw", "")
 _MICROMETRES = 100.0
 """Wavelengths whose largest stays below this are micrometres, whatever the header says or does not."""
 
@@ -231,7 +233,7 @@ def _kind(path: Path, texts: Mapping[str, str]) -> tuple[str, str]:
 def _pixels(header: Path, size: int) -> Path:
     """The file beside the header that has exactly so many bytes."""
     stem = header.with_suffix("")
-    names = [stem.with_name(stem.name + suffix) for suffix in _SUFFIXES]
+    names = [stem.with_name(stem.name + suffix) for suffix in DATA]
     for path in names:
         if path.is_file() and path != header:
             found = local_file(path)

@@ -69,7 +69,7 @@ class Product:
 
 
 def files_below(home: Path, limits: Limits) -> list[Path]:
-    """Every file below a delivery's folder, sorted; links are not followed.
+    """Every file below a delivery's folder, sorted; links are not followed, hidden files are none.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def files_below(home: Path, limits: Limits) -> list[Path]:
         folders.sort()
         if len(Path(place).relative_to(home).parts) >= _DEPTH:
             folders.clear()
-        found += [Path(place, name) for name in files]
+        found += [Path(place, name) for name in files if not name.startswith(".")]
         if len(found) > limits.members:
             raise DeliveryError(
                 f"folder {home}",

@@ -1,18 +1,37 @@
-"""DeliveryError: the one way in which a delivery, or a file in it, is turned away."""
+"""Refusal: how a delivery, or a file in it, is turned away."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stsfusion.errors import StsfusionError
 
-__all__ = ["DeliveryError", "reading"]
+__all__ = ["CrowdError", "DeliveryError", "Refused", "reading"]
 
 
 class DeliveryError(StsfusionError):
     """A delivery, or a file in it, is not what it says it is, or not safe to open."""
+
+
+class CrowdError(DeliveryError):
+    """An archive holds more files than any delivery does: whatever it is, it is none."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A delivery, or what might be one, that cannot be used."""
+
+    delivery: str
+    """Its path, as found."""
+
+    reason: str
+    """What is wrong, and what to do."""
+
+    meant: bool = True
+    """Whether anything says that it is a delivery."""
 
 
 @contextmanager

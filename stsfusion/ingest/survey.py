@@ -1,42 +1,37 @@
-"""Survey: every delivery below a folder, looked at; what is bad is told and holds up no other."""
+"""Survey: every delivery below a folder, looked at; what is bad is told and holds up no other.
+
+::
+
+    used       scenes, each once and in its newest form
+    refused    deliveries that are bad: a product's name, a note, or a product inside says what was meant
+    strange    images and archives that nothing says to be deliveries
+    others     files of no such kind
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from stsfusion.errors import StsfusionError
 from stsfusion.ingest.archive import archive_stem, unpacked
+from stsfusion.ingest.envi import DATA
 from stsfusion.ingest.files import digest
-from stsfusion.ingest.finding import Product, files_below, known_product, products
+from stsfusion.ingest.finding import Product, files_below, products
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.loose import envi_scene, tiff_scene
 from stsfusion.ingest.package import product_scene
-from stsfusion.ingest.refusal import DeliveryError
-from stsfusion.sensing.dateline import box, middle
+from stsfusion.ingest.recognise import IMAGES, is_meant, is_named, others, recognised, unread
+from stsfusion.ingest.refusal import CrowdError, DeliveryError, Refused
+from stsfusion.ingest.versions import newest, once
 from stsfusion.sensing.scene import Scene
 
-__all__ = ["Refused", "Survey", "survey"]
+__all__ = ["Survey", "survey"]
 
-_IMAGES = (".tif", ".tiff", ".geotiff")
-_NEAR = 0.1
-"""Share of its size by which a scene's place may differ from that of its newer self."""
-
-_NEVER = datetime.min
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A delivery that cannot be used."""
-
-    delivery: str
-    """Its path, as found."""
-
-    reason: str
-    """What is wrong, and what to do."""
+_SHOWN = 5
+"""Names that are told of files that are no deliveries."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,13 @@ class Survey:
     """Each acquisition once, in its newest form, by time."""
 
     refused: tuple[Refused, ...]
-    """What is bad, and why."""
+    """Deliveries that are bad, and why."""
+
+    strange: tuple[Refused, ...]
+    """Images and archives that were not recognised, and why."""
+
+    others: tuple[str, ...]
+    """Paths of files that are neither, and belong to none."""
 
     repeated: tuple[tuple[str, str], ...]
     """(delivery, scene) met again in another form."""
@@ -88,6 +89,11 @@ def survey(
         A folder that is not looked into.
     watch
         Called with each delivery's path before it is looked at.
+
+    Raises
+    ------
+    DeliveryError
+        When there is no such folder, or nothing in it that might be a delivery.
     """
     if not folder.is_dir():
         raise DeliveryError(f"folder {folder}", expected="a folder of deliveries", got="none")
@@ -97,18 +103,35 @@ def survey(
     found = list(_walk(folder, looking))
     scenes = [one for one in found if isinstance(one, Scene)]
     refused = [one for one in found if isinstance(one, Refused)]
-    scenes, repeated, clashing = _once(scenes)
-    scenes, superseded = _newest(scenes)
+    beside = sorted(str(one) for one in found if isinstance(one, Path))
+    if not scenes and not refused:
+        raise _nothing(folder, beside)
+    scenes, repeated, clashing = once(scenes)
+    scenes, superseded = newest(scenes)
+    refused = sorted([*refused, *clashing], key=lambda one: (one.delivery, one.reason))
     return Survey(
         tuple(sorted(scenes, key=lambda scene: (scene.time, scene.sensor, scene.name))),
-        tuple(sorted([*refused, *clashing], key=lambda one: (one.delivery, one.reason))),
+        tuple(one for one in refused if one.meant),
+        tuple(one for one in refused if not one.meant),
+        tuple(beside),
         tuple(sorted(repeated)),
         tuple(sorted(superseded)),
     )
 
 
-def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused]:
-    """Folder by folder, in the order of names."""
+def _nothing(folder: Path, beside: Sequence[str]) -> DeliveryError:
+    names = ", ".join(Path(path).name for path in beside[:_SHOWN])
+    more = ", …" if len(beside) > _SHOWN else ""
+    return DeliveryError(
+        f"folder {folder}",
+        expected=recognised(),
+        got=f"none, but {names}{more}" if beside else "nothing",
+        mend="Name the folder that holds the deliveries; they may lie in folders below it.",
+    )
+
+
+def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path]:
+    """Folder by folder, in the order of names; paths are those of other files."""
     for place, folders, names in os.walk(folder, followlinks=False):
         here = Path(place)
         if here.resolve() == looking.skip:
@@ -124,7 +147,9 @@ def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused]:
         loose = [path for path in files if archive_stem(path) is None]
         seen = list(_look(here, loose, looking))
         yield from seen
-        if not seen and not folders and here != folder and known_product(here.name) is not None:
+        yield from others(loose)
+        found = any(isinstance(one, Scene) or one.meant for one in seen)
+        if not found and not folders and here != folder and is_named(here.name):
             yield Refused(str(here), f"{here}: expected the images of a product, got none.")
 
 
@@ -133,24 +158,37 @@ def _linked(path: Path) -> Refused:
     return Refused(
         str(path),
         f"{path}: expected a folder, got a link to one.\nCopy the delivery here, or name its own folder.",
+        is_named(path.name),
     )
 
 
 def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:
+    """What is in an archive; one that breaks before it shows that it holds none may hold a delivery."""
+    members: list[str] = []
     try:
         total = digest(path)
-        with unpacked(path, looking.scratch, looking.limits) as home:
+        with unpacked(path, looking.scratch, looking.limits, members.append) as home:
             found = list(_look(home, files_below(home, looking.limits), looking))
             # What is wrong in the archive is told of the archive, not of a folder that is gone.
             found = [
-                Refused(str(path), one.reason.replace(str(home), str(path))) if isinstance(one, Refused)
+                replace(one, delivery=str(path), reason=one.reason.replace(str(home), str(path)))
+                if isinstance(one, Refused)
                 else replace(one, delivery=str(path), archive=total)
                 for one in found
-            ]  # fmt: skip
+            ]
     except StsfusionError as fault:
-        yield Refused(str(path), str(fault))
+        unknown = not members and not isinstance(fault, CrowdError)
+        yield Refused(str(path), str(fault), unknown or _promising(path, members))
         return
-    yield from found or [Refused(str(path), f"archive {path}: expected a known product in it, got none.")]
+    yield from found
+    if not any(isinstance(one, Scene) or one.meant for one in found) and (not found or is_named(path.name)):
+        words = f"archive {path}: expected a known product in it, got none."
+        yield Refused(str(path), words, _promising(path, members))
+
+
+def _promising(path: Path, members: Sequence[str]) -> bool:
+    """Whether an archive, or any file or folder in it, bears a product's name."""
+    return any(is_named(part) for name in (path.name, *members) for part in name.split("/"))
 
 
 def _look(home: Path, files: Sequence[Path], looking: _Looking) -> Iterator[Scene | Refused]:
@@ -164,12 +202,25 @@ def _look(home: Path, files: Sequence[Path], looking: _Looking) -> Iterator[Scen
     for path in files:
         if path.suffix.lower() == ".hdr":
             looking.watch(path)
-            data |= {path.with_suffix(""), *(path.with_suffix(end) for end in (".dat", ".img"))}
-            yield _tried(path, envi_scene, path, home, limits)
+            data |= {path.with_suffix(end) for end in DATA}
+            yield _loose(path, envi_scene, home, limits)
     for path in files:
-        if path.suffix.lower() in _IMAGES and path not in ours | data:
+        if path.suffix.lower() in IMAGES and path not in ours | data:
             looking.watch(path)
-            yield _tried(path, tiff_scene, path, home, limits)
+            yield _loose(path, tiff_scene, home, limits)
+    yield from (_unread(path) for path in files if unread(path) and path not in data)
+
+
+def _loose(path: Path, read: Callable[..., Scene], home: Path, limits: Limits) -> Scene | Refused:
+    """An image that is of no product by its name."""
+    found = _tried(path, read, path, home, limits)
+    return replace(found, meant=is_meant(path)) if isinstance(found, Refused) else found
+
+
+def _unread(path: Path) -> Refused:
+    """A file of a kind that is not read."""
+    words = f"file {path}: expected {recognised()}, got none of these.\nBring it into one of these forms."
+    return Refused(str(path), words, is_meant(path))
 
 
 def _product(product: Product, home: Path, looking: _Looking) -> Scene:
@@ -183,58 +234,3 @@ def _tried(path: Path, read: Callable[..., Scene], *given: object) -> Scene | Re
         return Refused(str(path), str(fault))
     except OSError as fault:
         return Refused(str(path), f"{path}: {fault.strerror or fault}")
-
-
-def _rank(scene: Scene) -> tuple[datetime, bool, str]:
-    """Newer before older, a folder before an archive, then by path: the order of finding is nothing."""
-    return (scene.produced or _NEVER).replace(tzinfo=None), not scene.archive, scene.delivery
-
-
-def _once(scenes: Iterable[Scene]) -> tuple[list[Scene], list[tuple[str, str]], list[Refused]]:
-    """Each product once: equal images under one name are one delivery, unequal ones the newer of two."""
-    kept: dict[tuple[str, str], Scene] = {}
-    repeated, clashing = [], []
-    for scene in sorted(scenes, key=lambda one: _rank(one)[2]):
-        key = scene.sensor, scene.name.lower()
-        other = kept.setdefault(key, scene)
-        if other is scene:
-            continue
-        if _images(other) != _images(scene) and _rank(other)[0] == _rank(scene)[0]:
-            clashing.append(
-                Refused(
-                    scene.delivery,
-                    f"{scene.name}: expected the images of {other.delivery}, which "
-                    "has the same name and date of production, got others.",
-                )
-            )
-            continue
-        first, second = sorted((other, scene), key=lambda one: (_rank(one)[0], _rank(one)[1]), reverse=True)
-        kept[key] = first
-        repeated.append((second.delivery, first.name))
-    return list(kept.values()), repeated, clashing
-
-
-def _images(scene: Scene) -> set[str]:
-    return {file.sha256 for file in scene.files if file.role == "raster"}
-
-
-def _newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[tuple[str, str]]]:
-    """Of scenes of one moment and place the one that was made last."""
-    kept: list[Scene] = []
-    superseded = []
-    for scene in sorted(scenes, key=lambda one: (_rank(one)[0], one.name), reverse=True):
-        newer = next((one for one in kept if _same(one, scene)), None)
-        if newer is None:
-            kept.append(scene)
-        else:
-            superseded.append((scene.name, newer.name))
-    return kept, superseded
-
-
-def _same(one: Scene, other: Scene) -> bool:
-    if (one.platform, one.sensor, one.time) != (other.platform, other.sensor, other.time):
-        return False
-    west, south, east, north = box(one.footprint)
-    size = max((east - west) % 360, north - south)
-    (lon, lat), (its_lon, its_lat) = middle(one.footprint), middle(other.footprint)
-    return abs((lon - its_lon + 180) % 360 - 180) < _NEAR * size and abs(lat - its_lat) < _NEAR * size

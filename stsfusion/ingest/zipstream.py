@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 from stsfusion.ingest.limits import Limits
-from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.refusal import CrowdError, DeliveryError
 
 __all__ = ["ZipMember", "zip_members"]
 
@@ -67,7 +67,7 @@ def zip_members(file: BinaryIO, limits: Limits, take: Callable[[int], None]) -> 
     """
     entries, size = _directory(file)
     if entries > limits.members or size > limits.members * _ENTRY:
-        raise DeliveryError("content", expected=f"at most {limits.members} members", got=f"{entries} or more")
+        raise CrowdError("content", expected=f"at most {limits.members} members", got=f"{entries} or more")
     with _told(), zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         if len(infos) != entries:

@@ -58,7 +58,8 @@ def ingest_scenes(
         When it was stopped; tiles that were made are kept.
     """
     tell(0.0, "looking at the deliveries")
-    chosen, missing = choose_scenes(recipe, near, store.path.parent / "catalog")
+    found = choose_scenes(recipe, near, store.path.parent / "catalog")
+    chosen, missing = found.chosen, found.missing
     options = _options(recipe, near)
     private = store.path.parent / ".stsfusion"
     work, stamp = work_of(private), _stamp(recipe, chosen, options, missing)
@@ -81,7 +82,8 @@ def ingest_scenes(
     }
     used = {role: tuple(Day(tuple(day)) for day in days) for role, days in built.scenes.items()}
     words = f"Delivered scenes: {replace(chosen, days=used)}.{_missed(len(built.missing))}"
-    return words, inputs, {"scenes": scenes, "refused": list(built.missing)}
+    facts = {"scenes": scenes, "refused": list(built.missing), "unrecognised": list(found.strange)}
+    return words, inputs, facts
 
 
 def _executor(recipe: Recipe, chosen: Chosen, logs: Path, tell: Callable[[str], None]) -> Executor:

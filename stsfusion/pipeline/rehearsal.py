@@ -57,5 +57,5 @@ def _scenes(run: RecipeRun) -> End:
         tempfile.TemporaryDirectory(prefix="stsfusion-") as name,
         run.step("Looking at the deliveries"),
     ):
-        chosen, refused = choose_scenes(run.recipe, run.near, Path(name) / "catalog")
-    return run.tell(End(DONE, "\n".join([str(chosen), *refused])))
+        found = choose_scenes(run.recipe, run.near, Path(name) / "catalog")
+    return run.tell(End(DONE, str(found)))

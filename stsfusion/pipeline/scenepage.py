@@ -26,7 +26,8 @@ def delivery_parts(store: CubeStore, recipe: Recipe, facts: Mapping[str, Any]) -
     store
         The input cubes, whose attributes hold the lineage.
     facts
-        Of the intake: `refused` holds the deliveries that could not be used, with the reasons.
+        Of the intake: `refused` holds the deliveries that could not be used, `unrecognised` the images and
+        archives beside them that are none, with the reasons.
     """
     if recipe.scenes is None:
         return []
@@ -34,7 +35,7 @@ def delivery_parts(store: CubeStore, recipe: Recipe, facts: Mapping[str, Any]) -
     dates = date_notes(store, pictures=pictures)
     scenes = scene_notes(dates)
     return [
-        _scenes(scenes, _refused(store, facts)),
+        _scenes(scenes, _refused(store, facts), facts.get("unrecognised", ())),
         *([air_part(scenes)] if recipe.ingest.atmosphere != "none" else []),
         looks_part(dates, pictures=pictures),
         shift_part(scenes, recipe.ingest, pictures=pictures),
@@ -50,7 +51,7 @@ def _refused(store: CubeStore, facts: Mapping[str, Any]) -> Sequence[str] | None
     return facts.get("refused", list(dict.fromkeys(line for one in own for line in one)) if own else None)
 
 
-def _scenes(scenes: Sequence[SceneNote], refused: Sequence[str] | None) -> Part:
+def _scenes(scenes: Sequence[SceneNote], refused: Sequence[str] | None, strange: Sequence[str]) -> Part:
     """What came in, and what could not be used."""
     words = [f"{_count(len(scenes), 'scene')} became dates of the cubes."]
     if refused is None:
@@ -59,15 +60,24 @@ def _scenes(scenes: Sequence[SceneNote], refused: Sequence[str] | None) -> Part:
         words.append("No delivery was refused.")
     else:
         words.append(f"{_count(len(refused), 'delivery')} could not be used; the reasons stand below.")
-    tables = [_bad(refused)] if refused else []
+    if strange:
+        words.append(
+            f"{_count(len(strange), 'file')} beside them {_was(strange)} not recognised, and left alone."
+        )
+    tables = [_bad("Deliveries that were refused", refused)] if refused else []
+    tables += [_bad("What was not recognised", strange)] if strange else []
     tables.append(_listed(scenes))
     tables.append(_made(scenes))
     return Part("Scenes", tuple(words), tuple(tables))
 
 
-def _bad(refused: Sequence[str]) -> Rows:
+def _was(these: Sequence[str]) -> str:
+    return "was" if len(these) == 1 else "were"
+
+
+def _bad(title: str, refused: Sequence[str]) -> Rows:
     lines = tuple((str(i + 1), " ".join(reason.split())) for i, reason in enumerate(refused))
-    return Rows("Deliveries that were refused", ("", "what is wrong, and what to do"), "tw", lines)
+    return Rows(title, ("", "what is wrong, and what to do"), "tw", lines)
 
 
 def _listed(scenes: Sequence[SceneNote]) -> Rows:

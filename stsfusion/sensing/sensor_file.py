@@ -151,6 +151,9 @@ class Package(Record):
     products: tuple[Pattern, ...]
     """Regular expressions of product names, matched from their start."""
 
+    example: str = ""
+    """A real product's name, shown where deliveries are looked for and none is found."""
+
     rasters: dict[str, Pattern] = {}
     """Regular expression of the raster file that holds each group of bands."""
 

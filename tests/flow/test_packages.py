@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -50,13 +51,17 @@ def run(folder, *words):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A finished run on three small deliveries and a bad one: its folder, and what it printed."""
+    """A finished run on three small deliveries, a bad one and what is none: its folder, what it printed."""
     folder = tmp_path_factory.mktemp("packages")
     deliveries = folder / "deliveries"
     deliver(AHSI.but(lines=30, samples=30), deliveries)
     pack(deliver(VNIC.but(lines=90, samples=90), folder / "aside"), folder=deliveries)
     deliver(WFV.but(lines=60, samples=40), deliveries)
     (deliveries / "WFV.tar.gz").write_bytes(b"no archive")
+    (deliveries / "terrain.tif").write_bytes(b"no image")
+    (deliveries / "empty").mkdir()
+    for name in ("README.txt", "desktop.ini", ".DS_Store"):
+        (deliveries / name).write_text("x")
     gains_file(folder)
     looked = run(folder, "--dry-run")
     assert looked.exit_code == 0, looked.stderr
@@ -121,6 +126,8 @@ def test_a_look_names_scenes_and_what_is_bad(done):
     marks = json.loads((done[0] / "out" / ".stsfusion" / "steps.json").read_text())
     (refused,) = marks["cubes"]["intake"]["facts"]["refused"]
     assert "WFV.tar.gz" in refused
+    (strange,) = marks["cubes"]["intake"]["facts"]["unrecognised"]
+    assert "terrain.tif" in strange
     inputs = CubeStore(done[0] / "out" / "cubes.zarr")
     for role in ("rich", "sharp", "dense"):
         assert inputs.dataset(role).attrs["missing"] == [refused]
@@ -136,10 +143,29 @@ def test_a_bad_delivery_stops_the_run_unless_it_may_be_missing(done, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_no_delivery_stops_no_run(done, tmp_path):
+    folder = tmp_path / "deliveries"
+    shutil.copytree(done[0] / "deliveries", folder, copy_function=os.link)
+    (folder / "WFV.tar.gz").unlink()
+    more = [
+        "--set",
+        "ingest.allow_missing=false",
+        "--set",
+        f"scenes={folder}",
+        "--set",
+        f"output={tmp_path}/out",
+    ]
+    looked = run(done[0], *more, "--dry-run")
+    assert looked.exit_code == 0, looked.stderr
+    assert "Not recognised, and left alone: file terrain.tif" in " ".join(looked.stdout.split())
+    assert "README" not in looked.stdout
+
+
 def test_the_report_tells_of_every_scene_and_of_what_was_refused(done):
     text = (done[0] / "out" / "report.html").read_text()
     assert "From deliveries to cubes" in text
-    for told in (AHSI.name, WFV.name, "1 delivery could not be used", "WFV.tar.gz", "Seam of the detectors"):
+    counts = "1 delivery could not be used", "1 file beside them was not recognised"
+    for told in (AHSI.name, WFV.name, *counts, "WFV.tar.gz", "terrain.tif", "Seam of the detectors"):
         assert told in text, told
     assert "1 done, 0 failed, 0 left" in text
 
@@ -147,6 +173,8 @@ def test_the_report_tells_of_every_scene_and_of_what_was_refused(done):
 def test_running_again_does_nothing(done):
     folder, _ = done
     before = bytes_of(folder / "out")
+    (folder / "deliveries" / "notes.txt").write_text("x")
+    (folder / "deliveries" / ".DS_Store").write_text("changed")
     again = run(folder)
     assert again.exit_code == 0, again.stderr
     assert "Nothing to do" in again.stdout

@@ -16,10 +16,11 @@ from deliveries import AHSI, VNIC, WFV, deliver, pack
 from typer.testing import CliRunner
 
 from stsfusion.cli.catalog import catalog as command
-from stsfusion.ingest.catalogue import build_catalog
+from stsfusion.ingest.catalogue import build_catalog, refused_in, strange_in
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.sensing.catalog import find_catalog, open_catalog
+from stsfusion.sensing.sensor import load_sensor, sensor_names
 from stsfusion.sensing.stac import CatalogError
 
 SMALL = AHSI.but(lines=6, samples=5)
@@ -198,19 +199,42 @@ def test_one_name_with_two_contents_is_told(folder, tmp_path):
 
 BAD = {
     "cut archive": lambda f: (f / "x.tar.gz").write_bytes(next(f.rglob("GF6*.gz")).read_bytes()[:-500]),
-    "archive of nothing known": lambda f: pack(_file(f.parent / "junk" / "a.txt").parent, folder=f),
     "product without an image": lambda f: next(f.glob("ZY1E*/*_SW.tif")).unlink(),
     "folder without images": lambda f: (f / "ZY1E_AHSI_E116.72_N37.50_20211213_011812_L1A0000389999").mkdir(),
-    "image without a note": lambda f: shutil.copy(next(f.glob("ZY1E*/*_SW.tif")), f / "mine.tif"),
-    "header without pixels": lambda f: (f / "a.hdr").write_text("ENVI\n"),
     "cut image": lambda f: os.truncate(next(f.glob("ZY1E*/*_SW.tif")), 1000),
-    "image that is a link": lambda f: (f / "l.tif").symlink_to(next(f.glob("ZY1E*/*_SW.tif"))),
     "a pipe": lambda f: os.mkfifo(f / "p.zip"),
 }  # fmt: skip
 
+MEANT = {
+    "archive of a kind that is not read": lambda f: (f / f"{SMALL.name}.rar").write_bytes(b"Rar!"),
+    "image of a kind that is not read": lambda f: (f / f"{STRIPS.name} (1).h5").write_bytes(b"x"),
+    "image that its user made": lambda f: (f / f"{STRIPS.name}_ortho.tif").write_bytes(b"x"),
+    "image with a note that is wrong": lambda f: (
+        (f / "mine.tif").write_bytes(b"x"), (f / "mine.yaml").write_text("sensor: gf6-wfv\n")),
+    "archive that never was one": lambda f: (f / "monday.tar.gz").write_bytes(b"no archive"),
+    "archive of nothing known, of a known name": lambda f: pack(
+        _file(f.parent / STRIPS.name / "a.txt").parent, "zip", folder=f / "b"),
+}  # fmt: skip
+
+STRANGE = {
+    "archive of nothing known": lambda f: pack(_file(f.parent / "junk" / "a.txt").parent, folder=f),
+    "archive of a crowd": lambda f: pack(_crowd(f.parent / "photos"), "zip", folder=f),
+    "image without a note": lambda f: shutil.copy(next(f.glob("ZY1E*/*_SW.tif")), f / "terrain.tif"),
+    "header without pixels": lambda f: (f / "a.hdr").write_text("ENVI\n"),
+    "image that is a link": lambda f: (f / "l.tif").symlink_to(next(f.glob("ZY1E*/*_SW.tif"))),
+    "image of a kind that is not read": lambda f: (f / "other.nc").write_bytes(b"x"),
+}  # fmt: skip
+
+
+def _crowd(folder):
+    folder.mkdir()
+    for i in range(99):
+        (folder / f"{i}.jpg").write_text("x")
+    return folder
+
 
 def _file(path):
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x")
     return path
 
@@ -229,6 +253,48 @@ def test_a_bad_delivery_is_told_and_holds_up_no_other(folder, tmp_path, name):
     assert not build_catalog(folder, out).changed
 
 
+def test_what_bears_a_known_name_or_a_note_is_a_bad_delivery_and_all_else_is_strange(folder, tmp_path):
+    for add in (*MEANT.values(), *STRANGE.values()):
+        add(folder)
+    built = build_catalog(folder, tmp_path / "mine")
+    found = built.found
+    assert len(names(built)) == 4
+    assert len(found.refused) == len(MEANT), [one.reason for one in found.refused]
+    strange = {os.path.basename(one.delivery) for one in found.strange}
+    assert strange == {"junk.tar.gz", "photos.zip", "terrain.tif", "a.hdr", "l.tif", "other.nc"}
+    assert found.others == ()
+    for one in (*found.refused, *found.strange):
+        assert os.path.splitext(os.path.basename(one.delivery))[0] in one.reason
+    assert len(refused_in(built.path)) == len(MEANT)
+    assert len(strange_in(built.path)) == len(STRANGE)
+    assert str(tmp_path) not in (built.path / "catalog.json").read_text()
+    assert not build_catalog(folder, tmp_path / "mine").changed
+
+
+def test_what_is_not_recognised_ends_with_3(folder, tmp_path):
+    (folder / "other.nc").write_bytes(b"x")
+    done = CliRunner().invoke(command, ["build", str(folder), "--out", str(tmp_path / "mine"), "-q"])
+    assert done.exit_code == 3
+    assert "0 bad deliveries, 1 not recognised" in done.output
+
+
+def test_other_files_are_named_and_count_for_nothing(folder, tmp_path):
+    (folder / "empty").mkdir()
+    for name in (
+        "README.txt",
+        "desktop.ini",
+        "2021/Thumbs.db",
+        ".DS_Store",
+        f"{SMALL.name}/._{SMALL.name}.xml",
+    ):
+        (folder / name).write_text("x")
+    (folder / SMALL.name / f"{SMALL.name}_thumb.jpg").write_text("x")
+    done = CliRunner().invoke(command, ["build", str(folder), "--out", str(tmp_path / "mine"), "-q"])
+    assert done.exit_code == 0, done.output
+    assert "no deliveries: 2021/Thumbs.db, README.txt, desktop.ini\n" in done.output
+    assert "4 scenes, 0 bad deliveries; " in done.output
+
+
 def test_a_linked_delivery_is_told_and_not_followed(made, folder, tmp_path):
     elsewhere = shutil.copytree(folder / SMALL.name, tmp_path / "elsewhere" / SMALL.name)
     shutil.rmtree(folder / SMALL.name)
@@ -238,9 +304,10 @@ def test_a_linked_delivery_is_told_and_not_followed(made, folder, tmp_path):
     built = build_catalog(folder, tmp_path / "out")
     assert SMALL.name not in names(built)
     assert len(names(built)) == 3
-    bad = {one.delivery: one.reason for one in built.found.refused}
-    assert set(bad) == {str(folder / "new" / SMALL.name), str(folder / "round")}
-    assert all("got a link" in reason for reason in bad.values())
+    (bad,), (strange,) = built.found.refused, built.found.strange
+    assert bad.delivery == str(folder / "new" / SMALL.name)
+    assert strange.delivery == str(folder / "round")
+    assert all("got a link" in one.reason for one in (bad, strange))
 
 
 def test_the_command(folder, tmp_path, monkeypatch):
@@ -254,7 +321,7 @@ def test_the_command(folder, tmp_path, monkeypatch):
     next(folder.glob("ZY1E*/*_SW.tif")).unlink()
     done = CliRunner().invoke(command, [*given, "--quiet"])
     assert done.exit_code == 3
-    assert "none called SW" in done.output
+    assert "none called SW" in " ".join(done.output.split())
     done = CliRunner().invoke(command, [*given, "--allow-missing"])
     assert done.exit_code == 0
     assert "image SW is missing" in done.output
@@ -279,6 +346,33 @@ def test_an_absent_folder_is_told(tmp_path):
     with pytest.raises(DeliveryError, match="a folder of deliveries"):
         build_catalog(tmp_path / "absent", tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("beside", [(), ("README.txt", "deep/down/Thumbs.db")])
+def test_a_folder_without_deliveries_is_told_what_is_looked_for(tmp_path, beside):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for name in beside:
+        _file(empty / name)
+    with pytest.raises(DeliveryError) as refusal:
+        build_catalog(empty, tmp_path / "mine")
+    told = str(refusal.value)
+    assert f"folder {empty}" in told
+    assert ("README.txt, Thumbs.db" if beside else "got nothing") in told
+    for word in (".tar.gz", ".zip", ".hdr", "GeoTIFF", "ZY1E_AHSI_E", "ZY1E_VNIC_E", "GF6_WFV_E"):
+        assert word in told
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_names_that_are_shown_are_names_of_products():
+    shown = {
+        sensor.name: sensor.package.example for sensor in map(load_sensor, sensor_names()) if sensor.package
+    }
+    named = {name: text for name, text in shown.items() if text}
+    assert {"zy1-02d-ahsi", "zy1-02d-vnic", "gf6-wfv"} <= named.keys()
+    for name, text in named.items():
+        pattern = "|".join(load_sensor(name).package.products)
+        assert re.match(pattern, text), name
 
 
 def test_scenes_are_found_by_sensor_time_and_place(folder, catalog):
