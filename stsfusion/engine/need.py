@@ -12,6 +12,7 @@ import psutil
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import PlanError
 from stsfusion.running.tiling import tiles
+from stsfusion.window import Interval, Window
 
 __all__ = ["Need", "need_of", "overlapped", "refuse_if_no_room", "refuse_if_too_large"]
 
@@ -38,12 +39,13 @@ class Need:
 
 def need_of(plan: Plan) -> Need:
     """Memory, disk and bytes read, from shapes alone."""
-    areas = [math.prod(tile.padded.shape[1:]) for tile in plan.tiles]
+    windows = [tile.padded for tile in plan.tiles]
     _, band, rows, cols = plan.target.shape
     sigma = 2 * band if plan.method.card.sigma else 0
     packed = len(plan.written) * rows * cols * (2 * band + sigma + 3)
-    read = sum(2 * _values(plan, area) for area in areas)
-    return Need(_memory(plan, max(areas, default=0)), packed, len(areas), read)
+    read = sum(2 * _values(plan, window.dates, _area(window)) for window in windows)
+    memory = max((_memory(plan, window.dates, _area(window)) for window in windows), default=_PROCESS)
+    return Need(memory, packed, len(windows), read)
 
 
 def overlapped(plan: Plan, *, budget: int | None, workers: int) -> Plan:
@@ -65,24 +67,32 @@ def _allowed(budget: int | None, workers: int) -> int:
     return int(psutil.virtual_memory().available) // workers if budget is None else budget
 
 
-def _memory(plan: Plan, area: int) -> int:
-    """Bytes of a worker with a tile that reads this many target pixels: float32 values and their masks.
+def _area(window: Window) -> int:
+    return math.prod(window.shape[1:])
+
+
+def _memory(plan: Plan, dates: Interval, area: int) -> int:
+    """Bytes of a worker with a tile that reads so many target pixels on these dates: float32 and masks.
 
     Where tiles overlap, the next one is there as it lies in the store, two bytes a value, and the last one's
     answer, which is no larger than its method's peak.
     """
-    time, band, _, _ = plan.target.shape
-    target = 4 * time * band * area
-    fused = plan.method.card.memory * target + 5 * _values(plan, area)
-    beside = min(plan.method.card.memory, 1.0) * target + 2 * _values(plan, area)
+    first, last = dates
+    target = 4 * (last - first) * plan.target.shape[1] * area
+    seen = _values(plan, dates, area)
+    fused = plan.method.card.memory * target + 5 * seen
+    beside = min(plan.method.card.memory, 1.0) * target + 2 * seen
     return int(_PROCESS + fused + (beside if plan.overlap else 0.0))
 
 
-def _values(plan: Plan, area: int) -> int:
-    """Observed values of all roles on this many target pixels."""
-    own = plan.target.shape[1]
+def _values(plan: Plan, dates: Interval, area: int) -> int:
+    """Observed values of all roles on these dates (indices) of so many target pixels."""
+    own, (first, last) = plan.target.shape[1], dates
     return sum(
-        len(s.dates) * (own if s.spectral is None else len(s.spectral)) * area // s.ratio**2
+        sum(first <= date < last for date in s.dates)
+        * (own if s.spectral is None else len(s.spectral))
+        * area
+        // s.ratio**2
         for s in plan.sources
     )
 
@@ -118,7 +128,7 @@ def refuse_if_too_large(
             f"tiles of {side} pixels with a halo of {plan.method.halo(plan.geometry)}",
             expected=f"at most {_gb(allowed)} in each of {workers} worker(s)",
             got=f"{_gb(need.memory)} ({plan.method.card.memory:g} times the tile's target of"
-            f" {plan.target.shape[0]} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
+            f" {_longest(plan)} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
             mend=_smaller(plan, allowed, shard),
         )
     if whole:
@@ -151,12 +161,23 @@ def _smaller(plan: Plan, allowed: int, shard: int) -> str:
     whole = range((side - 1) // shard * shard, 0, -shard)
     parts = range((min(shard, side) - 1) // multiple * multiple, 0, -multiple)
     for smaller in (*whole, *parts):
-        need = _memory(plan, _largest_area(plan, smaller))
+        need = _largest(plan, smaller)
         if need <= allowed:
             also = "" if smaller % shard == 0 else f" and 'shard: {smaller}'"
             return f"Use 'tile: {smaller}'{also}, which needs {_gb(need)}, or a larger 'budget:'."
-    least = _memory(plan, _largest_area(plan, multiple))
+    least = _largest(plan, multiple)
     return f"No tile fits; give at least {_gb(least)} with 'budget:', or choose a method that needs less."
+
+
+def _longest(plan: Plan) -> int:
+    """Dates that a tile reads at most."""
+    return max(tile.padded.shape[0] for tile in plan.tiles)
+
+
+def _largest(plan: Plan, tile: int) -> int:
+    """Bytes of a worker with the tile that needs most, if cores had this side."""
+    area = _largest_area(plan, tile)
+    return max(_memory(plan, dates, area) for dates in {each.padded.dates for each in plan.tiles})
 
 
 def _largest_area(plan: Plan, tile: int) -> int:

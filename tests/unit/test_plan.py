@@ -20,6 +20,8 @@ from stsfusion.fusion.problem import Target
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.methods.gsa import GSA
 from stsfusion.operators.blur import gaussian_kernel
+from stsfusion.running.tiling import Tile
+from stsfusion.window import Window
 
 GB = 2**30
 RICH = Source("rich", "rich", (0, 2), 3, gaussian_kernel(3, 3).numpy())
@@ -114,6 +116,20 @@ def test_the_need_is_the_sum_of_its_parts():
     assert need.tiles == 16
     area = sum(tile.padded.shape[1] * tile.padded.shape[2] for tile in plan.tiles)
     assert need.read == pytest.approx(2 * area * (2 * 100 / 9 + 2 * 4 + 3 * 8 / 4), rel=1e-4)
+
+
+def test_tiles_that_read_few_dates_need_less():
+    """One that reads the last date alone: there only the dense sensor saw the ground."""
+    whole = plan_for()
+    dates = [Window((0, 3), (0, 24), (0, 24)), Window((1, 2), (0, 24), (0, 24))]
+    late = replace(whole, tiles=tuple(Tile(i, w, w) for i, w in enumerate(dates[1:])))
+    process, target, dense = 500 * 2**20, 4 * 100 * 24**2, 8 * 24**2 / 4
+    assert need_of(late).memory == pytest.approx(process + 4.0 * target + 5 * dense, abs=2)
+    assert need_of(late).read == 2 * dense
+    both = replace(whole, tiles=tuple(Tile(i, w, w) for i, w in enumerate(dates)))
+    assert need_of(both).memory == pytest.approx(by_hand(24**2), abs=2)
+    with pytest.raises(PlanError, match="target of 1 dates × 100 bands"):
+        refuse_if_too_large(late, budget=100, workers=1, shard=384)
 
 
 @dataclass
