@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,24 @@ class Lessons:
 _NET = "net."
 
 _CURVE = "curve"
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A network that stays in this process, outside of its method: that is sent and copied without it."""
+
+    state: Mapping[str, Tensor]
+    """The very state that it was built from."""
+
+    asked: tuple[torch.device, Mapping[str, Any]]
+    """Its device, and the method's settings."""
+
+    net: nn.Module
+    """In its last shape: nothing is learned any more."""
+
+
+_held: dict[str, _Held] = {}
+"""The network that was asked for last; no more than one, since it may fill a GPU."""
 
 
 @dataclass
@@ -169,7 +187,13 @@ class NetworkMethod(FusionMethod):
         return name_of(settings_of(self), seen)
 
     def network(self, device: torch.device) -> nn.Module:
-        """The trained network, on a device."""
+        """The trained network, on a device; built once for all tiles of a process."""
+        held, asked = _held.get("last"), (device, settings_of(self))
+        if held is None or held.state is not self._state or held.asked != asked:
+            held = _held["last"] = _Held(self._state, asked, self._built(device))
+        return held.net
+
+    def _built(self, device: torch.device) -> nn.Module:
         state = self.fitted()
         with torch.device("meta"):
             net = self.build(state)

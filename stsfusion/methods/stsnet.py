@@ -179,7 +179,8 @@ class STSNet(NetworkMethod):
         """Strips of half as many rows."""
         if not self.branches or self._strip // 2 < _LEAST:
             return None
-        copy = self.with_state(self.state)
+        copy = replace(self)
+        copy._state = self._state  # the very same, so that its network serves as well
         copy._strip = self._strip // 2
         return copy
 

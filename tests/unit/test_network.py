@@ -1,5 +1,6 @@
 """NetworkMethod through the smallest method that one can write on it."""
 
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -84,6 +85,36 @@ def test_the_truth_is_taken_away_before_anything_is_prepared():
             return super().prepare(problems, tick)
 
     Curious(steps=1).fit([tiny_problem(roles=("rich",), size=24)])
+
+
+def test_a_network_is_built_once_for_all_tiles(problem):
+    built = []
+
+    @dataclass
+    class Counted(Shift):
+        def build(self, state):
+            built.append(self.rate)
+            return super().build(state)
+
+    one, other = (Counted(steps=1, seed=seed).fit([problem]) for seed in (0, 1))
+    built.clear()
+    first = [one.fuse(problem).full() for _ in range(3)]
+    assert len(built) == 1
+    assert all(torch.equal(first[0], again) for again in first)
+    assert not torch.equal(other.fuse(problem).full(), first[0]), "another state, another network"
+    assert torch.equal(one.fuse(problem).full(), first[0])
+    assert len(built) == 3
+    one.rate = 0.5
+    one.fuse(problem)
+    assert built[-1] == 0.5, "other settings, another network"
+
+
+def test_a_network_is_not_sent_along(problem):
+    method = Shift(steps=1).fit([problem])
+    bare = pickle.dumps(method)
+    expected = method.fuse(problem).full()
+    assert pickle.dumps(method) == bare
+    assert torch.equal(pickle.loads(bare).fuse(problem).full(), expected)
 
 
 def test_an_unfitted_network_is_refused(problem):
