@@ -43,10 +43,13 @@ class _Rung:
     """One way to fuse a tile."""
 
     method: FusionMethod
+    """Who fuses."""
+
     side: int | None
     """Of a part, target pixels; None: in one piece."""
 
     def fuse(self, plan: Plan, problem: Problem) -> Answer:
+        """The answer in this way; whatever runs out is raised."""
         if self.side is None:
             return self.method.fuse(problem)
         return in_parts(self.method, problem, plan.geometry, self.side)

@@ -25,14 +25,19 @@ class _On(Linear):
     """An operator that computes on another device, so that the public dot test reaches it there."""
 
     op: Linear
+    """The operator."""
+
     device: torch.device
+    """Where it computes."""
 
     @property
     def in_shape(self) -> Shape:
+        """Shape of what the operator takes."""
         return self.op.in_shape
 
     @property
     def out_shape(self) -> Shape:
+        """Shape of what the operator gives."""
         return self.op.out_shape
 
     def _apply(self, x: Tensor) -> Tensor:

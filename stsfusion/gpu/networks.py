@@ -63,8 +63,13 @@ class Spent:
     """Time inside networks."""
 
     seconds: float = 0.0
+    """Until now."""
+
     depth: int = 0
+    """How many networks, each in the other, are at work; 0: none."""
+
     since: float = 0.0
+    """When the outermost of them began, by the clock of performance."""
 
 
 @contextmanager

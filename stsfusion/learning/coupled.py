@@ -137,7 +137,10 @@ class Coupled(nn.Module):
         self.register_buffer("seen", self.coverage.any(0).nonzero()[:, 0])
 
     coverage: Tensor
+    """(l, L) 1 where a sharp band sees a rich one, else 0."""
+
     seen: Tensor
+    """(n,) indices of the rich bands that any sharp band sees."""
 
     def response(self) -> Tensor:
         """(l, L) spectral responses, rows of unit sum."""

@@ -91,6 +91,7 @@ def learn_base(problems: Sequence[Problem], settings: Settings, subspace: Subspa
 
 
 def days_of(problem: Problem, role: str) -> Tensor:
+    """(dates,) days on which a role saw the target, since its first date; empty without that role."""
     seen: Observation | None = getattr(problem, role)
     return problem.target.days[seen.dates].float() if seen is not None else torch.zeros(0)
 

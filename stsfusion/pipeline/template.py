@@ -24,11 +24,22 @@ class Image:
     """A picture as a template needs it."""
 
     title: str
+    """What stands above it."""
+
     caption: str
+    """What stands below it."""
+
     data: str
+    """The PNG file in base64."""
+
     width: int
+    """Pixels."""
+
     height: int
+    """Pixels."""
+
     wide: bool
+    """Whether it takes a row of its own."""
 
 
 def fill(name: str, **things: Any) -> str:
