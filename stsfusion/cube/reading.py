@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from xarray import DataArray, Dataset
 from stsfusion.cube import staging
 from stsfusion.cube.arrays import Arrays
 from stsfusion.cube.factors import Factors
+from stsfusion.cube.generations import date_marks
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.labelled import open_labelled
 from stsfusion.cube.listing import Listing
@@ -93,6 +97,23 @@ class StoreReader:
         """sha256 of the stored bytes of every shard that a window touches, written or not."""
         folder = self.path / name
         return digest(folder, shard_files(folder, self._listing(name, staged), window))
+
+    def mark(self, name: str, dates: Sequence[int]) -> str:
+        """A sha256 over what the published files of some dates were when they were published.
+
+        It changes when these dates are made anew, and stays when further ones are added after them.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        dates
+            Indices of its dates.
+        """
+        common = self._listing(name, staged=False).common
+        files = date_marks(self.path, name)
+        said = [common, *(files[date] if date < len(files) else None for date in dates)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def dataset(self, name: str = "") -> Dataset:
         """A published dataset, lazy, a shard a chunk: reflectance float32 with NaN gaps, valid, qa."""

@@ -50,14 +50,16 @@ def choose(
     dataset = _dataset(store, name)
     spec = store.spec(dataset)
     window = spec.window if area is None else spec.grid.window_of(area)
+    meant = days_meant(spec.dates, dates, StoreError, f"{path}") if dates else tuple(range(len(spec.times)))
     return Part(
         store,
         dataset,
         spec,
-        days_meant(spec.dates, dates, StoreError, f"{path}") if dates else tuple(range(len(spec.times))),
+        meant,
         window.rows,
         window.cols,
         _quantities(spec, path, qa, sigma),
+        store.mark(dataset, meant),
     )
 
 

@@ -57,27 +57,49 @@ def deliver(
     Raises
     ------
     StoreError
-        When files of these names are there, or cannot be written; nothing is left then.
+        When files of these names are there, or cannot be written, or the series was made anew meanwhile;
+        nothing is left then.
     """
     names = kind.files(part)
     _admit(folder, names, overwrite)
     with _staged(folder) as staging:
         try:
-            kind.write(part, staging, _wary(staging, watch))
-        except StsfusionError:
+            _write(part, kind, staging, watch)
+        except StsfusionError as error:
+            _expect_same(part, error)
             raise
-        except (OSError, RasterioError, CPLE_BaseError, RuntimeError) as error:
-            raise StoreError(
-                f"export to {folder}",
-                expected="files that can be written",
-                got=str(error).strip() or type(error).__name__,
-                mend="Look at the space that is left there, and at the permissions.",
-            ) from error
+        _expect_same(part)
         _expect(staging, names)
         _admit(folder, names, overwrite)
         for name in names:
             os.replace(staging / name, folder / name)
     return [Delivered(folder / name, (folder / name).stat().st_size) for name in names]
+
+
+def _write(part: Part, kind: Format, staging: Path, watch: Watch | None) -> None:
+    """Write all files into a folder beside their place."""
+    try:
+        kind.write(part, staging, _wary(staging, watch))
+    except StsfusionError:
+        raise
+    except (OSError, RasterioError, CPLE_BaseError, RuntimeError) as error:
+        raise StoreError(
+            f"export to {staging.parent}",
+            expected="files that can be written",
+            got=str(error).strip() or type(error).__name__,
+            mend="Look at the space that is left there, and at the permissions.",
+        ) from error
+
+
+def _expect_same(part: Part, cause: Exception | None = None) -> None:
+    """Refuse files of which some pixels may be of one generation of the series, and some of the next."""
+    if not part.stands:
+        raise StoreError(
+            f"store {part.store.path}",
+            expected="the series with which the export began",
+            got="another one that was published meanwhile",
+            mend="Export it again; nothing was written.",
+        ) from cause
 
 
 def _admit(folder: Path, names: list[str], overwrite: bool) -> None:

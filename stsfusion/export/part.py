@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
+from stsfusion.errors import StoreError
 from stsfusion.export.quantity import Quantity
 from stsfusion.window import Interval, Window
 
@@ -70,6 +71,9 @@ class Part:
     quantities: tuple[Quantity, ...]
     """What of each date."""
 
+    mark: str
+    """Of the dates' files when they were chosen, see `CubeStore.mark`."""
+
     @property
     def stem(self) -> str:
         """How files are called, before date and quantity."""
@@ -94,6 +98,14 @@ class Part:
         """Pixels along one side of a block: whole inner chunks, as many as memory allows."""
         inner = self.spec.inner
         return inner * max(1, math.isqrt(_BYTES // (4 * len(self.spec.bands))) // inner)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the store still shows the very dates that were chosen."""
+        try:
+            return self.store.mark(self.name, self.dates) == self.mark
+        except StoreError:
+            return False
 
     def times(self) -> list[datetime]:
         """The dates, UTC."""

@@ -21,6 +21,7 @@ from pyproj import CRS
 from typer.testing import CliRunner
 
 from stsfusion.cli import app
+from stsfusion.cube.generations import Generations
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
@@ -446,6 +447,41 @@ def test_the_end_of_the_disk_is_seen_before_it_is_met(store, tmp_path, monkeypat
         export(store, kind, tmp_path / "out")
     assert len(looks) == 4
     assert not (tmp_path / "out").exists()
+
+
+def renewed(path, **said):
+    """Another series takes the place of one, as a run that replaces it does."""
+    made = make_store(path.with_name(".fused-next.zarr"), **said).path
+    Generations(path, path.parent / "before").succeed(made)
+
+
+@pytest.mark.parametrize("kind", ["cog", "envi", "netcdf"])
+def test_a_series_that_is_replaced_meanwhile_is_not_mixed_with_the_next(store, tmp_path, kind):
+    part, out, done = choose(store), tmp_path / "out", []
+
+    def watch(share, note):
+        if not done and share > 0.3:
+            renewed(store, grid=GRIDS["south"], sigma=False)
+            done.append(share)
+
+    with pytest.raises(StoreError, match=r"(?s)the series with which the export began.*Export it again"):
+        deliver(part, load(kind), out, watch=watch)
+    assert done[0] < 1, "it was replaced in the midst"
+    assert not out.exists() or not any(out.iterdir())
+
+
+def test_dates_that_are_added_meanwhile_disturb_no_export(store, tmp_path):
+    expected = [path.read_bytes() for path in export(store, "cog", tmp_path / "before")]
+    part, series = choose(store), CubeStore(store)
+    late = int(np.datetime64("2099-01-01", "ms").astype(int))
+    spec = series.extend("", [late])
+    for window in (w for w in spec.shards() if w.dates[0] == 3):
+        shape = (1, 5, *window.shape[1:])
+        series.write("", window, np.full(shape, 0.5), np.ones(shape, bool))
+    series.publish()
+    assert part.stands
+    files = deliver(part, load("cog"), tmp_path / "after")
+    assert [one.path.read_bytes() for one in files] == expected
 
 
 def test_a_file_that_lost_something_is_not_delivered(store, tmp_path, monkeypatch):
