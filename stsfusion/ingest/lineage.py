@@ -13,11 +13,13 @@ import rasterio
 import stsfusion
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.options import Options
+from stsfusion.ingest.steps import steps, terrain_text
+from stsfusion.ingest.sun import distance
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 
-__all__ = ["SURFACE", "TOA", "brief", "lineage", "terrain_text"]
+__all__ = ["SURFACE", "TOA", "brief", "lineage"]
 
 TOA, SURFACE = "toa_bidirectional_reflectance", "surface_bidirectional_reflectance"
 """What a scene's numbers are, as CF names them."""
@@ -28,6 +30,8 @@ def lineage(
 ) -> dict[str, Any]:
     """One scene: its files with their sha256, its steps with their parameters, its gains, what made it.
 
+    The Earth–Sun distance that reflectance was computed with is in astronomical units.
+
     Parameters
     ----------
     source
@@ -35,17 +39,10 @@ def lineage(
     options
         What was asked for.
     extra
-        What else was found, as its registration.
+        What else was found, as its registration; see `steps`.
     """
     scene = view.scene
     ready = scene.values == "reflectance"
-    steps = [
-        "taken as surface reflectance, as delivered" if ready else "reflectance at the top of the atmosphere"
-    ]
-    if any(image.rational is not None for image in view.images):
-        steps.append(f"orthorectified by its RPC, {terrain_text(terrain)} ({source})")
-    else:
-        steps.append("resampled from its map")
     return {
         "scene": scene.name,
         "sensor": scene.sensor,
@@ -54,13 +51,14 @@ def lineage(
         "time": scene.time.isoformat(),
         "sun_zenith": scene.sun_zenith,
         "sun_azimuth": scene.sun_azimuth,
+        **({} if ready else {"earth_sun_distance": round(distance(scene.time), 6)}),
         "view_zenith": scene.view_zenith,
         "delivery": Path(scene.delivery).name,
         **({"sha256": scene.archive} if scene.archive else {}),
         "files": [{"path": f.path, "sha256": f.sha256} for f in scene.files],
         "quantity": SURFACE if ready else TOA,
         "gains": list(view.provenance),
-        "steps": steps,
+        "steps": steps(view, terrain, source, options, extra),
         "parameters": _parameters(scene.sensor, terrain, options),
         "versions": _versions(),
         "notes": list(scene.notes),
@@ -102,13 +100,6 @@ def _versions() -> dict[str, str]:
         "gdal": rasterio.__gdal_version__,
         "numpy": np.__version__,
     }
-
-
-def terrain_text(terrain: Terrain | None) -> str:
-    """The ground in words."""
-    if terrain is None:
-        return "no height needed"
-    return f"at {terrain.height:g} m" if terrain.model is None else f"on the model {terrain.model.name}"
 
 
 def brief(scene: Scene) -> dict[str, str]:

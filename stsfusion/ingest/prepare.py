@@ -19,6 +19,7 @@ from stsfusion.ingest.plausible import looked_at
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
+from stsfusion.ingest.steps import laid_together
 
 __all__ = ["Tell", "prepare"]
 
@@ -78,7 +79,8 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
                 lost.append(f"{scene.name}: {fault}".replace(f"{Path(scene.delivery).parent}{os.sep}", ""))
         if good:
             days.append(Day(tuple(one.piece.scene for one in good)))
-            found.append(tuple(good))
+            others = len(good) - 1
+            found.append(tuple(replace(one, told=laid_together(one.told, others)) for one in good))
     if not days:
         raise DeliveryError(f"role '{role}'", expected="a scene that can be used", got=" | ".join(lost))
     left = replace(chosen, days={**chosen.days, role: tuple(days)})

@@ -96,6 +96,11 @@ class View:
             dict.fromkeys([*lines, *(note for one in self.images for note in one.calibration.notes)])
         )
 
+    @property
+    def strips(self) -> bool:
+        """Whether images share bands."""
+        return sum(len(one.layer.bands) for one in self.images) > len(self.bands)
+
     def corrected(
         self, *, east: float = 0.0, north: float = 0.0, gain: float = 1.0, layer: str | None = None
     ) -> View:
@@ -130,7 +135,7 @@ class View:
         values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
         flags, inside = np.zeros(shape[1:], dtype=np.uint16), np.full(shape, -np.inf)
         full = np.zeros(shape, dtype=bool)
-        place = _degrees(grid, rows, cols) if self._strips else None
+        place = _degrees(grid, rows, cols) if self.strips else None
         for image in self.images:
             which = [self.bands.index(name) for name in image.layer.bands]
             found, there, end = self._image(image, grid, rows, cols, kernel)
@@ -145,11 +150,6 @@ class View:
         flags[~some] |= np.uint16(Flag.NO_DATA)
         flags[some & ~whole] |= np.uint16(Flag.PARTIAL)
         return Part(values, valid, flags)
-
-    @property
-    def _strips(self) -> bool:
-        """Whether images share bands."""
-        return sum(len(one.layer.bands) for one in self.images) > len(self.bands)
 
     def _image(
         self, image: _Image, grid: Grid, rows: Interval, cols: Interval, kernel: Kernel
