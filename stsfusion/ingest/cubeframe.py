@@ -1,8 +1,13 @@
-"""Cube frame: where a cube lies, which dates and bands it has, and what it says of itself."""
+"""Cube frame: where a cube lies, which dates and bands it has, and what it says of itself.
+
+Bands stay in the instrument's order, in which wavelengths need not rise: WFV and VNIC have theirs, and where
+the detectors of AHSI overlap, VN72 … VN76 reach beyond SW01. Cubes say so; who needs a spectrum sorts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from stsfusion.cube.grid import Grid
@@ -12,6 +17,9 @@ from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.mosaic import MARKS
 
 __all__ = ["cube_frame"]
+
+_ORDER = "the instrument's: wavelengths do not rise from band to band; sort by wavelength to draw a spectrum"
+_DOUBLE = ", or leave out the bands flagged 'overlap', which another detector sees as well"
 
 
 def cube_frame(
@@ -36,11 +44,12 @@ def cube_frame(
     bands = tuple(name for name in sensor.names if name in said)
     inner = max(INNER // ratio, 1)
     flags = {band.name: list(band.flags) for band in sensor.pick(bands) if band.flags}
+    centres = tuple(said[name][0] for name in bands)
     return CubeSpec(
         grid.coarsen(ratio),
         tuple(round(day.time.timestamp() * 1000) for day in days),
         bands,
-        tuple(said[name][0] for name in bands),
+        centres,
         tuple(said[name][1] for name in bands),
         shard=inner * (SHARD // INNER),
         inner=inner,
@@ -50,7 +59,16 @@ def cube_frame(
             "sensor": sensor.name,
             "simulated": False,
             "band_flags": flags,
+            **_order(centres, flags),
             **attributes,
         },
         marks=dict(MARKS),
     )
+
+
+def _order(centres: Sequence[float], flags: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What is said of the order of bands; nothing where wavelengths rise."""
+    if all(one < other for one, other in pairwise(centres)):
+        return {}
+    double = any("overlap" in own for own in flags.values())
+    return {"band_order": _ORDER + (_DOUBLE if double else "")}

@@ -15,7 +15,7 @@ from stsfusion.pipeline.recipe import Recipe
 
 __all__ = ["inherited", "provenance"]
 
-_SPECTRAL = ("quantity", "standard_name", "band_flags")
+_SPECTRAL = ("quantity", "standard_name", "band_flags", "band_order")
 """What a cube says of its numbers and of its bands."""
 
 

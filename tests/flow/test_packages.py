@@ -84,6 +84,7 @@ def test_the_series_opens_with_place_bands_and_provenance(done):
     assert series.attrs["quantity"] == cube.attrs["quantity"] == "toa_bidirectional_reflectance"
     assert series.attrs["band_flags"] == cube.attrs["band_flags"]
     assert "water_1900" in series.attrs["band_flags"]["SW50"]
+    assert series.attrs["band_order"] == cube.attrs["band_order"]
     scenes = series.attrs["scenes"]
     assert {role: len(days) for role, days in scenes.items()} == {"rich": 1, "sharp": 1, "dense": 1}
     for role, order in (("rich", AHSI), ("dense", WFV)):

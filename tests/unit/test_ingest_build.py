@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +27,8 @@ from stsfusion.ingest.align import common_band
 from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.catalogue import build_catalog
-from stsfusion.ingest.choose import choose
+from stsfusion.ingest.choose import Day, choose
+from stsfusion.ingest.cubeframe import cube_frame
 from stsfusion.ingest.frame import Place
 from stsfusion.ingest.mosaic import MARKS
 from stsfusion.ingest.options import Options
@@ -94,6 +97,25 @@ def test_cubes_hold_what_is_on_the_ground(built, role, season):
     assert np.allclose(cube.wavelength, load_sensor(SENSORS[role]).wavelengths, atol=1e-3)
 
 
+def test_the_order_of_bands_is_told_and_rises_without_those_that_are_flagged_as_double(built):
+    store, _, chosen = built
+    rich, dense = (store.spec(role) for role in ("rich", "dense"))
+    flags = rich.attributes["band_flags"]
+    assert (np.diff(rich.wavelength) < 0).sum() == 1
+    assert "do not rise" in rich.attributes["band_order"]
+    assert "'overlap'" in rich.attributes["band_order"]
+    single = ["overlap" not in flags.get(band, ()) for band in rich.bands]
+    assert single.count(False) == 5
+    assert (np.diff(np.array(rich.wavelength)[single]) > 0).all()
+    assert "do not rise" in dense.attributes["band_order"]
+    assert "'overlap'" not in dense.attributes["band_order"]
+    scene = chosen.days["dense"][0].scenes[0]
+    (layer, *_) = scene.layers
+    rising = replace(layer, bands=("B1", "B2"), wavelength=layer.wavelength[:2], fwhm=layer.fwhm[:2])
+    frame = cube_frame("dense", [Day((replace(scene, layers=(rising,)),))], chosen.grid, 1, {})
+    assert "band_order" not in frame.attributes
+
+
 def test_cubes_lie_on_one_grid(built):
     store, _, chosen = built
     sharp, rich, dense = (store.spec(role).grid for role in ("sharp", "rich", "dense"))
@@ -113,12 +135,39 @@ def test_the_lineage_names_files_steps_and_gains(built):
     assert len(scene["sha256"]) == 64
     assert all(len(file["sha256"]) == 64 for file in scene["files"])
     assert scene["gains"] == ["MUX: ingest.gains: a test"]
-    assert f"at {GROUND:g} m (the mean height that the RPC states)" in scene["steps"][1]
     found = told["rich"][0]["scenes"][0]["registration"]
     assert found["status"] == "good"
     assert not found["moved"]
     assert "registration" not in scene
     assert not list(store.path.parent.glob(".ingest-*")), "what was unpacked is gone"
+
+
+def test_the_lineage_names_every_step_that_was_done(built):
+    _, told, _ = built
+    rich, sharp, dense = (told[role][0]["scenes"][0] for role in ("rich", "sharp", "dense"))
+    warped = f"orthorectified by its RPC, at {GROUND:g} m (the mean height that the RPC states)"
+    masks = ["fill and counts from 4095 on masked", "thick cloud masked by a simple test"]
+    for scene, order in ((rich, AHSI), (sharp, VNIC), (dense, WFV)):
+        assert scene["earth_sun_distance"] == pytest.approx(astronomical_units(order.utc), abs=2e-4)
+        assert scene["steps"][0] == "counts to radiance by gains and offsets"
+        assert f"distance {scene['earth_sun_distance']:.5f} au" in scene["steps"][1]
+        assert scene["steps"][2] == warped
+        assert scene["steps"][-2:] == masks
+    assert len(sharp["steps"]) == 5
+    assert rich["steps"][3] == "2 detectors laid one behind the other, all bands kept"
+    assert rich["steps"][4] == "detector SW held against the other in the overlap, and left as it is"
+    assert rich["steps"][5] == "held against sharp 2021-12-13 B05, and left where it lies (good)"
+    assert dense["steps"][3] == "3 strips mosaicked, of two the one that sees a pixel further inside"
+    assert dense["steps"][4].startswith("held against sharp 2021-12-13")
+
+
+def astronomical_units(utc):
+    """Earth's distance from the sun by Kepler's orbit: perihelion on 4 January 2022 at 6:55 UTC."""
+    anomaly = 2 * math.pi * (utc - datetime(2022, 1, 4, 6, 55)).total_seconds() / (365.2596 * 86400)
+    eccentric = anomaly
+    for _ in range(5):
+        eccentric = anomaly + 0.0167 * math.sin(eccentric)
+    return 1 - 0.0167 * math.cos(eccentric)
 
 
 def test_flags_have_meanings_as_cf_knows_them(built):
@@ -148,7 +197,9 @@ def test_scenes_of_one_day_are_one_date_and_those_outside_are_left(tmp_path):
     assert chosen.grid == Grid((75, 30), 20.0, (475000.0, 4151000.0), "EPSG:32650")
     store = CubeStore(tmp_path / "cubes.zarr")
     options = Options(gains=gains(), terrain=Terrain(height=GROUND))
-    build_cubes(chosen, store, options)
+    told = build_cubes(chosen, store, options).lineage["sharp"]
+    laid = "laid together with 1 more of its day; where two see a pixel, the earlier stays"
+    assert [[laid in scene["steps"] for scene in date["scenes"]] for date in told] == [[True, True], [False]]
     assert store.spec("sharp").shape[0] == 2
     assert root_mean_square(store, "sharp", 0.5) <= 0.003
     both = (store.read_qa("sharp", store.spec("sharp").window) & 7).mean(axis=(1, 2))
@@ -205,6 +256,10 @@ def test_the_second_detector_is_fitted_to_the_first(tmp_path):
             assert np.hypot(found["down"], found["right"]) == pytest.approx(0.5, abs=0.1)
             assert found["moved"]
             assert found["dimmed"]
+            steps = told["rich"][0]["scenes"][0]["steps"]
+            offset = f"{found['down']:.2f} down and {found['right']:.2f} right"
+            assert f"detector SW moved back by {offset} pixels, found in the overlap" in steps
+            assert f"detector SW divided by {found['ratio']:g}, found in the overlap" in steps
     assert errors[True] <= 0.003
     assert errors[False] > 3 * errors[True]
 
