@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -48,7 +49,10 @@ def fingerprint(method: FusionMethod) -> str:
 
 def save_state(method: FusionMethod, path: Path) -> None:
     """Write the state to a .safetensors file, the settings into its header."""
-    tensors: dict[str, Tensor] = {k: t.detach().cpu().contiguous() for k, t in method.state.items()}
+    # Each in a memory of its own: safetensors refuses names that share one.
+    tensors: dict[str, Tensor] = {
+        k: t.detach().cpu().clone(memory_format=torch.contiguous_format) for k, t in method.state.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:

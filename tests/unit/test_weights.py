@@ -51,6 +51,14 @@ def test_what_was_saved_comes_back(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["weights.safetensors"]
 
 
+def test_names_that_share_their_numbers_are_saved(tmp_path):
+    numbers = torch.rand(4, 3)
+    state = {"one": numbers, "other": numbers, "part": numbers[1:, :2]}
+    save_state(GSA().with_state(state), tmp_path / "shared")
+    loaded = load_state(GSA(), tmp_path / "shared").state
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
 def test_the_settings_are_in_the_header(saved):
     with safe_open(saved, framework="pt") as file:
         assert json.loads(file.metadata()["settings"]) == {
