@@ -34,7 +34,7 @@ class _Fate:
             return
         self.left -= 1
         if self.left < 0:
-            self.point = f"{found[0]} {os.path.relpath(found[1], self.root)}"
+            self.point = self.point or f"{found[0]} {os.path.relpath(found[1], self.root)}"
             raise Death(self.point)
 
 
