@@ -18,7 +18,8 @@ demo: $(READY)  ## a simulated series from a real scene, from catalog to report
 	$(BIN)/stsfusion run pipelines/demo.yaml
 
 test: $(READY)  ## about a quarter of an hour on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu and not cluster" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu and not cluster" -n 2 --dist loadfile \
+	  --no-loadscope-reorder
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "not gpu and not cluster" --timeout 3600
