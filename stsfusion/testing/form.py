@@ -15,7 +15,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES
 from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.testing.broken import ContractBroken, hold
-from stsfusion.testing.posed import fitted, tiny
+from stsfusion.testing.posed import fitted, lesson, tiny
 
 __all__ = [
     "check_card",
@@ -40,9 +40,8 @@ def check_card(cls: type[FusionMethod]) -> None:
 
 def check_shape(cls: type[FusionMethod]) -> None:
     """An answer has the target's shape, no NaN, known marks, and a sigma where the card says so."""
-    for gaps in (False, True):
-        problem = tiny(cls, gaps=gaps)
-        method = fitted(cls, problem)
+    for options in ({}, {"gaps": True}):
+        method, problem = lesson(cls, **options)
         answer = method.fuse(problem.question())
         hold("shape", answer.shape == problem.target.shape, f"{answer.shape} is not {problem.target.shape}")
         hold("shape", bool(torch.isfinite(answer.full()).all()), "NaN or infinity in the answer")
@@ -80,7 +79,7 @@ def check_roles(cls: type[FusionMethod]) -> None:
     card = cls.example().card
     for role in card.needs:
         problem = tiny(cls, roles=tuple(r for r in ROLES if r != role)).question()
-        whole = fitted(cls, tiny(cls))
+        whole, _ = lesson(cls)
         try:
             whole.fuse(problem)
         except ProblemError as error:
@@ -101,8 +100,7 @@ def check_roles(cls: type[FusionMethod]) -> None:
 
 def check_saved(cls: type[FusionMethod]) -> None:
     """Saved and loaded, it answers the same."""
-    problem = tiny(cls)
-    method = fitted(cls, problem)
+    method, problem = lesson(cls)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         save_state(method, path)

@@ -13,7 +13,7 @@ from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.operators.blur import box_kernel
 from stsfusion.operators.resample import upsample
 from stsfusion.testing.broken import hold
-from stsfusion.testing.posed import fitted, tiny
+from stsfusion.testing.posed import LARGE, fitted, lesson, tiny
 from stsfusion.testing.tiled import fuse_tiled
 from stsfusion.window import Window
 
@@ -22,21 +22,19 @@ __all__ = ["check_blind", "check_flat", "check_gaps", "check_seams", "check_trut
 
 def check_seams(cls: type[FusionMethod]) -> None:
     """Tiles in any order, at several ratios, give what the whole gives."""
-    for ratios, size in (((3, 2), 96), ((2, 1), 96), ((4, 2), 96)):
-        problem = tiny(cls, ratios=ratios, size=size, gaps=ratios == (3, 2))
-        method = fitted(cls, problem)
+    for options in (LARGE, {"size": 96, "ratios": (2, 1)}, {"size": 96, "ratios": (4, 2)}):
+        method, problem = lesson(cls, **options)
         whole = method.fuse(problem.question()).full()
-        for tile in (24, 36) if ratios == (3, 2) else (32,):
+        for tile in (24, 36) if options == LARGE else (32,):
             order = torch.Generator().manual_seed(tile)
             step = float((fuse_tiled(method, problem, tile, order) - whole).abs().max())
-            said = f"tiles of {tile} at ratios {ratios} differ from the whole by {step:.2e}"
+            said = f"tiles of {tile} at ratios {options['ratios']} differ from the whole by {step:.2e}"
             hold("seams", step <= method.card.seam, f"{said}, the card says {method.card.seam:.0e}")
 
 
 def check_flat(cls: type[FusionMethod]) -> None:
     """A scene without detail stays without detail."""
-    problem = tiny(cls)
-    method = fitted(cls, problem)
+    method, problem = lesson(cls)
     level = problem.truth.mean((2, 3), keepdim=True).expand(problem.target.shape)  # type: ignore[union-attr]
     flat = _with_data(problem, lambda o: o.view(level))
     full = method.fuse(flat.question()).full()
@@ -46,14 +44,13 @@ def check_flat(cls: type[FusionMethod]) -> None:
 
 def check_gaps(cls: type[FusionMethod]) -> None:
     """What stands under a mask, and a gap beyond the halo, is not felt."""
-    problem = tiny(cls, size=96, gaps=True)
-    method = fitted(cls, problem)
+    method, problem = lesson(cls, **LARGE)
     clean = method.fuse(problem.question()).full()
     wild = _with_data(problem, lambda o: torch.where(o.valid, o.data, 9.0))
     off = float((method.fuse(wild.question()).full() - clean).abs().max())
     hold("gaps", off <= 1e-6, f"what stands under the mask moved the answer by {off:.2e}")
     refit = fitted(cls, wild).fuse(wild.question()).full()
-    off = float((refit - fitted(cls, problem).fuse(problem.question()).full()).abs().max())
+    off = float((refit - clean).abs().max())
     hold("gaps", off <= 1e-6, f"what stands under the mask was learned from: {off:.2e}")
     whole = method.fuse(tiny(cls, size=96).question()).full()
     halo = method.halo(Geometry.of(problem))
