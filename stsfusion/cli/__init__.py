@@ -22,8 +22,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Spatio-temporal-spectral fusion: 10 m hyperspectral series at the dates of a multispectral sensor.",
-    epilog="Start with: stsfusion run demo. Exit codes: 0 done or nothing to do, 2 wrong settings or input, "
-    "3 some tiles or methods failed, 75 try again later (locked or interrupted).",
+    epilog="Start with: stsfusion run demo, then open demo-out/report.html. A run is described by a recipe, "
+    "a YAML file; its results lie in the folder that it names under 'output:'. Each command says more with "
+    "--help. Exit codes: 0 done or nothing to do, 1 doctor found something amiss, 2 wrong settings or input, "
+    "3 some tiles, methods, deliveries or files failed, 75 try again later (locked or interrupted).",
 )
 
 
@@ -42,8 +44,13 @@ def main(
     """Take the options that all commands share."""
 
 
-for command in (run, update, plan, status, gc, info, verify, methods, sensors, schema, doctor):
-    app.command()(command)
-app.add_typer(bench, name="bench")
-app.add_typer(catalog, name="catalog")
-app.command()(export)
+_PANELS = {
+    "Recipes": (run, plan, status, update, gc),
+    "Series and cubes": (info, verify, export),
+    "What there is": (methods, sensors, schema, doctor),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(catalog, name="catalog", rich_help_panel="Scenes and comparisons")
+app.add_typer(bench, name="bench", rich_help_panel="Scenes and comparisons")

@@ -30,7 +30,8 @@ def bench_engine(
 ) -> None:
     """How near the engine runs to what its model, reading and writing take: ratios, on a made-up scene.
 
-    Needs an idle machine: whatever else runs makes every ratio worse.
+    Needs an idle machine: whatever else runs makes every ratio worse. The made-up scene is removed in the
+    end; only --json writes a file. Exit codes: 0 measured; 2 wrong settings.
 
     [bold]Examples[/bold]
 

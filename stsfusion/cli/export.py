@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stsfusion.cli.options import Quiet, Store, grouped
 from stsfusion.cli.terminal import plainly, show
+
+if TYPE_CHECKING:
+    from stsfusion.export.part import Part
 
 __all__ = ["export"]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which part of a store is exported."""
+
+    name: Annotated[str | None, typer.Option(help="The dataset of a store that holds several, as rich.")] = (
+        None
+    )
+    dates: Annotated[
+        list[str] | None, typer.Option(help="Only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable.")
+    ] = None
+    area: Annotated[
+        str | None, typer.Option(metavar="W,S,E,N", help="Only this part, in the series' own CRS.")
+    ] = None
+    qa: Annotated[bool, typer.Option("--qa/--no-qa", help="Add how each pixel came to be.")] = True
+    sigma: Annotated[bool, typer.Option("--sigma", help="Add the standard deviation.")] = False
+
+    def of(self, store: Path) -> Part:
+        """The part of this store."""
+        from stsfusion.export.choice import choose
+
+        bounds = None if self.area is None else _bounds(self.area)
+        return choose(store, self.name, dates=self.dates or (), area=bounds, qa=self.qa, sigma=self.sigma)
+
+
+@grouped
 def export(
-    store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
+    store: Store,
     form: Annotated[
         str,
         typer.Option("--format", help="cog (a GeoTIFF a date), envi (an image a date) or netcdf (one file)."),
@@ -22,24 +52,18 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; none: beside the store, as fused-cog.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The dataset of a store that holds several, as rich.")
-    ] = None,
-    dates: Annotated[
-        list[str] | None, typer.Option(help="Only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable.")
-    ] = None,
-    area: Annotated[
-        str | None, typer.Option(metavar="W,S,E,N", help="Only this part, in the series' own CRS.")
-    ] = None,
-    qa: Annotated[bool, typer.Option("--qa/--no-qa", help="Add how each pixel came to be.")] = True,
-    sigma: Annotated[bool, typer.Option("--sigma", help="Add the standard deviation.")] = False,
+    *,
+    chosen: Chosen,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
     """Write a published series as files that other programs read, block by block.
 
-    Files appear under their names when all of them are whole, or none does.
+    Files appear under their names when all of them are whole, or none does; the store is only read. When the
+    series is made anew meanwhile, the export stops and says so; dates that are added do not disturb it.
+
+    Exit codes: 0 written; 2 wrong settings or input, no room, files of these names, a new series meanwhile.
 
     [bold]Examples[/bold]
 
@@ -47,25 +71,26 @@ def export(
       stsfusion export demo-out/fused.zarr --format envi --dates 2022-03/2022-06 --sigma
       stsfusion export demo-out/cubes.zarr --name rich --format netcdf --area 398000,4390000,401000,4393000
     """
-    from stsfusion.export.choice import choose
     from stsfusion.export.delivery import deliver
     from stsfusion.export.formats import load
     from stsfusion.running.progress import progress
 
-    bounds = None if area is None else _bounds(area)
     with plainly():
-        kind = load(form)
-        part = choose(store, name, dates=dates or (), area=bounds, qa=qa, sigma=sigma)
+        kind, part = load(form), chosen.of(store)
         folder = out or store.parent / f"{part.stem}-{form}"
         with progress("Exporting", 1.0, quiet=quiet) as bar:
             written = deliver(part, kind, folder, overwrite=overwrite, watch=bar.at)
     if as_json:
         files = [{"file": str(one.path), "bytes": one.bytes} for one in written]
-        days = [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in part.times()]
-        shape = {"band": len(part.spec.bands), "y": part.grid.shape[0], "x": part.grid.shape[1]}
-        print(json.dumps({"format": form, "dates": days, "shape": shape, "files": files}, indent=1))
+        print(json.dumps({"format": form, **_facts(part), "files": files}, indent=1))
         return
     show("", ("file", "MiB"), [(one.path, f"{one.bytes / 2**20:.1f}") for one in written])
+
+
+def _facts(part: Part) -> dict[str, object]:
+    """What was exported, as JSON knows it."""
+    shape = {"band": len(part.spec.bands), "y": part.grid.shape[0], "x": part.grid.shape[1]}
+    return {"dates": [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in part.times()], "shape": shape}
 
 
 def _bounds(text: str) -> tuple[float, float, float, float]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from stsfusion.cli.options import AsJson
 from stsfusion.cli.terminal import plainly, show
 
 __all__ = ["doctor", "methods", "schema", "sensors"]
 
 
-def methods(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """List the methods: what they need, how they learn, and their settings."""
+def methods(as_json: AsJson = False) -> None:
+    """List the methods: what they need, how they learn, and their settings.
+
+    A method is chosen in a recipe by its name, or with its settings:
+
+      fuse: {method: gsa}
+      fuse: {method: {name: stsnet, steps: 2000}}
+
+    [bold]Examples[/bold]
+
+      stsfusion methods
+      stsfusion methods --json
+      stsfusion run demo --set fuse.method=gsa --set output=gsa-out
+    """
     from dataclasses import fields
 
     from stsfusion import methods as zoo
@@ -34,7 +46,15 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
 
 
 def sensors() -> None:
-    """List the instruments of the catalogs."""
+    """List the instruments of the catalogs.
+
+    An instrument is one file, in catalogs/sensors of this folder or among those that came along; a recipe
+    also looks beside itself. The names are what a recipe's `roles:` and the benchmarks ask for.
+
+    [bold]Example[/bold]
+
+      stsfusion sensors
+    """
     from stsfusion.sensing.sensor import load_sensor, sensor_names
 
     with plainly():
@@ -53,14 +73,29 @@ def sensors() -> None:
 
 
 def schema() -> None:
-    """Print the JSON schema of recipes, every method's settings included, for editors."""
+    """Print the JSON schema of recipes, every method's settings included, for editors.
+
+    With it an editor completes keys and marks mistakes while a recipe is written: its first line says where
+    the schema lies, as # yaml-language-server: $schema=recipe.schema.json.
+
+    [bold]Example[/bold]
+
+      stsfusion schema > recipe.schema.json
+    """
     from stsfusion.pipeline.recipe import recipe_schema
 
     print(json.dumps(recipe_schema(), indent=1))
 
 
 def doctor() -> None:
-    """Look at versions, GPU, memory, threads and disk, and say what is amiss."""
+    """Look at versions, GPU, memory, threads and disk, and say what is amiss.
+
+    Exit codes: 0 nothing is amiss; 1 something is, and what to do is said beside it.
+
+    [bold]Example[/bold]
+
+      stsfusion doctor
+    """
     from stsfusion.pipeline.doctor import examine
 
     found = list(examine(Path.cwd()))

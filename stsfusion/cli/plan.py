@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stsfusion.cli.run import Quiet, Recipe, Set
+from stsfusion.cli.options import AsJson, Quiet, Recipe, Set
 from stsfusion.cli.terminal import plainly, show
+
+if TYPE_CHECKING:
+    from stsfusion.pipeline.estimate import Estimate
 
 __all__ = ["plan"]
 
@@ -24,52 +27,78 @@ def plan(
         float | None, typer.Option(help="Seconds of a tile in one process, where they are known.")
     ] = None,
     tiles: Annotated[bool, typer.Option("--tiles", help="List the keys of all tiles.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what a recipe will take: tiles, bytes read and written, memory, disk, hours; do nothing.
 
     Hours are known from a timed tile (--sample), from --tile-seconds, or from the last run. What cannot be
-    done with the memory and disk that there are is refused, with the numbers and a tile that fits.
+    done with the memory and disk that there are is refused, with the numbers and a tile that fits. How much a
+    compact series writes is known once its method has learned: from --sample, or from the published series.
+
+    Exit codes: 0 it can be done; 2 it cannot, or settings or input are wrong.
 
     [bold]Examples[/bold]
 
       stsfusion plan my-recipe.yaml --sample
       stsfusion plan my-recipe.yaml --tile-seconds 12 --set fuse.workers=16 --json
     """
+    with plainly(as_json):
+        found = _found(recipe, assignments or [], sample, tile_seconds, quiet or as_json)
+    if found is None:
+        return
+    if as_json:
+        said = {**asdict(found), "tiles": len(found.tiles), "hours": found.hours}
+        print(json.dumps(said | ({"keys": found.tiles} if tiles else {})))
+        return
+    show("", ("what", "takes"), [*_rows(found), *(("", key) for key in (found.tiles if tiles else ()))])
+
+
+def _found(
+    recipe: str, given: list[str], sample: bool, tile_seconds: float | None, quiet: bool
+) -> Estimate | None:
+    """What it takes; None for a comparison, of which it is said at once what it will do."""
     from stsfusion.pipeline.comparerun import intended
     from stsfusion.pipeline.estimate import estimate
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.reciperun import RecipeRun
     from stsfusion.pipeline.steps import folder_of
+
+    loaded, file = load_recipe(recipe, given)
+    folder = folder_of(loaded, file)
+    if loaded.compares:
+        typer.echo(intended(loaded, file, folder))
+        return None
+    run = RecipeRun(loaded, file, folder, given, quiet)
+    return estimate(run, sample=sample, tile_seconds=tile_seconds)
+
+
+def _rows(found: Estimate) -> list[tuple[str, str]]:
     from stsfusion.pipeline.words import size
 
-    with plainly(as_json):
-        given = assignments or []
-        loaded, file = load_recipe(recipe, given)
-        folder = folder_of(loaded, file)
-        if loaded.compares:
-            typer.echo(intended(loaded, file, folder))
-            return
-        run = RecipeRun(loaded, file, folder, given, quiet or as_json)
-        found = estimate(run, sample=sample, tile_seconds=tile_seconds)
-    if as_json:
-        said = {**asdict(found), "tiles": len(found.tiles), "hours": found.hours}
-        print(json.dumps(said | ({"keys": found.tiles} if tiles else {})))
-        return
     dates, bands, rows, cols = found.target
-    hours = "not known: say --sample or --tile-seconds"
-    if found.hours is not None:
-        known = f"{found.tile_seconds:g} s a tile ({found.known_from})"
-        hours = f"{found.hours:.2g} with {found.workers} workers, {known}"
-    lines = [
+    return [
         ("method", found.method),
         ("asked for", f"{dates} dates × {bands} bands × {rows} × {cols} pixels"),
         ("to publish", f"{found.published} of the dates, {found.new} of them new"),
         ("tiles", f"{len(found.tiles)} of {found.tile[0]} × {found.tile[1]} pixels, halo {found.halo}"),
         ("memory", f"{size(found.memory)} a worker"),
         ("reading", f"{size(found.read)} with halos, before compression"),
-        ("writing", f"{size(found.disk)} at most"),
-        ("hours", hours),
+        ("writing", _writing(found)),
+        ("hours", _hours(found)),
     ]
-    show("", ("what", "takes"), lines + [("", key) for key in (found.tiles if tiles else ())])
+
+
+def _writing(found: Estimate) -> str:
+    from stsfusion.pipeline.words import size
+
+    if found.disk is not None:
+        return f"{size(found.disk)} at most, before compression"
+    return f"not known before the method has learned: say --sample; with all bands {size(found.full)}"
+
+
+def _hours(found: Estimate) -> str:
+    if found.hours is None:
+        return "not known: say --sample or --tile-seconds"
+    known = f"{found.tile_seconds:g} s a tile ({found.known_from})"
+    return f"{found.hours:.2g} with {found.workers} workers, {known}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from stsfusion.cli.options import AsJson, Recipe, Set, grouped
 from stsfusion.cli.terminal import listed, plainly, show
 
 if TYPE_CHECKING:
@@ -16,34 +18,64 @@ if TYPE_CHECKING:
 
 __all__ = ["gc", "run", "status", "update"]
 
-Recipe = Annotated[
-    str, typer.Argument(help="A recipe's file, or the name of one that came along, as 'demo'.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Say a key of the recipe anew; may be given repeatedly."),
-]
-Executor = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Where tiles run: inline, local, address, slurm, cuda or array; instead of fuse.executor.",
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
-Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON, and print no other words.")]
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of one run only, instead of in its recipe."""
 
-def run(
-    recipe: Recipe,
-    assignments: Set = None,
     area: Annotated[
         str | None, typer.Option(metavar="W,S,E,N", help="Bounds of the part to fuse, in the cubes' own CRS.")
-    ] = None,
+    ] = None
     dates: Annotated[
         list[str] | None,
         typer.Option(help="Publish only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable."),
-    ] = None,
+    ] = None
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="With '--executor array': which worker this is, 1/N to N/N, or 'prepare' to do what all "
+            "need; a job of a SLURM array knows it. Without: publish, and do what workers left.",
+        ),
+    ] = None
+
+    def assignments(self) -> list[str]:
+        """The same in the words of --set."""
+        given = [f"area.bounds=[{self.area}]"] if self.area else []
+        given += [f"fuse.dates=[{', '.join(self.dates)}]"] if self.dates else []
+        return [*given, *([f"fuse.worker={self.worker}"] if self.worker else [])]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Where tiles run, which of them, and what is said of it."""
+
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where tiles run: inline, local, address, slurm, cuda or array; instead of fuse.executor.",
+        ),
+    ] = None
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
+    ] = False
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one line of JSON, and print no other words.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False
+
+    def assignments(self) -> list[str]:
+        """The executor in the words of --set."""
+        return [f"fuse.executor={self.executor}"] if self.executor else []
+
+
+@grouped
+def run(
+    recipe: Recipe,
+    assignments: Set = None,
+    *,
+    asked: Asked,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, with memory and disk; do nothing.")
     ] = False,
@@ -54,31 +86,24 @@ def run(
         Path | None,
         typer.Option(metavar="SERIES", help="Take what was learned from a published series; do not learn."),
     ] = None,
-    executor: Executor = None,
-    worker: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="With '--executor array': which worker this is, 1/N to N/N, or 'prepare' to do what all "
-            "need; a job of a SLURM array knows it. Without: publish, and do what workers left.",
-        ),
-    ] = None,
     print_job: Annotated[
         bool, typer.Option("--print-job", help="With '--executor slurm': show the job script; do nothing.")
     ] = False,
     tiles: Annotated[
         str | None, typer.Option(metavar="KEY,…", help="Fuse these tiles alone, as t0-7.y0-384.x0-384.")
     ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
-    ] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    manner: Manner,
 ) -> None:
     """Run a recipe from its input to the published series and the report.
 
     What is done already is not done again; a run that was stopped goes on where it was. A published series of
     other settings or input is only replaced when that is said.
+
+    It writes into the recipe's `output:` folder alone: cubes.zarr (the input on one grid), fused.zarr (the
+    series), scores.json, report.html with its pictures, and .stsfusion (what is known of the run).
+
+    Exit codes: 0 done; 2 wrong settings or input; 3 some tiles failed (--retry-failed tries them again);
+    75 locked by another run, or interrupted: the same command goes on.
 
     [bold]Examples[/bold]
 
@@ -90,19 +115,19 @@ def run(
     """
     from stsfusion.pipeline.reciperun import Orders
 
-    given = [*(assignments or [])]
-    given += [f"area.bounds=[{area}]"] if area else []
-    given += [f"fuse.dates=[{', '.join(dates)}]"] if dates else []
-    given += [f"fuse.executor={executor}"] if executor else []
-    given += [f"fuse.worker={worker}"] if worker else []
+    given = [*(assignments or []), *asked.assignments(), *manner.assignments()]
     if print_job:
         _print_job(recipe, given)
     orders = Orders(
-        overwrite=overwrite, learned=learned, tiles=tuple(listed(tiles or "")), retry_failed=retry_failed
+        overwrite=overwrite,
+        learned=learned,
+        tiles=tuple(listed(tiles or "")),
+        retry_failed=manner.retry_failed,
     )
-    _carry_out(recipe, given, orders, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    _carry_out(recipe, given, orders, manner, dry_run=dry_run)
 
 
+@grouped
 def update(
     recipe: Recipe,
     assignments: Set = None,
@@ -113,12 +138,8 @@ def update(
         bool,
         typer.Option("--across-versions", help="Keep dates that another version of the code made."),
     ] = False,
-    executor: Executor = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
-    ] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Bring a published series up to date: new dates, and those that new input changes.
 
@@ -127,6 +148,9 @@ def update(
     at the end are added in place; a late or reprocessed scene makes a new generation, which links to the
     files of all dates that stay. Without a published series it runs the recipe.
 
+    It writes where `run` does, and ends with the same exit codes: 0, 2, 3, 75. What was published before a
+    new generation stays in .stsfusion/generations until `gc` takes it away.
+
     [bold]Examples[/bold]
 
       stsfusion update my-recipe.yaml --quiet
@@ -134,32 +158,28 @@ def update(
     """
     from stsfusion.pipeline.reciperun import Orders
 
-    given = [*(assignments or []), *([f"fuse.executor={executor}"] if executor else [])]
-    orders = Orders(update=True, refit=refit, across_versions=across_versions, retry_failed=retry_failed)
-    _carry_out(recipe, given, orders, quiet=quiet, as_json=as_json)
+    given = [*(assignments or []), *manner.assignments()]
+    orders = Orders(
+        update=True, refit=refit, across_versions=across_versions, retry_failed=manner.retry_failed
+    )
+    _carry_out(recipe, given, orders, manner)
 
 
 def _carry_out(
-    recipe: str,
-    given: list[str],
-    orders: Orders,
-    *,
-    dry_run: bool = False,
-    quiet: bool = False,
-    as_json: bool = False,
+    recipe: str, given: list[str], orders: Orders, manner: Manner, *, dry_run: bool = False
 ) -> NoReturn:
     from stsfusion.pipeline.arrayrun import run_or_share
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.steps import run_recipe
 
-    quiet = quiet or as_json
-    with plainly(as_json):
+    quiet = manner.quiet or manner.as_json
+    with plainly(manner.as_json):
         loaded, file = load_recipe(recipe, given)
         if dry_run:
             end = run_recipe(loaded, file, dry_run=True, quiet=quiet, said=given, orders=orders)
         else:
             end = run_or_share(loaded, file, quiet=quiet, said=given, orders=orders)
-    if as_json:
+    if manner.as_json:
         print(json.dumps(end.summary or {"code": end.code, "words": end.words}, default=str))
     elif quiet and end.code:
         print(end.words, file=sys.stderr)
@@ -180,9 +200,19 @@ def _print_job(recipe: str, given: list[str]) -> NoReturn:
 def status(
     recipe: Recipe,
     assignments: Set = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how far a recipe's run is: steps, tiles, failures, time."""
+    """Say how far a recipe's run is: steps, tiles, failures, time.
+
+    Nothing is written, and a run that is under way is not disturbed.
+
+    Exit codes: 0 told; 2 wrong settings or input.
+
+    [bold]Examples[/bold]
+
+      stsfusion status demo
+      stsfusion status my-recipe.yaml --json
+    """
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.status import status_of
 
@@ -202,11 +232,13 @@ def gc(
         int, typer.Option(help="Generations that stay, the one that readers see among them.")
     ] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; do nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take away old generations of a series, and what killed runs left; never what readers see.
 
     A run that was stopped and is meant to go on loses the tiles that it had done.
+
+    Exit codes: 0 done, or nothing to do; 2 wrong settings or input; 75 a run is under way: try again later.
 
     [bold]Examples[/bold]
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from stsfusion.cli.options import AsJson, Quiet, Store
 from stsfusion.cli.terminal import FAILED, plainly, show
 from stsfusion.errors import StoreError
 
 __all__ = ["info", "verify"]
 
 
-def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")]) -> None:
-    """Describe a store: size, dates, bands, place, provenance."""
+def info(store: Store) -> None:
+    """Describe a store: size, dates, bands, place, provenance.
+
+    Exit codes: 0 told; 2 nothing is published there.
+
+    [bold]Examples[/bold]
+
+      stsfusion info demo-out/fused.zarr
+      stsfusion info demo-out/cubes.zarr
+    """
     from stsfusion.cube.store import CubeStore
 
     with plainly():
@@ -32,13 +39,13 @@ def info(store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.
 
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    store: Store,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every published file of a store and say which is not what it was when it was published.
 
-    Exit code 0: all is whole; 3: something is damaged, missing or unknown.
+    Exit codes: 0 all is whole; 2 nothing is published there; 3 something is damaged, missing or unknown.
 
     [bold]Examples[/bold]
 

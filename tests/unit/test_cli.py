@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from stsfusion import __version__, methods
@@ -19,25 +20,33 @@ def test_version():
     assert call("--version").stdout.strip() == __version__
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "run",
-        "status",
-        "info",
-        "methods",
-        "sensors",
-        "schema",
-        "doctor",
-        "bench sts",
-        "bench stf",
-        "bench hsi-msi",
-    ],
-)
+def verbs(command=None, words=()):
+    """Every command that does something, by its words."""
+    command = command or get_command(app)
+    below = getattr(command, "commands", None)
+    if not below:
+        return [" ".join(words)]
+    return [verb for name, each in below.items() for verb in verbs(each, (*words, name))]
+
+
+LISTS = {"methods", "sensors", "schema"}
+"""They cannot go wrong."""
+
+
+@pytest.mark.parametrize("command", verbs())
 def test_help_teaches(command):
+    """An example of the very command, and how it ends."""
     done = call(*command.split(), "--help")
     assert done.exit_code == 0
-    assert len(done.stdout.splitlines()) > 5
+    said = done.stdout
+    assert f"stsfusion {command}" in said.partition("Example")[2], "no example"
+    assert ("Exit code" in said or "exit code" in said) is (command not in LISTS)
+
+
+def test_the_first_help_names_every_command():
+    said = call("--help").stdout
+    assert {verb.split()[0] for verb in verbs()} <= set(said.split())
+    assert "stsfusion run demo" in said
 
 
 def test_methods_and_sensors_list_all_of_them():
