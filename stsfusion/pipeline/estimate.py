@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.run import run_tile
@@ -16,6 +17,7 @@ from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import open_own, take_in
 from stsfusion.pipeline.madefrom import published
 from stsfusion.pipeline.prints import input_print
+from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.reciperun import RecipeRun
 from stsfusion.pipeline.scenesections import Area
 
@@ -50,8 +52,11 @@ class Estimate:
     read: int
     """Bytes that all tiles read, halos included, before compression."""
 
-    disk: int
-    """Bytes that are written at most, before compression."""
+    disk: int | None
+    """Bytes that are written at most, before compression; None: not known before the method has learned."""
+
+    full: int
+    """What a series with all bands takes, bytes before compression."""
 
     memory: int
     """Bytes of one worker."""
@@ -90,15 +95,17 @@ def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None
     """
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
         draft, there = _drafted(run, Path(name))
-        known, source = tile_seconds, "stated"
+        known, source, factors = tile_seconds, "stated", None
         if known is None and sample:
-            known, source = _timed(run, draft, there, Path(name)), "a timed tile"
+            (known, factors), source = _timed(run, draft, there, Path(name)), "a timed tile"
         if known is None:
             known, source = _last(run.folder), "the last run"
-        return _estimate(run, draft, known, source if known is not None else "")
+        return _estimate(run, draft, known, source if known is not None else "", factors)
 
 
-def _estimate(run: RecipeRun, draft: Draft, seconds: float | None, source: str) -> Estimate:
+def _estimate(
+    run: RecipeRun, draft: Draft, seconds: float | None, source: str, factors: Factors | None
+) -> Estimate:
     plan, need = draft.plan, draft.need
     was = published(run.folder.fused)
     times = milliseconds(draft.assembly.times)[list(plan.written)].tolist()
@@ -113,12 +120,25 @@ def _estimate(run: RecipeRun, draft: Draft, seconds: float | None, source: str) 
         tile=(rows, cols),
         halo=plan.method.halo(plan.geometry),
         read=need.read,
-        disk=need.disk,
+        disk=_disk(run, draft, factors),
+        full=need.disk,
         memory=need.memory,
         workers=1 if settings.executor == "inline" else settings.workers,
         tile_seconds=None if seconds is None else round(seconds, 3),
         known_from=source,
     )
+
+
+def _disk(run: RecipeRun, draft: Draft, factors: Factors | None) -> int | None:
+    """Bytes of the series; of a compact one by what its method has just learned, or when it was published."""
+    if run.recipe.fuse.product != "compact":
+        return draft.need.disk
+    if factors is None and published(run.folder.fused) is not None:
+        factors = CubeStore(run.folder.fused).factors()
+    if factors is None:
+        return None
+    sigma = draft.plan.method.card.sigma
+    return size_of(fusing.frame(draft.assembly, draft.plan, run.recipe.fuse.shard_size, {}, sigma, factors))
 
 
 def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
@@ -141,8 +161,8 @@ def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
     )
 
 
-def _timed(run: RecipeRun, draft: Draft, there: Folder, room: Path) -> float:
-    """Seconds of the tile in the middle, in this process."""
+def _timed(run: RecipeRun, draft: Draft, there: Folder, room: Path) -> tuple[float, Factors | None]:
+    """Seconds of the tile in the middle, in this process, and what a compact series of it would share."""
     if not there.cubes.exists():
         draft, there = _cut_out(run, draft, room)
     plan = draft.plan
@@ -151,10 +171,12 @@ def _timed(run: RecipeRun, draft: Draft, there: Folder, room: Path) -> float:
         method = fusing.fit(plan, run.recipe.model_copy(update={"fit": fit}), room / "weights", _silent)
         middle = plan.tiles[len(plan.tiles) // 2]
         made = replace(plan, method=method, output=room / "tile.zarr")
-        spec = fusing.frame(draft.assembly, made, run.recipe.fuse.shard_size, {}, method.card.sigma)
+        shard = run.recipe.fuse.shard_size
+        factors = factors_for(made, run.recipe.fuse.product, shard)
+        spec = fusing.frame(draft.assembly, made, shard, {}, method.card.sigma, factors)
         CubeStore(made.output).create("", spec)
         record = run_tile(made, middle)
-    return record.read_s + record.fuse_s + record.write_s
+    return record.read_s + record.fuse_s + record.write_s, factors
 
 
 def _cut_out(run: RecipeRun, draft: Draft, room: Path) -> tuple[Draft, Folder]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,6 +14,7 @@ from test_run import interrupt
 import stsfusion
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import verify
+from stsfusion.pipeline.product import size_of
 
 METHOD = {"name": "stsnet", "steps": 0, "rank": 6, "branches": False}
 
@@ -54,6 +57,21 @@ def test_everything_finds_all_bands_in_it(series):
     assert verify(series).damages == ()
     assert "compact" in here("info", series).stdout
     assert "stsfusion.open_cube(" in (series.parent / "report.html").read_text()
+
+
+def test_a_plan_tells_the_room_that_maps_take(series, write_project, tmp_path):
+    """Known where the method has learned: from a timed tile, or from the series that is there."""
+    fresh = asked(write_project, tmp_path)
+    told = [
+        json.loads(here("plan", recipe, *words, "--json").stdout.splitlines()[-1])
+        for recipe, words in ((fresh, ()), (fresh, ("--sample",)), (series.parents[1] / fresh.name, ()))
+    ]
+    unknown, sampled, known = (each["disk"] for each in told)
+    assert unknown is None
+    assert "not known before the method has learned" in " ".join(here("plan", fresh, "-q").stdout.split())
+    assert {each["full"] for each in told} == {5 * 72 * 72 * (2 * 20 + 3)}
+    assert known == size_of(CubeStore(series).spec(""))
+    assert sampled == known < told[0]["full"]
 
 
 @pytest.mark.slow
