@@ -48,34 +48,10 @@ def make_page(
 ) -> Path:
     """Write report.html and its pictures as PNG files beside it."""
     inputs, fused = CubeStore(folder.cubes), CubeStore(folder.fused)
-    deliveries = delivery_parts(inputs, recipe, intake.facts)
-    ends = tile_ends(folder)
-    shown = _cubes(inputs, fused) if recipe.report.pictures else {}
-    pictures = figures(
-        shown.get(TRUTH),
-        shown.get("rich"),
-        shown.get("sharp"),
-        shown.get("dense"),
-        shown.get("fused"),
-        simulated=intake.simulated,
-    )
-    for path in folder.root.glob("quicklook-*.png"):
-        path.unlink()
-    for picture in (*pictures, *(picture for part in deliveries for picture in part.pictures)):
-        (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
-    own = methods.create(recipe.fuse.method)
-    rivals = others(own, recipe.evaluate.compare)
-    named, names = [own, *map(methods.create, rivals)], [name_of(own), *map(text_of, rivals)]
-    cards = [
-        MethodCard(
-            names[i],
-            m.card.title,
-            m.card.source,
-            json.dumps({k: v for k, v in settings_of(m).items() if k != "name"}),
-            hashes.get("weights", "") if i == 0 else "",
-        )
-        for i, m in enumerate(named)
-    ]
+    deliveries, ends = delivery_parts(inputs, recipe, intake.facts), tile_ends(folder)
+    pictures = _pictures(inputs, fused, intake) if recipe.report.pictures else figures()
+    _hang(folder, (*pictures, *(picture for part in deliveries for picture in part.pictures)))
+    cards = _cards(recipe, hashes)
     facts = Report(
         title=title,
         simulated=intake.simulated,
@@ -92,15 +68,52 @@ def make_page(
         without_truth=scores["without_truth"],
         phases=phases,
         figures=pictures,
-        stores=[
-            Stored("The fused series", str(folder.fused), compact=fused.factors() is not None),
-            *(Stored(f"The input '{name}'", str(folder.cubes), name) for name in inputs.names()),
-        ],
+        stores=_stores(folder, inputs, fused),
         tiles=tile_lines(tiles, ends),
         troubles=troubles(ends),
         deliveries=deliveries,
     )
     return write_report(folder.report, facts)
+
+
+def _pictures(inputs: CubeStore, fused: CubeStore, intake: Intake) -> Sequence[Picture]:
+    """The series beside its inputs."""
+    shown = _cubes(inputs, fused)
+    seen = [shown.get(name) for name in (TRUTH, "rich", "sharp", "dense", "fused")]
+    return figures(*seen, simulated=intake.simulated)
+
+
+def _hang(folder: Folder, pictures: Sequence[Picture]) -> None:
+    """Write pictures as PNG files beside the report, in place of those of an earlier run."""
+    for path in folder.root.glob("quicklook-*.png"):
+        path.unlink()
+    for picture in pictures:
+        (folder.root / f"quicklook-{_slug(picture)}.png").write_bytes(picture.png)
+
+
+def _cards(recipe: Recipe, hashes: Mapping[str, str]) -> list[MethodCard]:
+    """The series' own method, then those it is compared with."""
+    own = methods.create(recipe.fuse.method)
+    rivals = others(own, recipe.evaluate.compare)
+    named = [(name_of(own), own), *((text_of(rival), methods.create(rival)) for rival in rivals)]
+    return [
+        MethodCard(
+            name,
+            method.card.title,
+            method.card.source,
+            json.dumps({k: v for k, v in settings_of(method).items() if k != "name"}),
+            hashes.get("weights", "") if method is own else "",
+        )
+        for name, method in named
+    ]
+
+
+def _stores(folder: Folder, inputs: CubeStore, fused: CubeStore) -> list[Stored]:
+    """Where the series and its inputs lie, and how they are opened."""
+    return [
+        Stored("The fused series", str(folder.fused), compact=fused.factors() is not None),
+        *(Stored(f"The input '{name}'", str(folder.cubes), name) for name in inputs.names()),
+    ]
 
 
 def _remarks(fused: CubeStore, scores: Mapping[str, Any]) -> list[str]:
