@@ -101,16 +101,28 @@ def evaluate(
         return result
     _add(result, plan, assembly, name, ours, truth, vars(costs))
     for done, settings in enumerate(rivals):
-        rival, told = methods.create(settings), text_of(settings)
-        tell(done / len(rivals), f"running '{told}' for comparison")
-        try:
-            trial = attempt(question, settings_of(rival))
-        except StsfusionError as error:
-            result["rows"].append({"method": told, "subset": "all", "error": str(error)})
-            continue
-        cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
-        _add(result, plan, assembly, told, trial.answer, truth, cost)
+        tell(done / len(rivals), f"running '{text_of(settings)}' for comparison")
+        _add_rival(result, plan, assembly, settings, question, truth)
     return result
+
+
+def _add_rival(
+    result: dict[str, Any],
+    plan: Plan,
+    assembly: Assembly,
+    settings: str | Mapping[str, Any],
+    question: Problem,
+    truth: torch.Tensor,
+) -> None:
+    """Run another method in a process of its own, and add its rows, or why it has none."""
+    rival, told = methods.create(settings), text_of(settings)
+    try:
+        trial = attempt(question, settings_of(rival))
+    except StsfusionError as error:
+        result["rows"].append({"method": told, "subset": "all", "error": str(error)})
+        return
+    cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
+    _add(result, plan, assembly, told, trial.answer, truth, cost)
 
 
 def others(method: FusionMethod, rivals: Sequence[str | Mapping[str, Any]]) -> list[str | Mapping[str, Any]]:
