@@ -6,7 +6,6 @@ with the images, its corners with the RPC, its sun with the sky, each column wit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,9 +20,9 @@ from stsfusion.ingest.metadata import Facts, read_facts
 from stsfusion.ingest.naming import check_name
 from stsfusion.ingest.raster import Raster, open_raster
 from stsfusion.ingest.refusal import DeliveryError
-from stsfusion.ingest.rpb import Rational, read_rpb
+from stsfusion.ingest.rpb import read_rpb
+from stsfusion.ingest.sight import check_place, check_sight
 from stsfusion.ingest.sun import settle
-from stsfusion.sensing.dateline import middle
 from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
 from stsfusion.sensing.sensor import Sensor
 from stsfusion.sensing.sensor_file import Package
@@ -31,12 +30,6 @@ from stsfusion.sensing.sensor_file import Package
 __all__ = ["product_scene"]
 
 _PLATFORMS = {"ZY1E": "ZY1-02D", "ZY1F": "ZY1-02E", "GF6": "GF-6"}
-_CORNER = 1000.0
-"""Metres by which corners by XML and by RPC may differ, …"""
-_CORNER_SHARE = 0.02
-"""… or this share of the scene's diagonal: XML corners are rounded, and do not know the terrain."""
-
-_METRES = 111_195.0
 _NUMBERS = ("uint8", "uint16", "int16", "uint32")
 """Counts are whole numbers: others are of a product that somebody has worked on, and have no saturation."""
 
@@ -168,7 +161,7 @@ def _layer(intake: _Intake, name: str, path: Path) -> Layer:
     if place is None or crs is None:
         _rational(intake, name, path, raster.shape[1:])
     else:
-        _overlapping(intake, path, footprint(f"file {path}", crs, place, raster.shape[1:]))
+        check_place(path, footprint(f"file {path}", crs, place, raster.shape[1:]), intake.facts)
     gain, offset = _pairs(intake, "gains", name, len(bands)) or ((), ())
     own = _pairs(intake, "wavelengths", name, len(bands))
     known = intake.sensor.pick(bands)
@@ -220,50 +213,8 @@ def _rational(intake: _Intake, name: str, raster: Path, shape: Sequence[int]) ->
         )
     rational = read_rpb(found[0], intake.limits)
     intake.keep(found[0], "rpc", name)
-    seen = _seen(rational, shape, found[0])
-    corners = intake.facts.corners
-    reach = max(_CORNER, _CORNER_SHARE * _apart(corners[0], corners[2]))
     strips = len(intake.package.rasters) > 1 and not intake.package.holds
-    far = (
-        min(_apart(seen_one, intake.facts.centre) for seen_one in seen) - _apart(corners[0], corners[2])
-        if strips
-        else max(min(_apart(one, other) for other in seen) for one in corners)
-    )
-    if far > reach:
-        raise _elsewhere(intake, found[0], far)
-
-
-def _overlapping(intake: _Intake, path: Path, seen: Sequence[tuple[float, float]]) -> None:
-    """An image on a map must hold the ground that the XML tells of; a turned scene's box is a larger one."""
-    corners = intake.facts.corners
-    far = _apart(middle(seen), middle(corners))
-    if far > (_apart(seen[0], seen[2]) + _apart(corners[0], corners[2])) / 2:
-        raise _elsewhere(intake, path, far)
-
-
-def _elsewhere(intake: _Intake, path: Path, far: float) -> DeliveryError:
-    return DeliveryError(
-        f"file {path}",
-        expected=f"the ground that {intake.facts.path.name} tells of",
-        got=f"a place {far / 1000:.1f} km off",
-        mend="It belongs to another product.",
-    )
-
-
-def _seen(rational: Rational, shape: Sequence[int], path: Path) -> list[tuple[float, float]]:
-    """The four corners that the image sees at its middle height."""
-    rows, cols = shape[0] - 1, shape[1] - 1
-    try:
-        lon, lat = rational.ground([0, cols, cols, 0], [0, 0, rows, rows], rational.height_offset)
-    except DeliveryError as fault:
-        raise DeliveryError(f"file {path}", expected=fault.expected, got=fault.got) from None
-    return list(zip(lon.tolist(), lat.tolist(), strict=True))
-
-
-def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Metres between two places that are near to one another."""
-    east = ((one[0] - other[0] + 180) % 360 - 180) * math.cos(math.radians((one[1] + other[1]) / 2))
-    return _METRES * math.hypot(east, one[1] - other[1])
+    check_sight(found[0], rational, shape, intake.facts, strip=strips)
 
 
 def _pairs(
