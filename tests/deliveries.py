@@ -251,6 +251,25 @@ def write_tiff(path, counts, **profile):
             file.write(counts)
 
 
+def rename(home, old, new):
+    """Name every file of a delivery anew."""
+    for path in sorted(home.rglob("*")):
+        if old in path.name:
+            path.rename(path.with_name(path.name.replace(old, new)))
+
+
+def edit(home, end, change):
+    """Give the one file whose name ends so other bytes."""
+    (path,) = [path for path in home.rglob("*") if path.name.endswith(end)]
+    path.write_bytes(change(path.read_bytes()))
+
+
+def lose(home, *ends):
+    """Take away what ends so."""
+    for path in [path for path in home.iterdir() if path.name.endswith(ends)]:
+        path.unlink()
+
+
 def _counts(order, camera, bands, gains):
     """(band, y, x) what the camera counts; the first column is fill."""
     rows, cols = np.mgrid[: camera.lines, : camera.samples].astype(float)

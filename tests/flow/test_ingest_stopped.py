@@ -65,7 +65,9 @@ def counted(monkeypatch, spoil):
     return keys
 
 
-def test_a_run_that_died_makes_what_lacks(deliveries, whole, tmp_path, monkeypatch):
+def died(deliveries, out, monkeypatch, *words):
+    """A run that ends before its third tile is noted."""
+
     def die(done):
         if done == 2:
             raise Death
@@ -73,7 +75,11 @@ def test_a_run_that_died_makes_what_lacks(deliveries, whole, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         counted(patch, die)
         with pytest.raises(Death):
-            run(deliveries, tmp_path / "out")
+            run(deliveries, out, *words)
+
+
+def test_a_run_that_died_makes_what_lacks(deliveries, whole, tmp_path, monkeypatch):
+    died(deliveries, tmp_path / "out", monkeypatch)
     assert CubeStore(tmp_path / "out" / "cubes.zarr").names() == []
     keys = counted(monkeypatch, lambda done: None)
     ended = run(deliveries, tmp_path / "out")
@@ -123,14 +129,7 @@ def test_tiles_that_failed_keep_the_others(deliveries, whole, tmp_path, monkeypa
 
 
 def test_other_settings_begin_anew(deliveries, whole, tmp_path, monkeypatch):
-    def die(done):
-        if done == 2:
-            raise Death
-
-    with monkeypatch.context() as patch:
-        counted(patch, die)
-        with pytest.raises(Death):
-            run(deliveries, tmp_path / "out", "--set", "ingest.terrain=200.0")
+    died(deliveries, tmp_path / "out", monkeypatch, "--set", "ingest.terrain=200.0")
     keys = counted(monkeypatch, lambda done: None)
     assert run(deliveries, tmp_path / "out").exit_code == 0
     assert len(keys) == 3

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 import rasterio
-from deliveries import AHSI, VNIC, WFV, Camera, deliver, write_tiff
+from deliveries import AHSI, VNIC, WFV, Camera, deliver, edit, lose, rename, write_tiff
 
 from stsfusion.ingest.finding import files_below, products
 from stsfusion.ingest.limits import Limits
@@ -27,17 +27,6 @@ def scenes(home, **options):
 def only(home, **options):
     (scene,) = scenes(home, **options).values()
     return scene
-
-
-def rename(home, old, new):
-    for path in sorted(home.rglob("*")):
-        if old in path.name:
-            path.rename(path.with_name(path.name.replace(old, new)))
-
-
-def edit(home, name, change):
-    (path,) = [path for path in home.rglob("*") if path.name.endswith(name)]
-    path.write_bytes(change(path.read_bytes()))
 
 
 def test_ahsi(tmp_path):
@@ -159,13 +148,8 @@ def test_variants(tmp_path, name):
         assert scene.cloud is None
 
 
-def lose(*ends):
-    def change(home):
-        for end in ends:
-            for path in home.glob(f"*{end}"):
-                path.unlink()
-
-    return change
+def without(*ends):
+    return lambda home: lose(home, *ends)
 
 
 def floating(path):
@@ -193,11 +177,11 @@ def exchanged(text):
 
 
 CONTRADICTIONS = {
-    "no SW": (AHSI, lose("_SW.tif"), "none called SW"),
-    "no strip 2": (WFV, lose("-2.tiff"), "none called 2"),
-    "no rpb": (WFV, lose("-2.rpb"), r"-2\.rpb beside it"),
-    "no XML": (AHSI, lose(f"{AHSI.name}.xml"), r"expected .*\.xml"),
-    "no gains": (AHSI, lose("RadCal_SWIR.raw"), "one file of gains"),
+    "no SW": (AHSI, without("_SW.tif"), "none called SW"),
+    "no strip 2": (WFV, without("-2.tiff"), "none called 2"),
+    "no rpb": (WFV, without("-2.rpb"), r"-2\.rpb beside it"),
+    "no XML": (AHSI, without(f"{AHSI.name}.xml"), r"expected .*\.xml"),
+    "no gains": (AHSI, without("RadCal_SWIR.raw"), "one file of gains"),
     "gains of one band": (AHSI, lambda h: edit(h, "RadCal_VNIR.raw", lambda b: b[:20]), "76 lines"),
     "gains of 165 bands": (AHSI, lambda h: edit(h, "RadCal_SWIR.raw", lambda b: b"0.1\n" * 165), "90 lines"),
     "wavelengths turned round": (AHSI, lambda h: edit(h, "response_VNIR.raw", turned), "VN01.*395.86.*1040"),
@@ -255,7 +239,7 @@ def test_contradictions_are_refused_by_file_and_reason(tmp_path, name):
 @pytest.mark.parametrize(("order", "end", "name"), [(AHSI, "_SW.tif", "SW"), (WFV, "-2.tiff", "2")])
 def test_what_is_missing_may_be_allowed(tmp_path, order, end, name):
     home = deliver(order, tmp_path)
-    lose(end)(home)
+    without(end)(home)
     scene = only(home, allow_missing=True)
     assert f"image {name} is missing" in scene.notes
     assert name not in [layer.name for layer in scene.layers]
@@ -263,7 +247,7 @@ def test_what_is_missing_may_be_allowed(tmp_path, order, end, name):
 
 def test_a_vnic_delivery_of_one_image_is_one_scene(tmp_path):
     home = deliver(VNIC, tmp_path)
-    lose("-PAN.tiff")(home)
+    without("-PAN.tiff")(home)
     assert only(home).sensor == "zy1-02d-vnic"
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 import rasterio
-from deliveries import AHSI, GROUND, WFV, Camera, deliver, write_tiff
+from deliveries import AHSI, GROUND, WFV, Camera, deliver, edit, lose, rename, write_tiff
 from rasterio.warp import transform
 
 from stsfusion.cube.grid import Grid
@@ -37,22 +37,6 @@ def places(bands):
     """(band, y, x) counts: samples in the even bands, lines in the odd ones."""
     line, sample = np.mgrid[:LINES, :SAMPLES]
     return np.stack([sample if band % 2 == 0 else line for band in range(bands)]) * STEP + BASE
-
-
-def rename(home, old, new):
-    for path in sorted(home.rglob("*")):
-        if old in path.name:
-            path.rename(path.with_name(path.name.replace(old, new)))
-
-
-def edit(home, name, change):
-    (path,) = [path for path in home.rglob("*") if path.name.endswith(name)]
-    path.write_bytes(change(path.read_bytes()))
-
-
-def lose(home, *ends):
-    for path in [path for path in home.iterdir() if path.name.endswith(ends)]:
-        path.unlink()
 
 
 def on_a_map(home):
