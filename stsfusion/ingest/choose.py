@@ -3,6 +3,12 @@
 ::
 
     role ─ instrument ─ scenes that touch the area ─ by day (UTC) ─ one date of the cube each
+
+The base grid has the pixels of the finest instrument that is there. Every cube's pixels are a whole multiple
+of these: where an instrument's own are not, the largest multiple below them, which loses no detail.
+
+    10 m (VNIC)    AHSI 30 m ─ 3 × 10    WFV 16 m ─ 1 × 10
+    16 m (WFV)     AHSI 30 m ─ 1 × 16    WFV 16 m ─ 1 × 16
 """
 
 from __future__ import annotations
@@ -57,10 +63,21 @@ class Chosen:
         """In words."""
         parts = [
             f"{role}: {days[0].scenes[0].sensor}, {len(days)} date{'s' * (len(days) > 1)}, "
-            f"pixels of {self.grid.pixel * self.ratios[role]:g} m"
+            f"{self._pixels(role)}"
             for role, days in self.days.items()
         ]
         return f"{'; '.join(parts)}; on {self.grid}"
+
+    def _pixels(self, role: str) -> str:
+        """The pixels of a role's cube, and why they are not the instrument's own."""
+        own, made = (
+            known_sensor(self.days[role][0].scenes[0].sensor).pixel,
+            self.grid.pixel * self.ratios[role],
+        )
+        if math.isclose(own, made):
+            return f"pixels of {made:g} m"
+        why = "detail is lost" if made > (1 + _ROUND) * own else f"whole multiples of {self.grid.pixel:g} m"
+        return f"pixels of {made:g} m for its own of {own:g} m, {why}"
 
 
 def choose(

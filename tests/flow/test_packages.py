@@ -160,6 +160,9 @@ def test_what_is_no_delivery_stops_no_run(done, tmp_path):
     assert looked.exit_code == 0, looked.stderr
     assert "Not recognised, and left alone: file terrain.tif" in " ".join(looked.stdout.split())
     assert "README" not in looked.stdout
+    without = run(done[0], *more, "--set", "roles.sharp=null", "--dry-run")
+    assert without.exit_code == 0, without.stderr
+    assert "zy1-02d-ahsi, 1 date, pixels of 16 m for its own of 30 m" in " ".join(without.stdout.split())
 
 
 def test_the_report_tells_of_every_scene_and_of_what_was_refused(done):

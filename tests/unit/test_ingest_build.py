@@ -183,6 +183,40 @@ def test_flags_have_meanings_as_cf_knows_them(built):
     assert np.array_equal(partial, valid & ~whole)
 
 
+@pytest.mark.parametrize(
+    ("sensors", "pixel", "ratios", "words"),
+    [
+        (SENSORS, None, {"rich": 3, "sharp": 1, "dense": 1}, "pixels of 10 m for its own of 16 m, whole"),
+        ({"rich", "dense"}, None, {"rich": 1, "dense": 1}, "pixels of 16 m for its own of 30 m, whole"),
+        ({"rich", "dense"}, 10.0, {"rich": 3, "dense": 1}, "ahsi, 1 date, pixels of 30 m; "),
+        (
+            {"rich", "dense"},
+            20.0,
+            {"rich": 1, "dense": 1},
+            "pixels of 20 m for its own of 16 m, detail is lost",
+        ),
+        ({"rich"}, None, {"rich": 1}, "rich: zy1-02d-ahsi, 1 date, pixels of 30 m; on"),
+    ],
+)
+def test_the_base_grid_is_that_of_the_finest_instrument_that_is_there(built, sensors, pixel, ratios, words):
+    store, _, _ = built
+    catalog = catalog_of(store.path.parent / "deliveries")
+    chosen = choose(catalog, {role: SENSORS[role] for role in SENSORS if role in sensors}, Place(pixel=pixel))
+    finest = min(load_sensor(SENSORS[role]).pixel for role in sensors)
+    assert chosen.grid.pixel == (pixel or finest)
+    assert dict(chosen.ratios) == ratios
+    assert words in str(chosen)
+
+
+def test_a_ratio_that_costs_detail_is_told(built):
+    store, _, _ = built
+    catalog = catalog_of(store.path.parent / "deliveries")
+    pair = {"rich": "zy1-02d-ahsi", "dense": "gf6-wfv"}
+    assert "pixels of 48 m for its own of 30 m, detail is lost" in str(
+        choose(catalog, pair, None, {"rich": 3})
+    )
+
+
 def test_scenes_of_one_day_are_one_date_and_those_outside_are_left(tmp_path):
     folder = tmp_path / "deliveries"
     order = VNIC.but(lines=90, samples=60)
