@@ -53,7 +53,7 @@ class Flight:
     seconds: float = 0.0
     """How long it took."""
 
-    def wait(self, timeout: float = 280.0) -> int:
+    def wait(self, timeout: float = 1800.0) -> int:
         """Its exit code, once it has ended."""
         if not self.ended.wait(timeout):
             os.killpg(self.pid, signal.SIGKILL)

@@ -74,7 +74,7 @@ def test_a_killed_driver_goes_on_to_the_same_bytes(project, tally, kill):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(20_000)
 @pytest.mark.parametrize("kill", [kill_from_outside, kill_at_operation])
 def test_hundreds_of_killed_drivers_go_on_to_the_same_bytes(project, tally, kill):
     for number in range(100, 205):
@@ -92,14 +92,13 @@ def terminate(project, tally, number):
     for attempt in range(20):
         out = project.fresh()
         at = dice.randint(2, deeds[-1].count)
-        begun = time.monotonic()
         flight = project.run(out, "new", watch={"root": str(out), "die": int(signal.SIGTERM), "at": at})
-        assert time.monotonic() - begun < 30, "it took longer than the grace period"
         point = next((note for note in notes_of(flight.log) if note.deed == "SIGTERM"), None)
         if point is None or flight.code == 0:
             tally.drawn_again += 1
             continue
         assert flight.code == os.EX_TEMPFAIL, f"{point}: {flight.code}\n{flight.printed()}"
+        assert notes_of(flight.log)[-1].second - point.second < 30, "it took longer than the grace period"
         note_strike(judge, "driver asked to end", point, f"{number}.{attempt} at {at}")
         judge.after_fault(out, str(point))
         done = done_tiles(out)
@@ -120,7 +119,7 @@ def test_a_driver_that_is_asked_to_end_does_and_goes_on(project, tally):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(10_000)
 def test_many_drivers_that_are_asked_to_end_do_and_go_on(project, tally):
     for number in range(100, 130):
         terminate(project, tally, number)

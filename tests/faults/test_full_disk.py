@@ -134,7 +134,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(project, tally, fault):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(10_000)
 @pytest.mark.parametrize("fault", [refuse, limit, fill])
 def test_many_full_disks_are_said_and_the_runs_go_on(project, tally, fault):
     for number in range(100, 125):

@@ -73,7 +73,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_series(project, tally, recorded):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(20_000)
 def test_hundreds_of_power_cuts_leave_the_old_or_the_new_series(project, tally, recorded):
     for number in range(100, 300):
         cut_power(project, tally, recorded, number)

@@ -256,7 +256,7 @@ def test_random_lives_of_a_store(tally):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(10_000)
 def test_many_random_lives_of_a_store(tally):
     live(tally, 200, 50)
     assert len(tally.strikes) > 1000

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -135,10 +136,11 @@ def begin(order: Mapping[str, Any]) -> Watch | None:
     Parameters
     ----------
     order
-        `root`: the folder; `log`: the notes; and one of the faults: `die` (a signal's number) at deed `at`;
-        `errno` at the deeds from `at` on, `times` of them; `errno` with the chance `share` at any operation,
-        by `seed`; `grow` at the writing of a file; `pause` seconds at most before each; `record`: where to
-        write a recording for power cuts.
+        `root`: the folder; `log`: the notes; and one of the faults: `die` (a signal's number) at deed `at`,
+        for the parent in place of this process where `parent` is said; `errno` at the deeds from `at` on,
+        `times` of them; `errno` with the chance `share` at any operation, by `seed`; `grow` at the writing
+        of a file, with `room` bytes of address space left if said; `pause` seconds at most before each;
+        `record`: where to write a recording for power cuts.
     """
     if "root" not in order:
         return None
@@ -180,9 +182,11 @@ def _tell_of_notes(seen: Callable[[str, str], None]) -> None:
 
 def _fault(order: Mapping[str, Any]) -> Callable[[Watch, str, str, int], None]:
     if "die" in order:
-        return _death(signal.Signals(order["die"]), order["at"])
+        return _death(
+            signal.Signals(order["die"]), order["at"], os.getppid if order.get("parent") else os.getpid
+        )
     if "grow" in order:
-        return _greed(order["grow"])
+        return _greed(order["grow"], order.get("room"))
     if "at" in order:
         return _refusal(order["errno"], order["at"], order.get("times", 1))
     if "share" in order or "pause" in order:
@@ -190,14 +194,14 @@ def _fault(order: Mapping[str, Any]) -> Callable[[Watch, str, str, int], None]:
     return lambda watch, deed, path, count: None
 
 
-def _death(sign: signal.Signals, at: int) -> Callable[[Watch, str, str, int], None]:
+def _death(sign: signal.Signals, at: int, whom: Callable[[], int]) -> Callable[[Watch, str, str, int], None]:
     done: list[int] = []
 
     def strike(watch: Watch, deed: str, path: str, count: int) -> None:
         if count >= at and not done and deed != "read":
             done.append(count)
             watch.say(f"{count}\t{sign.name}\t{path}")
-            os.kill(os.getpid(), sign)
+            os.kill(whom(), sign)
 
     return strike
 
@@ -214,13 +218,17 @@ def _refusal(number: int, at: int, times: int) -> Callable[[Watch, str, str, int
     return strike
 
 
-def _greed(path: str) -> Callable[[Watch, str, str, int], None]:
-    """Whoever writes this file takes memory until it is ended."""
+def _greed(path: str, room: int | None) -> Callable[[Watch, str, str, int], None]:
+    """Whoever writes this file takes memory until it is ended, or given no more."""
     taken: list[bytes] = []
 
     def strike(watch: Watch, deed: str, place: str, count: int) -> None:
         if deed == "write" and f"/{path}." in place and not taken:
             watch.say(f"{count}\tgrows\t{place}")
+            if room is not None:
+                pages = int(Path("/proc/self/statm").read_text().split()[0])
+                most = pages * resource.getpagesize() + room
+                resource.setrlimit(resource.RLIMIT_AS, (most, most))
             while len(taken) < 400:
                 taken.append(os.urandom(1 << 23))
                 time.sleep(0.02)
