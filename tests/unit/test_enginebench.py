@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from engines import Bench
 from typer.testing import CliRunner
 
 from stsfusion.cli import app
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import make_plan
+from stsfusion.engine.planfile import save_plan
+from stsfusion.engine.run import run_tile
 from stsfusion.errors import PlanError
+from stsfusion.fusion.answer import Quality
 from stsfusion.methods import create
 from stsfusion.pipeline import enginebench
 from stsfusion.pipeline.enginebench import AIMS, FIGURES, EngineBench, bench_engine, missed, rows
 from stsfusion.pipeline.engineread import counted, read_amplification
 from stsfusion.pipeline.enginescene import EngineScene
-from stsfusion.pipeline.enginestand import Bare, Run, Stand
+from stsfusion.pipeline.enginestand import Bare, Run, Stand, bare_tile
+from stsfusion.testing import tiny_problem
 from stsfusion.window import Window
 
 SCENE = EngineScene(384, bands=12, dates=2)
@@ -163,6 +170,29 @@ def test_the_command_writes_figures_and_what_is_behind_them(tmp_path, monkeypatc
     assert told["missed"] == []
     assert "read_amplification.rich" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["engine.json"]
+
+
+def test_a_bare_tile_writes_what_a_run_writes(tmp_path):
+    """The same bytes, ground that no sensor saw and dead bands included."""
+    problem = tiny_problem(size=24, bands=6, dates=3)
+    blind = {role: seen.valid.expand_as(seen.data).clone() for role, seen in problem.observations.items()}
+    for role, valid in blind.items():
+        valid[:, :, : 12 // problem.observations[role].ratio] = False
+    blind["rich"][:, 2] = False
+    seen = {role: replace(o, valid=blind[role]) for role, o in problem.observations.items()}
+    bench = Bench.of(problem.with_observations(seen), tmp_path)
+    plan = bench.plan(create("bicubic"), tmp_path / "fused.zarr", 24)
+    (tile,) = plan.tiles
+    written = []
+    for begin in (lambda: run_tile(plan, tile), lambda: bare_tile(str(tmp_path / "plan"), "x", tile.key)):
+        shutil.rmtree(plan.output, ignore_errors=True)
+        bench.begin(plan, 24)
+        save_plan(plan, tmp_path / "plan")
+        begin()
+        written.append(checksum(plan, tile))
+    assert written[0] == written[1]
+    flags = CubeStore(plan.output).read_qa("", Window.whole(3, 24, 24), staged=True)
+    assert (flags[:, :12] == int(Quality.NO_DATA)).all()
 
 
 @pytest.mark.slow
