@@ -223,7 +223,7 @@ def _shape(answer: object) -> str:
 
 
 def main(folder: Path) -> int:
-    """The fresh process: read the task, do it, write the result or the fault."""
+    """The fresh process: do the task, and tell the asking process how far it is."""
     # What a method prints must not be taken for news: those go to the first standard output alone.
     news = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -231,6 +231,11 @@ def main(folder: Path) -> int:
     def tell(done: float, what: str) -> None:
         news.write(json.dumps([done, what]) + "\n")
 
+    return work(folder, tell)
+
+
+def work(folder: Path, tell: Tick) -> int:
+    """Do the task that lies in a folder, and leave the result or the fault there; gives the exit code."""
     question, settings, learning = pickle.loads((folder / _TASK).read_bytes())
     try:
         trial = _measure(question, settings, tell, learning)

@@ -105,7 +105,7 @@ def truth(tmp_path):
     return tmp_path / "truth.nc"
 
 
-def test_rows_dates_file_table_and_resuming(truth, tmp_path, monkeypatch):
+def test_rows_dates_file_table_and_resuming(truth, tmp_path, monkeypatch, trial_process):
     said = []
     options = {"json_path": tmp_path / "out" / "b.json", "cache_dir": tmp_path / "cache"}
     first = bench_sts(
@@ -136,7 +136,7 @@ def test_rows_dates_file_table_and_resuming(truth, tmp_path, monkeypatch):
     assert f"{first['rows'][2]['sam']:.3f}" in drawn.getvalue()
 
 
-def test_a_failing_method_gets_a_row_and_the_run_goes_on(truth, tmp_path, guest):
+def test_a_failing_method_gets_a_row_and_the_run_goes_on(truth, tmp_path, guest, trial_process):
     acts = ["raise", "die", "nan", "short", "grey"]
     result = bench_sts(truth, [f"guest:act={act}" for act in acts], Protocol(), cache_dir=tmp_path / "cache")
     errors = {row["method"]: row["error"] for row in result["rows"] if "error" in row}
@@ -172,7 +172,7 @@ def test_the_truth_is_not_in_what_a_process_is_given(truth, monkeypatch):
     assert question.rich.data.numpy()[0, 3].tobytes() in given[0]
 
 
-def test_an_interrupted_caller_leaves_no_process(truth):
+def test_an_interrupted_caller_leaves_no_process(truth, trial_process):
     def interrupt(done, what):
         raise KeyboardInterrupt
 

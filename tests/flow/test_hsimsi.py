@@ -131,7 +131,7 @@ def test_rows_file_summary_tables_and_resuming(scene, tmp_path, monkeypatch):
     assert "over all scenes" in drawn.getvalue()
 
 
-def test_a_training_that_was_killed_goes_on_and_leaves_nothing(scene, tmp_path, slow):
+def test_a_training_that_was_killed_goes_on_and_leaves_nothing(scene, tmp_path, slow, trial_process):
     options = {"cache_dir": tmp_path / "cache"}
     asked = [scene], ["slow:dies=5"]
     (lost,) = bench_hsi_msi(*asked, **options)["rows"]
@@ -221,7 +221,7 @@ def test_an_interrupted_command_asks_to_be_called_again(scene, monkeypatch):
     assert "the same command goes on from here" in done.output
 
 
-def test_the_command_says_what_is_wrong(scene, tmp_path, slow):
+def test_the_command_says_what_is_wrong(scene, tmp_path, slow, trial_process):
     assert _call(tmp_path / "none.nc").exit_code == 2
     done = _call(scene, "--bands", "B7")
     assert done.exit_code == 2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from engines import Bench
+from trials import in_this_process
 
 from stsfusion.fusion.wald import coarsen, hide
 from stsfusion.methods.bicubic import Bicubic
@@ -19,6 +20,12 @@ from stsfusion.testing import tiny_problem
 
 def silent(done, what):
     pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trials_here():
+    with in_this_process():
+        yield
 
 
 @pytest.fixture(scope="module")
