@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +48,24 @@ def cube_of(problem, role, pixel=10.0):
     ).rio.write_crs("EPSG:32650")
 
 
+@lru_cache
+def cubes():
+    """{role: the bytes of its NetCDF file}, written once for all projects."""
+    problem, encoding = tiny_problem(size=72, gaps=True), {"reflectance": {"_FillValue": -9999.0}}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {role: Path(folder) / f"{role}.nc" for role in problem.observations}
+        for role, file in files.items():
+            cube_of(problem, role).to_netcdf(file, engine="h5netcdf", encoding=encoding)
+        return {role: file.read_bytes() for role, file in files.items()}
+
+
 def project_in(folder, tile=12):
     """Write three cubes and a recipe into a folder; gives the recipe's path."""
-    problem = tiny_problem(size=72, gaps=True)
-    for role in problem.observations:
-        cube = cube_of(problem, role)
-        cube.to_netcdf(
-            folder / f"{role}.nc", engine="h5netcdf", encoding={"reflectance": {"_FillValue": -9999.0}}
-        )
+    for role, held in cubes().items():
+        (folder / f"{role}.nc").write_bytes(held)
     recipe = {
-        "cubes": {role: f"{role}.nc" for role in problem.observations},
-        "roles": {role: {"psf": "gaussian"} for role in problem.observations},
+        "cubes": {role: f"{role}.nc" for role in cubes()},
+        "roles": {role: {"psf": "gaussian"} for role in cubes()},
         "fuse": {"method": "gsa", "tile": tile, "executor": "inline"},
         "evaluate": {"compare": []},
         "report": {"pictures": False},
