@@ -18,7 +18,8 @@ from stsfusion.ingest.refusal import Refused
 from stsfusion.ingest.survey import Survey, survey
 from stsfusion.sensing.dateline import around, box
 from stsfusion.sensing.scene import Scene
-from stsfusion.sensing.stac import CatalogError, to_item
+from stsfusion.sensing.stac import CatalogError
+from stsfusion.sensing.stacitem import to_item
 
 __all__ = ["Built", "build_catalog", "refused_in", "strange_in"]
 

@@ -46,11 +46,12 @@ def footprint(
             where, expected="a reference system of the Earth", got=str(fault).splitlines()[0][:200]
         ) from None
     there = list(zip(lon, lat, strict=True))
-    if not all(math.isfinite(x) and abs(x) <= 360 and abs(y) <= 90 for x, y in there):
+    astray = [(x, y) for x, y in there if not (math.isfinite(x) and abs(x) <= 360 and abs(y) <= 90)]
+    if astray:
         raise DeliveryError(
             where,
             expected="a place on Earth",
-            got=f"longitude {lon[0]:.6g}, latitude {lat[0]:.6g}",
+            got="longitude {:.6g}, latitude {:.6g}".format(*astray[0]),
             mend="Longitude and latitude may be exchanged, or the reference system may be another one.",
         )
     return tuple((x if -180 <= x <= 180 else (x + 180) % 360 - 180, y) for x, y in there)

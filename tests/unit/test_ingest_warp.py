@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -251,6 +254,21 @@ def test_pixels_on_the_ground(own_places):
     path, rational = own_places
     with open_raster(path) as raster:
         assert ground_pixel(raster, rational, grid_round()) == pytest.approx(10, rel=1e-3)
+
+
+@pytest.mark.parametrize("turn", [0.0, 30.0])
+def test_pixels_on_the_ground_of_a_map_in_degrees(turn):
+    """Against the radii of curvature of the ellipsoid; a turned pixel has the same area."""
+    step, sine = 1e-4, math.sin(math.radians(LAT)) ** 2
+    cos, sin = step * math.cos(math.radians(turn)), step * math.sin(math.radians(turn))
+    place = cos, sin, LON - 100 * step, sin, -cos, LAT + 100 * step
+    image = SimpleNamespace(shape=(1, 200, 200), crs="EPSG:4326", transform=place)
+    wide = math.radians(step) * 6378137 / math.sqrt(1 - 0.00669438 * sine)
+    north = wide * (1 - 0.00669438) / (1 - 0.00669438 * sine)
+    expected = math.sqrt(wide * math.cos(math.radians(LAT)) * north)
+    assert ground_pixel(image, None, grid_round()) == pytest.approx(expected, rel=2e-3)
+    same = replace(grid_round(), crs="EPSG:4326")
+    assert ground_pixel(image, None, same) == pytest.approx(step, rel=1e-9)
 
 
 PEAK = """
