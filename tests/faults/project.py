@@ -17,7 +17,7 @@ from faults.forks import Flight, Forks
 
 from stsfusion.testing import tiny_problem
 
-__all__ = ["STARTS", "Project", "contents", "series_of"]
+__all__ = ["STARTS", "Project", "contents", "series_of", "write_cube"]
 
 STARTS = {"": "new", "old": "renewed"}
 """What is there before a run, and what an undisturbed one makes of it."""

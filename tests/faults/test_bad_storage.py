@@ -10,19 +10,19 @@ from faults.notes import notes_of
 from faults.project import STARTS
 from faults.tally import Strike
 
-TRIES = 8
-"""Runs on a failing disk, before it is mended."""
+SHARES = (0.01, 0.002)
+"""Of all operations, those that fail; the fewer, the further a run comes."""
 
 
-def fail_now_and_then(project, tally, number):
-    """One operation in a hundred fails, reading or writing, over several runs; then the disk is mended."""
+def fail_now_and_then(project, tally, number, least):
+    """Some of at least so many operations fail, reading or writing, over several runs; then none does."""
     dice = random.Random(number)
     start, after = dice.choice(sorted(STARTS.items()))
     judge = Judge(project, tally, before=start, after=after)
     out, operations = project.fresh(start), 0
-    for attempt in range(TRIES):
+    for attempt in range(100):
         seed = number * 1000 + attempt
-        watch = {"root": str(out), "errno": errno.EIO, "share": 0.01, "seed": seed}
+        watch = {"root": str(out), "errno": errno.EIO, "share": SHARES[attempt % 2], "seed": seed}
         flight = project.run(out, after, watch=watch)
         notes = notes_of(flight.log)
         operations += len(notes)
@@ -33,15 +33,20 @@ def fail_now_and_then(project, tally, number):
         assert "Traceback" not in flight.printed(), flight.printed()
         judge.after_fault(out, f"a failing disk, {seed}")
         if flight.code == 0:
+            judge.is_whole(out, f"a failing disk, {seed}")
+            project.drop(out)
+            out = project.fresh(start)
+        else:
+            assert any(note.deed == "EIO" for note in notes), flight.printed()
+        if operations >= least:
             break
-        assert any(note.deed == "EIO" for note in notes), flight.printed()
     judge.goes_on(out, f"a disk that failed, {number}")
     project.drop(out)
     return operations
 
 
 def test_a_disk_that_fails_now_and_then_gives_the_right_bytes_in_the_end(project, tally):
-    fail_now_and_then(project, tally, 1)
+    fail_now_and_then(project, tally, 1, least=300)
     Judge(project, tally).acquit()
     assert tally.strikes
 
@@ -61,17 +66,17 @@ def test_a_bit_that_was_forgotten_is_found_before_the_run_goes_on(project, tally
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(20_000)
 def test_disks_that_fail_now_and_then_give_the_right_bytes_in_the_end(project, tally):
-    operations = [fail_now_and_then(project, tally, number) for number in range(100, 150)]
+    operations = [fail_now_and_then(project, tally, number, least=1000) for number in range(100, 150)]
     Judge(project, tally).acquit()
-    assert min(operations) >= 100
-    assert sum(operations) >= 50_000
+    assert min(operations) >= 1000
     assert len(tally.strikes) > 50
+    assert {"ingest", "tile", "publication", "notes"} <= tally.phases
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(10_000)
 def test_bits_that_were_forgotten_are_found(project, tally):
     for number in range(100, 130):
         forget_a_bit(project, tally, number)

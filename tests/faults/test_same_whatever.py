@@ -6,9 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import yaml
 from faults.judge import Judge
-from faults.project import series_of
+from faults.project import series_of, write_cube
 from faults.tally import Strike
 
 from stsfusion import methods
@@ -37,6 +38,57 @@ def test_roles_in_another_order_give_the_same_series(project, tally):
     np.testing.assert_array_equal(CubeStore(out / "fused.zarr").cube().values, ours)
     assert series_of(out / "fused.zarr") is not None
     Judge(project, tally).acquit()
+
+
+def made(project, recipe, *settings):
+    """Counts and flags of the series that a recipe makes with these settings."""
+    out = project.fresh()
+    said = [word for each in (f"output={out}", *settings) for word in ("--set", each)]
+    flight = project.forks.run("run", recipe, "-q", *said)
+    assert flight.code == 0, flight.printed()
+    with xr.open_zarr(out / "fused.zarr", chunks=None, mask_and_scale=False) as series:
+        found = series.reflectance.values, series.qa.values
+    project.drop(out)
+    return found
+
+
+def same(ours, theirs, said):
+    """To the last bit, each."""
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=said)
+
+
+@pytest.mark.parametrize("tile", [12, 48])
+def test_tiles_of_another_size_give_the_same_series(project, tile):
+    with xr.open_zarr(project.kept["new"] / "fused.zarr", chunks=None, mask_and_scale=False) as series:
+        ours = series.reflectance.values, series.qa.values
+    same(made(project, project.recipe, f"fuse.tile={tile}"), ours, f"tiles of {tile}")
+
+
+@pytest.fixture(scope="module")
+def large(project, tmp_path_factory):
+    """A recipe on a scene of 1024 pixels' side, with one date of each sensor."""
+    folder = tmp_path_factory.mktemp("large")
+    problem = tiny_problem(size=1032, bands=4, dates=2, roles=("rich", "sharp"))
+    for role in problem.observations:
+        write_cube(folder / f"{role}.nc", problem, role)
+    recipe = yaml.safe_load(project.recipe.read_text())
+    recipe["fuse"]["tile"] = 384
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20_000)
+def test_the_series_is_the_same_for_every_size_of_tile_and_number_of_workers(project, large):
+    """Tiles of 66 to 1026 pixels, which cut the scene's edge in every way; one to eight processes."""
+    ours = made(project, large)
+    for tile in (66, 126, 258, 510, 1026):
+        same(made(project, large, f"fuse.tile={tile}"), ours, f"tiles of {tile}")
+    for workers in (1, 2, 4, 8):
+        settings = ("fuse.tile=258", "fuse.executor=local", f"fuse.workers={workers}")
+        same(made(project, large, *settings), ours, f"{workers} workers")
 
 
 @pytest.mark.parametrize("name", ["bicubic", "lineartime", "gsa"])
