@@ -5,7 +5,7 @@
     demo-out/
       fused.zarr                       the series that readers open
       .fused-1f0c….zarr                the next one, while it is being made
-      .stsfusion/generations/0001.zarr what stood in its place before
+      .stsfusion/generations/0001.zarr what stood in its place before (damaged-0001.zarr: not to be opened)
 
 Dates that stay as they are are not written again: the next generation links to the very files of this one.
 """
@@ -41,11 +41,26 @@ class Generations:
     shelf: Path
     """Folder of those before it, on the same disk; `0001.zarr` is the oldest."""
 
+    def damaged(self) -> list[Path]:
+        """Those that nobody could open when they were replaced; they are no generation."""
+        return sorted(self.shelf.glob("damaged-*.zarr"))
+
     def older(self) -> list[Path]:
         """Those before it, the oldest first."""
         return sorted(path for path in self.shelf.glob("*.zarr") if path.stem.isdecimal())
 
-    def succeed(self, made: Path, *, keep: bool = True) -> None:
+    def recover(self) -> None:
+        """Find the series again that a kill left aside: back to its place, or among those before it."""
+        aside = _aside(self.series)
+        if not aside.exists():
+            return
+        if self.series.exists():
+            self.shelve(aside)
+        else:
+            aside.rename(self.series)
+            flush(self.series.parent)
+
+    def succeed(self, made: Path, *, keep: bool = True, damaged: bool = False) -> None:
         """Let a finished store take the place of the series in one step, and shelve what stood there.
 
         Who opens it sees the old series or the whole new one; what was opened before must be opened anew.
@@ -56,21 +71,25 @@ class Generations:
             A published store beside the series; afterwards it is gone.
         keep
             Whether what stood there is worth keeping.
+        damaged
+            Whether nobody can open what stood there; then it is kept, and no generation goes for it.
         """
+        self.recover()
         if not self.series.exists():
             made.rename(self.series)
             flush(self.series.parent)
             return
         exchange(made, self.series)
         flush(self.series.parent)  # before anything of the old one is let go
-        self.shelve(made, keep=keep)
+        self.shelve(made, keep=keep, damaged=damaged)
 
-    def shelve(self, old: Path, *, keep: bool = True) -> None:
+    def shelve(self, old: Path, *, keep: bool = True, damaged: bool = False) -> None:
         """Put a store that was the series among those before it, and let go of those that are too old."""
-        if keep:
+        kind, there = ("damaged-", self.damaged()) if damaged else ("", self.older())
+        number = max((int(path.stem.removeprefix(kind)) for path in there), default=0) + 1
+        if keep or damaged:
             self.shelf.mkdir(parents=True, exist_ok=True)
-            number = max((int(path.stem) for path in self.older()), default=0) + 1
-            old.rename(self.shelf / f"{number:04d}.zarr")
+            old.rename(self.shelf / f"{kind}{number:04d}.zarr")
         else:
             shutil.rmtree(old)
         for path in self.surplus(KEPT):
@@ -153,13 +172,17 @@ def _link(source: Path, target: Path) -> None:
 _AT_FDCWD, _EXCHANGE = -100, 2
 
 
+def _aside(series: Path) -> Path:
+    """Where a series lies for a moment while renames replace it."""
+    return series.with_name(f".{series.name}.old")
+
+
 def exchange(one: Path, other: Path) -> None:
-    """Swap two folders, at once where the system can (Linux), else by two renames."""
+    """Swap two folders, at once where the system can (Linux), else by renames; nothing is deleted."""
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if swap is not None and swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
         return
-    aside = other.with_name(f".{other.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = _aside(other)
     other.rename(aside)
     one.rename(other)
     aside.rename(one)

@@ -26,7 +26,7 @@ from stsfusion.engine.planfile import load_plan, method_settings
 from stsfusion.errors import LockedError
 from stsfusion.pipeline.clustersections import PREPARE
 from stsfusion.pipeline.folder import Folder, write_text
-from stsfusion.pipeline.making import shows
+from stsfusion.pipeline.readable import shows
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.steps import folder_of, run_recipe

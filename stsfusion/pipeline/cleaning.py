@@ -12,8 +12,8 @@ from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import RecipeError
 from stsfusion.pipeline.folder import Folder
-from stsfusion.pipeline.madefrom import published
-from stsfusion.pipeline.making import settle, shows
+from stsfusion.pipeline.making import settle
+from stsfusion.pipeline.readable import is_replaced, shows
 from stsfusion.running.lock import Lock
 
 __all__ = ["Waste", "clean", "waste_of"]
@@ -74,9 +74,10 @@ def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
     """What could go."""
     for path in folder.generations.surplus(keep):
         yield Waste(path, "an old generation", _size(path))
+    for path in folder.generations.damaged():
+        yield Waste(path, "a damaged series that was replaced", _size(path))
     for path in sorted(folder.root.glob(".fused-*.zarr")):
-        there = published(path)
-        old = there is not None and path != folder.staging(there.identity)
+        old = is_replaced(folder, path)
         yield Waste(path, "an old generation" if old else "a series that was not finished", _size(path))
     if shows(folder.fused) and Publication(folder.fused).pending:
         yield Waste(folder.fused, "dates that were being added and not finished", 0)

@@ -25,7 +25,7 @@ from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.need import refuse_if_no_room
 from stsfusion.engine.plan import Plan
-from stsfusion.errors import PlanError, StoreError, nearest
+from stsfusion.errors import PlanError, nearest
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
@@ -34,11 +34,12 @@ from stsfusion.pipeline.madefrom import Difference, published
 from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.provenance import inherited
+from stsfusion.pipeline.readable import is_damaged, is_replaced, shows
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
 
-__all__ = ["make", "settle", "shows"]
+__all__ = ["make", "settle"]
 
 _DAY = 86_400_000
 
@@ -180,9 +181,8 @@ def _publish(folder: Folder, place: Path, identity: str, *, grows: bool) -> None
     CubeStore(place).publish()  # or finish what was cut off after the new series became visible
     if grows:
         return
-    if folder.fused.exists():
-        _let_go(folder.fused)
-    folder.generations.succeed(place, keep=shows(folder.fused) and not _is(folder.fused, identity))
+    _let_go(folder.fused)
+    folder.generations.succeed(place, keep=not _is(folder.fused, identity), damaged=is_damaged(folder.fused))
 
 
 def _let_go(series: Path) -> None:
@@ -193,20 +193,12 @@ def _let_go(series: Path) -> None:
 
 def settle(folder: Folder) -> None:
     """Finish what a kill cut off in the midst of a publication; nothing is lost and nothing computed."""
+    folder.generations.recover()
     if shows(folder.fused):
         Publication(folder.fused).recover()
     for path in folder.root.glob(".fused-*.zarr"):
-        there = published(path)
-        if there is not None and path != folder.staging(there.identity):
-            folder.generations.shelve(path)
-
-
-def shows(series: Path) -> bool:
-    """Whether readers find a series there."""
-    try:
-        return "" in CubeStore(series).names()
-    except StoreError:
-        return False
+        if is_replaced(folder, path):
+            folder.generations.shelve(path, damaged=is_damaged(path))
 
 
 def _is(series: Path, identity: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stsfusion.errors import StoreError
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, published
-from stsfusion.pipeline.making import shows
+from stsfusion.pipeline.readable import refuse_damaged, shows
 from stsfusion.pipeline.reciperun import Orders, RecipeRun
 
 __all__ = ["Deed", "Standing", "standing"]
@@ -56,6 +56,8 @@ def standing(run: RecipeRun, wanted: MadeFrom) -> Standing:
     """
     series, orders = run.folder.fused, run.orders
     was = published(series)
+    if not orders.overwrite:
+        refuse_damaged(run.folder)
     if orders.learned is not None:
         return _borrowed(series, orders, was, wanted)
     if was is None and shows(series) and not orders.overwrite:

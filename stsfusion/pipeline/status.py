@@ -12,6 +12,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.prints import Prints, input_print
+from stsfusion.pipeline.readable import is_damaged
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.tally import tally
@@ -41,6 +42,8 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
 
 
 def _shown(folder: Folder, was: MadeFrom | None) -> str:
+    if is_damaged(folder.fused):
+        return "damaged: it cannot be opened, and no run goes on beside it; restore its zarr.json from a copy"
     if was is None:
         return "nothing published"
     older = len(folder.generations.older())

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +126,40 @@ def test_what_is_worth_nothing_is_not_kept(old, new, tmp_path):
     house.succeed(new.path, keep=False)
     assert house.older() == []
     assert not new.path.exists()
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_kill_between_renames_loses_neither_series(old, new, tmp_path, monkeypatch, renames):
+    """Where two folders cannot be exchanged at once, the old one lies aside for a moment."""
+    house, rename, done = Generations(old.path, tmp_path / "shelf"), Path.rename, []
+
+    def deadly(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(path, target)
+
+    monkeypatch.setattr(generations.ctypes, "CDLL", lambda *words, **more: object())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", deadly)
+        with pytest.raises(KeyboardInterrupt):
+            house.succeed(new.path)
+    house.recover()
+    if renames == 1:
+        assert levels(CubeStore(house.series)) == [0.1, 0.2, 0.3]
+        house.succeed(new.path)
+    assert levels(CubeStore(house.series)) == [0.1, 0.15, 0.25, 0.3]
+    assert [levels(CubeStore(path)) for path in house.older()] == [[0.1, 0.2, 0.3]]
+    house.recover()
+    assert not list(tmp_path.glob(".*.old"))
+
+
+def test_what_nobody_can_open_is_kept_and_no_generation_goes_for_it(old, new, tmp_path):
+    house = Generations(old.path, tmp_path / "shelf")
+    house.succeed(new.path)
+    third = tmp_path / "third.zarr"
+    shutil.copytree(house.series, third)
+    (house.series / "zarr.json").write_text("{")
+    house.succeed(third, keep=False, damaged=True)
+    assert [path.name for path in house.damaged()] == ["damaged-0001.zarr"]
+    assert [levels(CubeStore(path)) for path in house.older()] == [[0.1, 0.2, 0.3]]
