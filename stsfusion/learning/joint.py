@@ -22,6 +22,7 @@ from stsfusion.learning.changes import Changes, Seen
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.kept import joined, under
+from stsfusion.learning.live import Live
 from stsfusion.learning.panel import Bent, Carried, Panel
 from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
@@ -131,6 +132,9 @@ class Joint:
     assurance: Assurance | None = None
     """How sure it is."""
 
+    live: Live | None = None
+    """Bands that tell anything at all."""
+
     resolved: Resolved | None = None
     """The dense series where it lies on the fine grid already and there is no hyperspectral sensor."""
 
@@ -208,6 +212,7 @@ _KINDS: dict[str, Any] = {
     "by_dense": Innovation,
     "by_sharp": Innovation,
     "assurance": Assurance,
+    "live": Live,
     "resolved": Resolved,
 }
 """Classes of the parts."""

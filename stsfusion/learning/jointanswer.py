@@ -146,8 +146,7 @@ def held_to_sharp(
     if sharp is None or joint.by_sharp is None or date not in sharp.dates:
         return verdict.scores, None
     place = sharp.dates.index(date)
-    mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:]).expand_as(sharp.data)[place]
-    mask = (mask | sharp.dead_bands[:, None, None]).all(0)
+    mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:])[place].all(0)
     image = torch.where(mask, sharp.data[place], 0.0)
     held, _ = joint.by_sharp(verdict.scores, image, verdict.unsure)
     return torch.where(mask, held, verdict.scores), mask

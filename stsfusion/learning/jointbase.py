@@ -14,6 +14,7 @@ from stsfusion.learning.densegains import dense_gains
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.guidedkriging import Likeness
 from stsfusion.learning.joint import Joint, Timed
+from stsfusion.learning.live import live_bands
 from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sighting import Dates, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
@@ -154,7 +155,8 @@ def _subspace(problems: Sequence[Problem], settings: Settings) -> Subspace:
     """Of the hyperspectral bands, without components that are noise."""
     seen = [p.rich for p in problems if p.rich is not None]
     noise = noise_of(seen) if all(each.noise is not None for each in seen) else None
-    pixels = (_valid_pixels(each).T for each in map(_alive, seen))
+    live = live_bands(seen).to(seen[0].data.device)
+    pixels = (_valid_pixels(_alive(each, live)).T for each in seen)
     found = Subspace.learn(pixels, rank=settings.rank, noise=noise)
     telling = (found.basis / found.noise).square().sum(1) > _SIGNAL
     count = max(int(telling.sum()), 1)
@@ -183,9 +185,9 @@ def _rich_seen(problem: Problem, joint: Joint, dates: Dates) -> Seen:
     return rich_scores(problem.rich, joint.subspace, problem.target.days, dates)[1]
 
 
-def _alive(observation: Observation) -> Observation:
-    """Dead bands as zeros that are valid, so that a pixel may count that lacks nothing else."""
-    dead = observation.dead_bands[None, :, None, None]
+def _alive(observation: Observation, live: Tensor) -> Observation:
+    """Bands that are not live as zeros that are valid: a pixel may count that lacks nothing else."""
+    dead = ~live[None, :, None, None]
     mask = observation.valid.expand_as(observation.data) | dead
     return replace(observation, data=torch.where(dead, 0.0, observation.data), valid=mask)
 

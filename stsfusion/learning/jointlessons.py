@@ -15,6 +15,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointanswer import Lasting, held_to_sharp, judge, keep, signs
 from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise
 from stsfusion.learning.jointtrial import Tile, Trial, guess, tile_of, trials, with_panel
+from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.sighting import place_of
 from stsfusion.learning.subspace import Subspace
@@ -33,13 +34,16 @@ _ENOUGH = 40000
 
 
 def learn_joint(problems: Sequence[Problem], settings: Settings) -> Joint:
-    """All of it: base from all tiles, scores and hidden dates from as many as are enough."""
+    """All of it: base from all tiles, scores and hidden dates from as many as are enough.
+
+    Every sensor that is there has seen something in some tile.
+    """
     if all(suits(problem) for problem in problems):
         return Joint.bare(Resolved.learn(problems))
     joint = learn_base(problems, settings)
     if joint.rich is None:
         return joint
-    some = _some(problems)
+    some = _some([problem for problem in problems if problem.rich and bool(half_clear(problem.rich).any())])
     joint = with_panel(joint, [tile_of(joint, problem) for problem in some], settings)
     return with_innovations(joint, some, trials(some, joint, settings), settings)
 

@@ -14,10 +14,18 @@ from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.jointanswer import estimate, keep
 from stsfusion.learning.jointbase import Settings, learn_base, score_noise
+from stsfusion.learning.live import half_clear
 from stsfusion.learning.panel import Bent, Carried, Lesson, Panel
 from stsfusion.learning.sighting import place_of, rich_scores
 
 __all__ = ["Tile", "Trial", "guess", "low", "tile_of", "trials", "with_panel"]
+
+
+_FEW = 12
+"""Coarse pixels below which a date of a tile counts as unseen."""
+
+_HALF = 0.5
+"""Share of a tile that is enough of a date."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +117,42 @@ class Trial:
 
 
 def trials(problems: Sequence[Problem], joint: Joint, settings: Settings) -> list[Trial]:
-    """Hide one date of the hyperspectral sensor after the other, with its sharp image; tiles take turns."""
+    """Hide one date of the hyperspectral sensor after the other, with its sharp image.
+
+    Tiles take turns; one that shows less than half of a date stands back for the next that shows more.
+    """
     rich = problems[0].rich
     assert rich is not None
     assert joint.subspace is not None
     assert joint.rich is not None
-    dates = sorted(rich.dates)
+    dates = [date for date in sorted(rich.dates) if any(_tells(problem, date, joint) for problem in problems)]
     if len(dates) < 2:
         return []
     inner, ends = dates[1:-1], [dates[0], dates[-1]]
     chosen = [*_spread(inner, max(settings.hidings - 2, 1)), *ends][: settings.hidings]
     found = []
     for turn, date in enumerate(chosen):
-        whole = problems[turn % len(problems)]
+        turned = [problems[(turn + step) % len(problems)] for step in range(len(problems))]
+        able = [problem for problem in turned if _tells(problem, date, joint)]
+        whole = max(able, key=lambda problem: min(_share(problem, date), _HALF))
         found.append(_trial(whole, date, joint, settings))
     return found
+
+
+def _tells(problem: Problem, date: int, joint: Joint) -> bool:
+    """Whether a tile shows the date, and without it something of every sensor that the region has."""
+    hidden = _without(problem, date)
+    if hidden.rich is None or hidden.sharp is None or (joint.dense is not None and hidden.dense is None):
+        return False
+    seen = [half_clear(each) for each in hidden.observations.values()]
+    return _share(problem, date) > 0 and all(int(clear.sum()) >= _FEW for clear in seen)
+
+
+def _share(problem: Problem, date: int) -> float:
+    """Share of a tile that the hyperspectral sensor saw on a date; zero where that is next to nothing."""
+    assert problem.rich is not None
+    clear = half_clear(problem.rich.select([problem.rich.dates.index(date)]))
+    return float(clear.float().mean()) if int(clear.sum()) >= _FEW else 0.0
 
 
 def _spread(dates: list[int], most: int) -> list[int]:
@@ -133,10 +162,7 @@ def _spread(dates: list[int], most: int) -> list[int]:
 
 
 def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial:
-    hidden = hide(whole, "rich", (date,))
-    if hidden.sharp is not None and set(hidden.sharp.dates) - {date}:
-        hidden = hide(hidden, "sharp", (date,))
-    hidden = _thinned(hidden, whole)
+    hidden = _without(whole, date)
     base = learn_base([hidden], settings, joint.subspace)
     tile = tile_of(base, hidden)
     learned = with_panel(base, [tile], settings)
@@ -150,6 +176,14 @@ def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial
     bands = learned.at(tile.dense, day)[0] if tile.dense is not None else tile.rich.values[0]
     wanted = Lesson(bands, seen.values[place], seen.clear[place], seen.kernels[place], seen.ratio)
     return Trial(learned, tile, whole, date, wanted)
+
+
+def _without(whole: Problem, date: int) -> Problem:
+    """As if the hyperspectral sensor had not seen a date, nor the sharp one, if it saw others."""
+    hidden = hide(whole, "rich", (date,))
+    if hidden.sharp is not None and set(hidden.sharp.dates) - {date}:
+        hidden = hide(hidden, "sharp", (date,))
+    return _thinned(hidden, whole)
 
 
 def _thinned(hidden: Problem, whole: Problem) -> Problem:

@@ -16,11 +16,12 @@ __all__ = ["origin"]
 def origin(problem: Problem) -> Tensor:
     """(time, 1, y, x) uint8 Quality.
 
-    Observed where the hyperspectral sensor (without one, the sharp sensor) saw the date; fused where another
-    did; else interpolated or extrapolated by the dates at which the pixel was seen by any; else filled.
+    Observed where the hyperspectral sensor saw the date (without one, the sharp sensor, if the target has its
+    bands); fused where another did; else interpolated or extrapolated by the dates at which the pixel was
+    seen by any; else filled.
     """
     roles = problem.observations
-    first = roles.get("rich", roles.get("sharp"))
+    first = roles.get("rich", _with_all_bands(roles.get("sharp")))
     days = problem.target.days
     seen = {role: _mask(each) for role, each in roles.items()}
     quality = _extent(problem, seen, days)
@@ -33,6 +34,14 @@ def origin(problem: Problem) -> Tensor:
             value = int(Quality.OBSERVED if best else Quality.FUSED)
             quality[date] = torch.where(mine, value, quality[date].int()).to(torch.uint8)
     return quality
+
+
+def _with_all_bands(sharp: Observation | None) -> Observation | None:
+    """The sharp sensor, if its bands are the target's."""
+    if sharp is None:
+        return None
+    matrix = sharp.view.spectral.matrix
+    return sharp if torch.equal(matrix, torch.eye(matrix.shape[1]).to(matrix)) else None
 
 
 def _mask(observation: Observation) -> Tensor:

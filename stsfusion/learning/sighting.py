@@ -67,8 +67,7 @@ def seen_by(observation: Observation, days: Tensor, dates: Dates) -> Seen:
     """What a sensor saw on its own grid, in the order of its dates in the problem."""
     mask = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:])
     mask = mask.expand_as(observation.data)
-    dead = observation.dead_bands[None, :, None, None]
-    clear = (mask | dead).all(1)
+    clear = mask.all(1)
     own = [place_of(dates.days, float(days[date])) for date in observation.dates]
     gains = torch.stack([dates.gain[p] if p is not None else torch.ones_like(dates.gain[0]) for p in own]).to(
         observation.data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -15,6 +15,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointanswer import answer_of
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointlessons import learn_joint
+from stsfusion.learning.live import Live
 from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
@@ -103,12 +104,21 @@ class JointLR(FusionMethod):
         return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
-        """Guide, changes, regression and innovations; then every date hidden in turn."""
+        """Guide, changes, regression and innovations; then every date hidden in turn.
+
+        Bands, and sensors, that saw nothing in any tile are done without.
+
+        Raises
+        ------
+        ProblemError
+            When there is no sharp sensor, or no valid pixel of it.
+        """
         for problem in problems:
             problem.require("sharp", by=_NAME)
+        live = Live.learn(problems, ("sharp",), _NAME)
         tick(0.0, "guide and changes")
         with torch.no_grad():
-            joint = learn_joint(problems, self._settings)
+            joint = replace(learn_joint([live(problem) for problem in problems], self._settings), live=live)
         tick(1.0, "done")
         return self.with_state(joint.tensors())
 
@@ -118,6 +128,8 @@ class JointLR(FusionMethod):
         state = self.fitted()
         with torch.no_grad():
             joint = Joint.of(state)
+            assert joint.live is not None
+            problem = joint.live(problem)
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
                 return Answer(values, origin(problem), sigma)

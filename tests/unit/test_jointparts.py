@@ -130,6 +130,14 @@ def test_origin_says_what_was_seen():
     assert values == [away, fused, here, fused, away]
 
 
+def test_bands_that_no_sensor_has_are_not_observed():
+    problem = replace(tiny_problem(dates=3).question(), rich=None, dense=None)
+    fused, between = int(Quality.FUSED), int(Quality.INTERPOLATED)
+    assert [int(q.unique()) for q in origin(problem)] == [fused, between, fused]
+    own = replace(tiny_problem(dates=3, multispectral=True).question(), dense=None)
+    assert int(origin(own)[0].unique()) == int(Quality.OBSERVED)
+
+
 def test_expansion_keeps_the_target_s_own_bands_and_flat_spectra():
     nm = torch.linspace(400, 900, 20, dtype=torch.float64)
     assert torch.equal(expansion(torch.eye(20), nm), torch.eye(20))

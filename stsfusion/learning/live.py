@@ -1,0 +1,112 @@
+"""Live: which bands of each sensor ever tell anything of a region.
+
+A band that is dead is valid nowhere in the whole region; a tile that a sensor saw only as cloud lacks all its
+bands and none of them is dead. Only all tiles together tell the one from the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from stsfusion.errors import ProblemError
+from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
+from stsfusion.learning.kept import Kept
+from stsfusion.operators.degradation import Degradation
+from stsfusion.operators.mix import Mix
+
+__all__ = ["Live", "half_clear", "live_bands"]
+
+
+@dataclass(frozen=True, eq=False)
+class Live(Kept):
+    """Bands that are valid somewhere; a sensor without any has seen nothing."""
+
+    rich: Tensor
+    """(b,) bool; none without that sensor."""
+
+    sharp: Tensor
+    """(b,) bool."""
+
+    dense: Tensor
+    """(b,) bool."""
+
+    @classmethod
+    def learn(cls, problems: Sequence[Problem], needs: Sequence[Role], by: str) -> Self:
+        """From all tiles; of series of the same bands, those that both sensors have.
+
+        Raises
+        ------
+        ProblemError
+            When a sensor that is needed saw nothing at all.
+        """
+        tiles = {role: [p.observations[role] for p in problems if role in p.observations] for role in ROLES}
+        found = {role: live_bands(own) for role, own in tiles.items()}
+        for role in needs:
+            _refuse_blind(role, found[role], by)
+        if _alike(problems[0]) and bool(found["dense"].any()):
+            found["sharp"] = found["dense"] = found["sharp"] & found["dense"]
+            _refuse_blind("sharp", found["sharp"], by)
+        return cls(**found)
+
+    def __call__(self, problem: Problem) -> Problem:
+        """The same question to the live bands of sharp and dense, without sensors that have none."""
+        live = self.tensors()
+        blind: dict[Role, Observation | None] = {
+            role: None for role in problem.observations if not bool(live[role].any())
+        }
+        seen = problem.with_observations(blind)
+        lame = [role for role in ("sharp", "dense") if role in seen.observations and not live[role].all()]
+        return seen.with_observations({role: _with(seen.observations[role], live[role]) for role in lame})
+
+
+def live_bands(tiles: Sequence[Observation]) -> Tensor:
+    """(b,) bool: bands that are valid somewhere in some tile; none of no tiles."""
+    if not tiles:
+        return torch.zeros(0, dtype=torch.bool)
+    return torch.stack([~tile.dead_bands.cpu() for tile in tiles]).any(0)
+
+
+def half_clear(observation: Observation) -> Tensor:
+    """(t, y, x) bool, on the sensor's own grid: pixels at which half of the bands are valid, at least."""
+    mask = observation.valid.expand(len(observation.data), -1, *observation.data.shape[2:])
+    return mask.float().mean(1) >= 0.5
+
+
+def _refuse_blind(role: Role, live: Tensor, by: str) -> None:
+    if not bool(live.any()):
+        raise ProblemError(
+            f"method '{by}', role '{role}'",
+            expected="a valid pixel on some date",
+            got="gaps everywhere, on all dates and in all tiles",
+            mend="Look at its mask; or sample more tiles, or dates on which the sky was clear.",
+        )
+
+
+def _alike(problem: Problem) -> bool:
+    """Whether sharp and dense have the same bands."""
+    sharp, dense = problem.sharp, problem.dense
+    return sharp is not None and dense is not None and _same(sharp.view.spectral, dense.view.spectral)
+
+
+def _same(first: Mix, second: Mix) -> bool:
+    return torch.equal(first.matrix, second.matrix)
+
+
+def _with(observation: Observation, live: Tensor) -> Observation:
+    """These bands alone."""
+    view = observation.view
+    spectral = replace(view.spectral, matrix=view.spectral.matrix[live.to(view.spectral.matrix.device)])
+    own = live.to(observation.data.device)
+    valid = observation.valid if observation.valid.shape[1] == 1 else observation.valid[:, own]
+    return replace(
+        observation,
+        data=observation.data[:, own],
+        valid=valid,
+        view=Degradation(view.temporal, spectral, view.spatial.with_shape(spectral.out_shape)),
+        noise=None if observation.noise is None else observation.noise[own],
+    )
