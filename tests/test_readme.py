@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer.main
+from trials import in_this_process
 from xarray import DataArray
 
 from stsfusion.cli import app
@@ -163,7 +164,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run_there(place):
     """The README's recipe, run with a method that learns within a second; the demo's folder names."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, in_this_process():
         patch.chdir(place)
         cheap = [
             "fuse.method=gsa",

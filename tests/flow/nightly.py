@@ -1,5 +1,6 @@
 """A series that grows night by night: cubes of a small scene, what comes in each night, and who watches."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -131,13 +132,29 @@ def shown(series):
     return days, found.reflectance.values, found.qa.values
 
 
+def traces(series):
+    """What tells whether any file of the series is another than before; None while it changes."""
+    try:
+        return {
+            (entry.path, (known := entry.stat()).st_ino, known.st_size, known.st_mtime_ns)
+            for folder, _, _ in os.walk(series)
+            for entry in os.scandir(folder)
+        }
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def watched(series, pause=0.01):
-    """Read the series over and over; afterwards a list of what was wrong, and how often it was read."""
-    wrong, looks, over, known = [], [], threading.Event(), set()
+    """Read the series whenever a file of it changes; gives what was wrong, and how many dates were read."""
+    wrong, looks, over, known, read = [], [], threading.Event(), set(), None
 
     def watch():
+        nonlocal read
         while not over.wait(pause):
+            found = traces(series)
+            if found is not None and found == read:
+                continue
             if not (series / "zarr.json").exists() and not known:
                 continue
             try:
@@ -149,6 +166,7 @@ def watched(series, pause=0.01):
                 wrong.append(repr(error))
                 continue
             looks.append(len(days))
+            read = found
             if days != sorted(set(days)) or known - set(days):
                 wrong.append(f"dates {sorted(known)} became {days}")
             if np.isnan(values).any() or not qa.all():
