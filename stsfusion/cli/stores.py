@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
 from stsfusion.cli.options import AsJson, Quiet, Store
 from stsfusion.cli.terminal import FAILED, plainly, show
 from stsfusion.errors import StoreError
+
+if TYPE_CHECKING:
+    from stsfusion.cube.verification import Verdict
 
 __all__ = ["info", "verify"]
 
@@ -45,6 +50,9 @@ def verify(
 ) -> None:
     """Read every published file of a store and say which is not what it was when it was published.
 
+    A series that is damaged is made anew by 'stsfusion run RECIPE --overwrite'; cubes are, by the same
+    command, once their folder is removed. Files that nobody published can be removed.
+
     Exit codes: 0 all is whole; 2 nothing is published there; 3 something is damaged, missing or unknown.
 
     [bold]Examples[/bold]
@@ -60,15 +68,28 @@ def verify(
     with plainly(), progress("Reading", 1.0, quiet=quiet) as bar:
         verdict = read_all(store, bar.at)
     if as_json:
-        print(json.dumps(asdict(verdict), indent=1))
+        print(json.dumps(asdict(verdict)))
     else:
         size = f"{verdict.size / 2**20:.1f} MiB"
         rows = [("files", f"{verdict.files} ({size})"), ("not what they were", len(verdict.damages))]
         rows += [(f"  {damage.what}", damage.file) for damage in verdict.damages]
+        rows += [("what to do", words) for words in _mends(verdict)]
         for name, dates in verdict.shares.items():
             rows += [(f"{name} {date}".strip(), f"{share:.1%} with data") for date, share in dates.items()]
         show("", ("what", "is"), rows)
     raise typer.Exit(FAILED if verdict.damages else 0)
+
+
+def _mends(verdict: Verdict) -> Iterator[str]:
+    """What can be done about the damages."""
+    kinds = {damage.what for damage in verdict.damages}
+    if kinds - {"unknown"}:
+        yield (
+            "restore these files from a copy; or make a series anew: 'stsfusion run RECIPE --overwrite'; "
+            "or remove a folder of cubes and run its recipe again"
+        )
+    if "unknown" in kinds:
+        yield "remove the unknown files: nobody published them, and no reader sees them"
 
 
 def _short(value: object) -> str:

@@ -138,8 +138,8 @@ def date_marks(store: Path, name: str) -> list[list[str]]:
     places = {join(name, array): array for array in dated(listing)}
     for file, (_, digest) in sorted((Manifest.read(store) or Manifest()).marks.items()):
         folder, _, place = file.partition("/c/")
-        if folder in places:
-            date, _, rest = place.partition("/")
+        date, _, rest = place.partition("/")
+        if folder in places and date.isdecimal():
             found[int(date)].append(f"{places[folder]}/{rest} {digest}")
     return found
 
@@ -153,7 +153,7 @@ def dated(listing: Listing) -> Iterator[str]:
 
 def _files(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.endswith(".partial"):
+        if path.is_file() and path.name.isdecimal():
             yield path.relative_to(folder).as_posix()
 
 

@@ -20,12 +20,15 @@ from typing import Any
 from stsfusion.cube.listing import Listing, join
 from stsfusion.errors import StoreError
 
-__all__ = ["FILE", "Damage", "Manifest", "Mark", "files_of", "settled"]
+__all__ = ["FILE", "Damage", "Manifest", "Mark", "files_of", "settled", "strays"]
 
 FILE = ".checksums.json"
 """Its name in the store's folder."""
 
 _DOCUMENT = "zarr.json"
+
+_BESIDE = ".*.safetensors"
+"""Files at the root that are published with the data: what a method has learned."""
 
 _BLOCK = 2**20
 """Bytes that are read at once."""
@@ -118,7 +121,20 @@ def files_of(store: Path, listings: Mapping[str, Listing]) -> list[str]:
         for array, document in listing.arrays.items()
         for file in _inside(store, join(name, array), listing.dates, dated=_is_dated(document))
     ]
-    return sorted([*arrays, *(file for file in documents if (store / file).is_file())])
+    beside = [path.name for path in store.glob(_BESIDE) if path.is_file()]
+    return sorted([*arrays, *beside, *(file for file in documents if (store / file).is_file())])
+
+
+def strays(store: Path, known: Collection[str]) -> list[str]:
+    """Files in a store's folder that are neither these nor a store's own notes; paths inside the store."""
+    there = (path.relative_to(store) for path in store.rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in there
+        if path.as_posix() not in known
+        and path.suffix not in {".partial", ".new"}
+        and path.as_posix() not in {FILE, ".staged.json"}
+    )
 
 
 def settled(store: Path, new: Mapping[str, Listing], old: Mapping[str, Listing]) -> set[str]:
@@ -139,11 +155,12 @@ def _is_dated(document: Mapping[str, Any]) -> bool:
 
 
 def _inside(store: Path, folder: str, dates: int, *, dated: bool) -> Iterator[str]:
-    """Files of one array; of an array (time, …) those of the first dates alone."""
+    """Files of one array, and no others; of an array (time, …) those of the first dates alone."""
     for path in sorted((store / folder).rglob("*")):
         place = path.relative_to(store / folder).parts
-        later = dated and len(place) > 1 and int(place[1]) >= dates
-        if path.is_file() and not later and not path.name.endswith(".partial"):
+        own = place == (_DOCUMENT,) or (place[0] == "c" and all(part.isdecimal() for part in place[1:]))
+        later = own and dated and len(place) > 1 and int(place[1]) >= dates
+        if own and not later and path.is_file():
             yield f"{folder}/{'/'.join(place)}"
 
 

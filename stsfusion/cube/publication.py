@@ -171,7 +171,7 @@ class Publication:
             if document["chunk_grid"]["configuration"]["chunk_shape"][:1] != [1]:
                 continue
             for date in (self.path / name / array / "c").glob("*"):
-                if int(date.name) >= listing.dates:
+                if date.name.isdecimal() and int(date.name) >= listing.dates:
                     shutil.rmtree(date)
 
 
@@ -181,7 +181,14 @@ def _load(path: Path) -> Mapping[str, Any] | None:
         document["consolidated_metadata"]["metadata"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
+        raise StoreError(
+            f"store {path.parent}",
+            expected="a store written by stsfusion",
+            got=f"a {path.name} that is damaged",
+            mend=f"Restore {path.name} from a copy; 'stsfusion verify' says whether the rest is whole.",
+        ) from error
+    except (KeyError, TypeError) as error:
         raise StoreError(
             f"store {path.parent}",
             expected="a store written by stsfusion",

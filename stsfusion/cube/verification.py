@@ -10,7 +10,7 @@ import numpy as np
 
 from stsfusion.cube.layout import ORIGIN
 from stsfusion.cube.listing import Listing, join
-from stsfusion.cube.manifest import FILE, Damage, Manifest, files_of
+from stsfusion.cube.manifest import FILE, Damage, Manifest, files_of, strays
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
@@ -40,7 +40,7 @@ class Verdict:
 def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: None) -> Verdict:
     """Read every published file, compare it with what it was, and count what each date holds.
 
-    What is being written and not yet published is not looked at.
+    What is being written and not yet published is not looked at, nor what else lies there meanwhile.
 
     Parameters
     ----------
@@ -54,20 +54,31 @@ def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: 
     StoreError
         When nothing is published there, no checksums were kept, or a publication was cut off.
     """
+    if store.is_file():
+        raise StoreError(
+            f"{store}",
+            expected="the folder of a published series or of cubes",
+            got="a file",
+            mend="Name a folder such as demo-out/fused.zarr.",
+        )
     publication = Publication(store)
     listings = publication.published()
     known = Manifest.read(store)
     if not listings or known is None or (publication.pending and publication.staged() == listings):
         raise _refusal(store, listings, known)
     there = set(files_of(store, listings))
+    if not any(file.endswith(".safetensors") for file in known.marks):  # as earlier versions noted them
+        there = {file for file in there if not file.endswith(".safetensors")}
     files = sorted(there | known.marks.keys())
     if publication.pending:
         files = [file for file in files if _is_shard(file)]
+    else:
+        files += strays(store, {*files, *files_of(store, listings)})
     damages, size = [], 0
     for at, file in enumerate(files):
         tick(at / len(files), file)
         damages.append(known.damage(store, file))
-        size += (store / file).stat().st_size if file in there else 0
+        size += (store / file).stat().st_size if (store / file).is_file() else 0
     found = tuple(damage for damage in damages if damage is not None)
     return Verdict(len(files), size, found, _shares(CubeStore(store), {damage.file for damage in found}))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stsfusion.cube.generations import KEPT
+from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import RecipeError
 from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.readable import is_replaced, shows
 from stsfusion.running.lock import Lock
@@ -81,18 +84,23 @@ def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
         yield Waste(path, "an old generation" if old else "a series that was not finished", _size(path))
     if shows(folder.fused) and Publication(folder.fused).pending:
         yield Waste(folder.fused, "dates that were being added and not finished", 0)
-    kept = {Path(made).name for made in _weights(folder)}
     for path in sorted(folder.work.glob("weights-*.safetensors*")):
-        if path.name not in kept:
+        if not _is_of_series(folder, path):
             yield Waste(path, "what was learned for another series", _size(path))
     for path in sorted(folder.root.glob(".scenes-*")):
         yield Waste(path, "deliveries that were unpacked", _size(path))
 
 
-def _weights(folder: Folder) -> Iterator[str]:
-    """Names of the files of what was learned for the present series."""
-    mark = folder.marks().get("fit", {}).get("fingerprint", "")
-    yield f"weights-{mark[:12]}.safetensors"
+def _is_of_series(folder: Folder, path: Path) -> bool:
+    """Whether a file of what was learned is that of the present series, or may be: it can restore it."""
+    mark, beside = folder.marks().get("fit", {}).get("fingerprint", ""), folder.fused / FILE
+    if path.name == f"weights-{mark[:12]}.safetensors":
+        return True
+    if not shows(folder.fused) or not beside.is_file():
+        return False
+    known = Manifest.read(folder.fused) or Manifest()
+    harmed = FILE in known.marks and known.damage(folder.fused, FILE) is not None
+    return harmed or filecmp.cmp(path, beside, shallow=False)
 
 
 def _size(path: Path) -> int:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stsfusion.cube.disk import replace as replace_file
 from stsfusion.errors import MethodError, StoreError
 from stsfusion.fusion import weights as at_rest
 from stsfusion.fusion.method import FusionMethod
@@ -52,7 +53,7 @@ def learn(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom) -> Lear
 
 
 def frozen(run: RecipeRun, draft: Draft, was: MadeFrom, series: Path, wanted: MadeFrom) -> Learnt:
-    """What a published series was made with.
+    """What a published series was made with; a damaged file of it is restored where the run has another.
 
     Parameters
     ----------
@@ -68,15 +69,38 @@ def frozen(run: RecipeRun, draft: Draft, was: MadeFrom, series: Path, wanted: Ma
     """
     file = series / FILE
     try:
+        method = _read(draft, was, file)
+    except StoreError:
+        spare = _spare(run, draft, was) if series == run.folder.fused else None
+        if spare is None:
+            raise
+        replace_file(file, spare.read_bytes())
+        method = _read(draft, was, file)
+    if not run.folder.is_done("fit", was.weights, [file]):
+        run.folder.mark("fit", was.weights, [file], seconds=0.0, weights=was.weights)
+    return Learnt(method, file, wanted.with_learning_of(was))
+
+
+def _read(draft: Draft, was: MadeFrom, file: Path) -> FusionMethod:
+    """The method with the state of a file, when it is that of the series."""
+    try:
         method = at_rest.load_state(draft.plan.method, file)
-        found = at_rest.fingerprint(method)
     except MethodError as error:
         raise _lost(file, str(error).splitlines()[0]) from error
-    if found != was.weights:
+    if at_rest.fingerprint(method) != was.weights:
         raise _lost(file, "another one")
-    if not run.folder.is_done("fit", found, [file]):
-        run.folder.mark("fit", found, [file], seconds=0.0, weights=found)
-    return Learnt(method, file, wanted.with_learning_of(was))
+    return method
+
+
+def _spare(run: RecipeRun, draft: Draft, was: MadeFrom) -> Path | None:
+    """The same file as the run that learned it left it, if it is still there."""
+    for path in sorted(run.folder.work.glob("weights-*.safetensors")):
+        try:
+            _read(draft, was, path)
+        except StoreError:
+            continue
+        return path
+    return None
 
 
 def _lost(file: Path, got: str) -> StoreError:

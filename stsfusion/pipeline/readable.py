@@ -20,7 +20,7 @@ def shows(series: Path) -> bool:
     """Whether readers find a series there."""
     try:
         return "" in CubeStore(series).names()
-    except (StoreError, KeyError, TypeError, AttributeError):
+    except (StoreError, NotADirectoryError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -203,14 +203,18 @@ def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found
 
 
 def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
-    """Whether every file of the published series is what it was; known at a glance when it is noted."""
+    """Whether every file of the published series is what it was.
+
+    Known at a glance when it is noted; who says that it may be replaced has every file read.
+    """
     folder = run.folder
     known = folder.marks()
-    if {"fit", "fuse"} <= known.keys() and folder.is_done("fuse", was.identity, [folder.fused]):
+    glance = {"fit", "fuse"} <= known.keys() and not run.orders.overwrite
+    if glance and folder.is_done("fuse", was.identity, [folder.fused]):
         return True
     begun = time.perf_counter()
     try:
-        if verify(folder.fused).damages:
+        if any(damage.what != "unknown" for damage in verify(folder.fused).damages):
             return False
     except StoreError:
         return False

@@ -5,10 +5,11 @@ import pytest
 import xarray as xr
 from nightly import FIRST_DATES as FIRST
 from nightly import deliver, night, one_version, place, recipe_in, shown
-from small_project import here
+from small_project import bytes_of, here
 
 from stsfusion.pipeline import making
 from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.learnt import FILE
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,55 @@ def test_what_is_half_made_is_not_taken_for_a_damaged_series(recipe, monkeypatch
     assert list((recipe.parent / "out").glob(".fused-*"))
     assert night(recipe).exit_code == 0
     assert Folder(recipe.parent / "out", "nightly", recipe).generations.damaged() == []
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_damage_that_only_reading_finds_is_mended_when_that_is_asked_for(recipe):
+    series = place(recipe.parent)
+    expected = bytes_of(series)
+    flip(next((series / "reflectance").rglob("0/0/0/0")))
+    found = here("verify", series, "-q")
+    assert found.exit_code == 3
+    assert "--overwrite" in found.output
+    assert here("run", recipe, "--overwrite", "-q").exit_code == 0
+    assert bytes_of(series) == expected
+    assert here("verify", series, "-q").exit_code == 0
+    inode = series.stat().st_ino
+    assert here("run", recipe, "--overwrite", "-q").exit_code == 0
+    assert series.stat().st_ino == inode, "what is whole is not made anew"
+
+
+def test_foreign_files_are_told_of_and_nothing_is_made_anew_for_them(recipe):
+    series = place(recipe.parent)
+    (series / "reflectance/c/.DS_Store").write_bytes(b"?")
+    found = here("verify", series, "-q")
+    assert found.exit_code == 3
+    assert "remove the unknown files" in found.output
+    inode = series.stat().st_ino
+    assert "Nothing to do" in here("update", recipe).stdout
+    assert series.stat().st_ino == inode
+
+
+def test_what_was_learned_is_restored_where_the_run_still_has_it(tmp_path):
+    recipe = recipe_in(tmp_path, "gsa", 1)
+    deliver(tmp_path, FIRST)
+    assert night(recipe).exit_code == 0
+    learned = place(tmp_path) / FILE
+    whole = learned.read_bytes()
+    learned.write_bytes(whole[:-10])
+    assert here("verify", place(tmp_path), "-q").exit_code == 3
+    assert here("gc", recipe).exit_code == 0
+    deliver(tmp_path, {**FIRST, "dense": {**FIRST["dense"], 16: 0}})
+    done = night(recipe)
+    assert done.exit_code == 0, done.output
+    assert learned.read_bytes() == whole
+    assert here("verify", place(tmp_path), "-q").exit_code == 0
+    deliver(tmp_path, {**FIRST, "dense": {**FIRST["dense"], 16: 0, 20: 0}})
+    assert night(recipe).exit_code == 0
+    assert here("gc", recipe).exit_code == 0
+    assert list((tmp_path / "out/.stsfusion").glob("weights-*")), "it is what the series was made with"

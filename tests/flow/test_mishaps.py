@@ -78,7 +78,6 @@ def test_dying_before_a_step_is_noted_never_passes_one_recipe_for_another(copy, 
         "scores cut short": lambda out: (out / "scores.json").write_text('{"rows": ['),
         "no report": lambda out: (out / "report.html").unlink(),
         "a shard gone": lambda out: next((out / "fused.zarr/reflectance").rglob("0/0/0/0")).unlink(),
-        "the series is junk": lambda out: (out / "fused.zarr/zarr.json").write_text("junk"),
         "no series, weights cut": lambda out: [
             shutil.rmtree(out / "fused.zarr"),
             next((out / ".stsfusion").glob("weights*")).write_bytes(b"1234"),

@@ -89,6 +89,46 @@ def test_a_file_that_came_afterwards_is_found(store):
     assert [d.what for d in verify(store.path).damages] == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    "stray",
+    ["foreign.txt", ".DS_Store", "rich/notes", "rich/reflectance/c/.DS_Store", "rich/reflectance/c/99/0/0/0"],
+)
+def test_a_foreign_file_anywhere_is_told_of_and_disturbs_nobody(store, cube, stray):
+    (store.path / stray).parent.mkdir(parents=True, exist_ok=True)
+    (store.path / stray).write_bytes(b"?")
+    assert [(d.file, d.what) for d in verify(store.path).damages] == [(stray, "unknown")]
+    spec = store.spec("rich")
+    store.extend("rich", [spec.times[-1] + 86_400_000])
+    store.discard()
+    store.extend("rich", [spec.times[-1] + 86_400_000])
+    store.publish()
+    assert {d.what for d in verify(store.path).damages} <= {"unknown"}
+    assert stray not in Manifest.read(store.path).marks
+
+
+def test_what_was_learned_is_published_with_the_data(tmp_path, cube):
+    store = CubeStore(tmp_path / "cube.zarr")
+    store.create("", CubeSpec.like(cube, shard=24, inner=12))
+    learned = store.path / ".learned.safetensors"
+    learned.write_bytes(b"what was learned")
+    fill(store, "", cube)
+    store.publish()
+    assert verify(store.path).damages == ()
+    cut(learned)
+    assert [(d.file, d.what) for d in verify(store.path).damages] == [(learned.name, "cut short")]
+
+
+def test_a_series_of_an_earlier_version_need_not_tell_of_what_was_learned(store):
+    (store.path / ".learned.safetensors").write_bytes(b"what was learned")
+    assert verify(store.path).damages == ()
+
+
+def test_a_file_is_no_store(tmp_path):
+    (tmp_path / "rich.nc").write_bytes(b"?")
+    with pytest.raises(StoreError, match="got a file"):
+        verify(tmp_path / "rich.nc")
+
+
 def test_shares_tell_how_much_of_a_date_holds_data(tmp_path, make_cube):
     cube = make_cube()
     mask = np.ones(cube.shape, dtype=bool)
