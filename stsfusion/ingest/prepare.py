@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen, Day
+from stsfusion.ingest.heights import check_terrain, terrain_notes
 from stsfusion.ingest.level import levelled
-from stsfusion.ingest.measure import SHARP, Bench, Series, measured
+from stsfusion.ingest.measure import SHARP, Bench, Found, Series, measured
 from stsfusion.ingest.missing import check_gains
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Cube, Plan
@@ -19,7 +21,9 @@ from stsfusion.ingest.plausible import looked_at
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
+from stsfusion.ingest.seen import unseen
 from stsfusion.ingest.steps import laid_together
+from stsfusion.sensing.scene import Scene
 
 __all__ = ["Tell", "prepare"]
 
@@ -42,8 +46,10 @@ def prepare(
     Raises
     ------
     DeliveryError
-        When a scene is not what it was when it was catalogued, or lacks gains.
+        When a scene is not what it was when it was catalogued, or lacks gains; when the model of heights is
+        none, or knows nothing of a scene's ground.
     """
+    check_terrain(options.terrain)
     check_gains(chosen, options.gains)
     done: dict[str, Series] = {}
     lost = list(missing)
@@ -72,7 +78,7 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
         good = []
         for scene in day.scenes:
             try:
-                good.append(looked_at(bench, series, measured(bench, series, day, scene)))
+                good.append(_found(bench, series, day, scene))
             except DeliveryError as fault:
                 if not bench.options.allow_missing:
                     raise
@@ -85,6 +91,17 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
         raise DeliveryError(f"role '{role}'", expected="a scene that can be used", got=" | ".join(lost))
     left = replace(chosen, days={**chosen.days, role: tuple(days)})
     return replace(Series.of(left, role), found=tuple(found))
+
+
+def _found(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
+    """One scene, measured and looked at; what is odd is in its lineage, and the user is warned of it."""
+    notes = terrain_notes(bench.options.terrain, scene, series.spec.grid)
+    one = looked_at(bench, series, measured(bench, series, day, scene))
+    (member,) = bench.readers.members([one.piece])
+    notes += unseen(member.view, series.spec.grid)
+    for words in notes:
+        warnings.warn(f"scene {scene.name}: {words}", UserWarning, stacklevel=2)
+    return replace(one, told={**one.told, "notes": [*one.told["notes"], *notes]})
 
 
 def _each(bench: Bench, series: Series) -> Series:
