@@ -145,11 +145,17 @@ def update(
 
     A folder of deliveries is looked through again, cubes are read again. What the method has learned stays
     as it was published, so that yesterday's dates do not change; what is published is never lost. New dates
-    at the end are added in place; a late or reprocessed scene makes a new generation, which links to the
-    files of all dates that stay. Without a published series it runs the recipe.
+    at the end that change no other are added in place; whatever changes a published date (a late or
+    reprocessed scene, or a new date in its neighbourhood) makes a new generation, which links to the files of
+    all dates that stay. Without 'fuse.neighbours' every date is made from all dates, and new input makes
+    every date anew. Without a published series it runs the recipe.
+
+    Who opens the series sees the old one or the whole new one. What was opened lazily before a new generation
+    must be opened anew: a path always leads to the present files. To go on reading the old ones, read from a
+    copy of links, 'cp -al my-out/fused.zarr mine.zarr', which takes no room and never changes.
 
     It writes where `run` does, and ends with the same exit codes: 0, 2, 3, 75. What was published before a
-    new generation stays in .stsfusion/generations until `gc` takes it away.
+    new generation stays in .stsfusion/generations, the last one until the next comes.
 
     [bold]Examples[/bold]
 
@@ -173,7 +179,8 @@ def _carry_out(
     from stsfusion.pipeline.steps import run_recipe
 
     quiet = manner.quiet or manner.as_json
-    with plainly(manner.as_json):
+    about = {"command": "update" if orders.update else "run", "recipe": recipe}
+    with plainly(manner.as_json, about):
         loaded, file = load_recipe(recipe, given)
         if dry_run:
             end = run_recipe(loaded, file, dry_run=True, quiet=quiet, said=given, orders=orders)

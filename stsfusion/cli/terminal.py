@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -20,31 +21,34 @@ FAILED, LATER, WRONG = 3, 75, 2
 
 
 @contextmanager
-def plainly(as_json: bool = False) -> Iterator[None]:
+def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Errors made on purpose are told in words, with the exit code that schedulers understand.
 
     Parameters
     ----------
     as_json
         Whether they are also told as one line of JSON on standard output.
+    about
+        What that line says besides; an error of a run says itself which run it was.
     """
     try:
         yield
     except LockedError as error:
-        code, style, said = LATER, "yellow", str(error)
+        code, style, said, which = LATER, "yellow", str(error), vars(error)
     except StsfusionError as error:
-        code, style, said = WRONG, "red", f"error: {error}"
+        code, style, said, which = WRONG, "red", f"error: {error}", vars(error)
     except KeyboardInterrupt:
-        code, style, said = LATER, "yellow", "stopped; the same command goes on from here"
+        code, style, said, which = LATER, "yellow", "stopped; the same command goes on from here", {}
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."
-        code, style = WRONG, "red"
+        code, style, which = WRONG, "red", vars(error)
     else:
         return
     Console(stderr=True).print(said, style=style, markup=False, highlight=False, soft_wrap=True)
     if as_json:
-        print(json.dumps({"code": code, "words": said.removeprefix("error: ")}))
+        run = {**(about or {}), **which.get("run", {})}
+        print(json.dumps({**run, "code": code, "words": said.removeprefix("error: ")}))
     raise typer.Exit(code)
 
 

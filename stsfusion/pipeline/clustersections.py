@@ -55,7 +55,8 @@ class SlurmJobs(Record):
     """Workers of one job, one tile each at a time; they share its cores and its memory."""
 
     walltime: str | None = Field(default=None, pattern=r"^(\d+-)?\d{1,2}(:\d{2}){0,2}$|^\d+(:\d{2}){0,2}$")
-    """Longest time of a job, such as 02:00:00; one that is cut off is replaced."""
+    """Longest time of a job, such as 02:00:00; one that is cut off is replaced. None: that of
+    ~/.config/dask/jobqueue.yaml, else ten minutes more than a tile may take (fuse.wall)."""
 
     partition: Text | None = None
     """Queue."""

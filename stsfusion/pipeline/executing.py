@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import dask
 import torch
 
 from stsfusion.errors import PlanError
 from stsfusion.pipeline.worksections import Fuse
 from stsfusion.running.cuda import Cuda
 from stsfusion.running.executor import Address, Executor, Inline, Local
-from stsfusion.running.slurm import Slurm
+from stsfusion.running.slurm import Jobs, Slurm
 
 __all__ = ["executor_of", "job_script"]
 
@@ -43,7 +46,7 @@ def executor_of(
     if settings.executor == "inline":
         return Inline(overlap=settings.device != "cpu" and torch.cuda.is_available())
     if settings.executor == "slurm":
-        return Slurm(settings.slurm.plain(), limit=limit, logs=logs, dashboard=_SHOWN, tell=tell)
+        return Slurm(_jobs(settings), limit=limit, logs=logs, dashboard=_SHOWN, tell=tell)
     if settings.executor == "cuda":
         return Cuda(memory=memory, limit=limit, dashboard=_SHOWN, tell=tell)
     if settings.executor == "address":
@@ -62,6 +65,22 @@ def _address(settings: Fuse) -> str:
     return settings.address
 
 
+_SHORT = "00:30:00"
+"""Walltime of dask-jobqueue where nobody has said one."""
+
+_MARGIN = 600
+"""Seconds of a job beyond its longest tile: to begin, and to end."""
+
+
+def _jobs(settings: Fuse) -> Jobs:
+    """What is asked of SLURM; where nobody says how long a job may last, as long as its longest tile may."""
+    jobs = settings.slurm.plain()
+    if jobs.walltime is not None or dask.config.get("jobqueue.slurm.walltime", _SHORT) not in (None, _SHORT):
+        return jobs
+    minutes = math.ceil((settings.wall + _MARGIN) / 60)
+    return replace(jobs, walltime=f"{minutes // 60:02d}:{minutes % 60:02d}:00")
+
+
 def job_script(settings: Fuse, logs: Path) -> str:
     """The script of a job, as it would be submitted.
 
@@ -77,4 +96,4 @@ def job_script(settings: Fuse, logs: Path) -> str:
             got="one that does not",
             mend="Add '--executor slurm'.",
         )
-    return settings.slurm.plain().script(logs=logs)
+    return _jobs(settings).script(logs=logs)

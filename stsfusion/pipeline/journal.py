@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,8 @@ class Journal:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.waiting.append(json.dumps({"time": now, "run": self.run, "event": event, **facts}, default=str))
         if self.awake and self.folder.is_dir():
-            self._write()
+            with suppress(OSError):  # a full disk: what it says is written when there is room again
+                self._write()
 
     def _write(self) -> None:
         """One write a batch, at the file's end: lines of runs that follow each other do not mix."""

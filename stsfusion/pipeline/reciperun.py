@@ -19,8 +19,8 @@ from stsfusion.running.progress import Bar, progress
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "Orders", "RecipeRun"]
 
-DONE, FAILED, LATER = 0, 3, 75
-"""Exit codes: done or nothing to do, some tiles failed, try again later."""
+DONE, WRONG, FAILED, LATER = 0, 2, 3, 75
+"""Exit codes: done or nothing to do, wrong settings or input, some tiles failed, try again later."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,9 @@ class RecipeRun:
     facts: dict[str, Any] = field(default_factory=dict)
     """What its steps found, for the summary: dates, tiles."""
 
+    besides: list[str] = field(default_factory=list)
+    """What people should know of its result, sentence by sentence."""
+
     begun: float = field(default_factory=time.perf_counter)
     """When it began, seconds."""
 
@@ -147,13 +150,25 @@ class RecipeRun:
             out.print(f"series   {folder.fused}    open it:  {opens}", markup=False, highlight=False)
         return replace(end, summary=self._summary(end))
 
-    def _summary(self, end: End) -> dict[str, Any]:
-        """What a program wants to know."""
-        said = {
+    def fail(self, error: Exception) -> None:
+        """Note that it ended with an error, and give the error what a program wants to know of the run."""
+        words = str(error)
+        self.journal.end(code=WRONG, words=words[:500], seconds=round(time.perf_counter() - self.begun, 3))
+        error.__dict__["run"] = self._names()
+
+    def _names(self) -> dict[str, Any]:
+        """Which run of what it is."""
+        return {
             "command": self.command,
             "run": self.journal.run,
             "recipe": str(self.file),
             "output": str(self.folder.root),
+        }
+
+    def _summary(self, end: End) -> dict[str, Any]:
+        """What a program wants to know."""
+        said = {
+            **self._names(),
             "code": end.code,
             "words": end.words,
             "worked": bool(self.worked),

@@ -36,11 +36,11 @@ def rehearse(run: RecipeRun) -> End:
     if run.recipe.compares:
         return run.tell(End(DONE, intended(run.recipe, run.file, run.folder)))
     if run.recipe.cubes is not None:
-        return run.tell(End(DONE, promise(plan_early(run))))
+        return run.tell(End(DONE, promise(plan_early(run), run.recipe.fuse.neighbours)))
     folder = run.folder
     if folder.is_done("cubes", input_print(run.recipe, run.near), [folder.cubes]):
         drafted = fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
-        return run.tell(End(DONE, promise(drafted)))
+        return run.tell(End(DONE, promise(drafted, run.recipe.fuse.neighbours)))
     if run.recipe.scenes is not None:
         return _scenes(run)
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
@@ -48,7 +48,7 @@ def rehearse(run: RecipeRun) -> End:
         with run.step("Simulating the scene") as bar:
             take_in(run.recipe, CubeStore(trial.cubes), trial.owner, run.near, bar.at)
         drafted = fusing.draft(run.recipe, fusing.cubes_of(trial), trial, run.near, trial.fused)
-        return run.tell(End(DONE, promise(drafted)))
+        return run.tell(End(DONE, promise(drafted, run.recipe.fuse.neighbours)))
 
 
 def _scenes(run: RecipeRun) -> End:

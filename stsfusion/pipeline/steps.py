@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +28,7 @@ from stsfusion.pipeline.intake import Intake, take_in
 from stsfusion.pipeline.learnt import Learnt, frozen, learn
 from stsfusion.pipeline.madefrom import MadeFrom, asked, published
 from stsfusion.pipeline.making import make, settle
+from stsfusion.pipeline.noroom import no_room
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
 from stsfusion.pipeline.provenance import provenance
@@ -38,9 +36,12 @@ from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.rehearsal import plan_early, rehearse
 from stsfusion.pipeline.standing import Deed, Standing, standing
-from stsfusion.pipeline.words import duration, phases, tile_facts, unfinished
+from stsfusion.pipeline.termination import termination_as_interrupt
+from stsfusion.pipeline.words import duration, made_from_all, phases, tile_facts, unfinished
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
+
+_KEPT = "steps and tiles are kept, a learning begins anew"
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
 
@@ -76,28 +77,21 @@ def run_recipe(
     """
     run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet, orders or Orders())
     try:
-        with _termination_as_interrupt():
+        with termination_as_interrupt():
             return rehearse(run) if dry_run else _locked(run)
     except KeyboardInterrupt:
-        words = (
-            "Stopped. The same command goes on: finished steps and tiles are kept, a learning begins anew."
-        )
-        if run.recipe.compares:
-            words = "Stopped. The same command goes on: finished rows and long trainings are kept."
+        kept = "rows and long trainings are kept" if run.recipe.compares else _KEPT
+        words = f"Stopped. The same command goes on: finished {kept}."
         return run.tell(End(LATER, words))
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """A scheduler's SIGTERM ends a run as Ctrl-C does; while tiles run, executors let them finish first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except OSError as error:
+        full = no_room(error, run.folder.root)
+        run.fail(full or error)
+        if full is None:
+            raise
+        raise full from error
+    except StsfusionError as error:
+        run.fail(error)
+        raise
 
 
 def _locked(run: RecipeRun) -> End:
@@ -146,7 +140,8 @@ def _over(run: RecipeRun, start: float) -> End:
     """The end of a run in which all went well."""
     if not run.worked:
         return run.tell(End(DONE, f"Nothing to do: {run.folder.root} is what the recipe asks for."))
-    return run.tell(End(DONE, f"Done in {duration(time.perf_counter() - start)}."))
+    besides = "".join(f"\n{words}" for words in run.besides)
+    return run.tell(End(DONE, f"Done in {duration(time.perf_counter() - start)}.{besides}"))
 
 
 def _cubes(run: RecipeRun) -> tuple[Intake, str]:
@@ -179,16 +174,27 @@ def _series(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
     wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
     found = standing(run, wanted)
-    new, changed = (len(found.change.new), len(found.change.changed)) if found.change else (0, 0)
-    run.facts["dates"] = {"asked": len(wanted.dates), "new": new, "changed": changed}
+    there = published(folder.fused)
+    run.facts["dates"] = _counted(wanted, found, there)
     if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
         return None
     learnt = _learnt(run, draft, marks, wanted, found)
-    there = published(folder.fused)
     if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
+        run.facts["dates"] |= {"new": 0, "changed": 0}
         return None
+    if recipe.simulate is None:
+        run.besides += made_from_all(draft.plan.method, recipe.fuse.neighbours)
     said = provenance(recipe, run.file, marks.content, intake, learnt.made)
     return make(run, draft, learnt, said, found.change if found.deed is Deed.CHANGE else None)
+
+
+def _counted(wanted: MadeFrom, found: Standing, there: MadeFrom | None) -> dict[str, int]:
+    """How many dates are asked for, how many of these nobody has seen yet, and how many change."""
+    asked_for = len(wanted.dates)
+    if found.change is not None:
+        return {"asked": asked_for, "new": len(found.change.new), "changed": len(found.change.changed)}
+    new = len(wanted.dates.keys() - (there.dates.keys() if there is not None else ()))
+    return {"asked": asked_for, "new": new, "changed": asked_for - new}
 
 
 def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found: Standing) -> Learnt:

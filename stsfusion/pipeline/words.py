@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stsfusion.engine.plan import Plan
+from stsfusion.fusion.method import FusionMethod
 from stsfusion.pipeline.facts import Phase
 from stsfusion.pipeline.fusing import Draft
 
-__all__ = ["duration", "failures", "phases", "promise", "size", "tile_facts", "unfinished"]
+__all__ = ["duration", "failures", "made_from_all", "phases", "promise", "size", "tile_facts", "unfinished"]
 
 
 def duration(seconds: float) -> str:
@@ -23,7 +24,7 @@ def size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
-def promise(draft: Draft) -> str:
+def promise(draft: Draft, neighbours: int | None) -> str:
     """What a run would do, with what memory and disk."""
     plan, need = draft.plan, draft.need
     dates, band, rows, cols = plan.target.shape
@@ -37,8 +38,19 @@ def promise(draft: Draft) -> str:
             f"memory   {size(need.memory)} a worker",
             f"reading  {size(need.read)} with halos, before compression",
             f"disk     {size(need.disk)} at most",
+            *made_from_all(plan.method, neighbours),
         ]
     )
+
+
+def made_from_all(method: FusionMethod, neighbours: int | None) -> list[str]:
+    """What an update costs where every date is made from all dates; nothing where it is not."""
+    if neighbours is not None or method.span() is not None:
+        return []
+    return [
+        "Every date is made from all dates, so that an update with new input makes every date anew; with "
+        "'neighbours: 2' in the section 'fuse', each from the two dates of each sensor before and after it."
+    ]
 
 
 def tile_facts(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

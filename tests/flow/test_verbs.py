@@ -1,6 +1,8 @@
 """What operators ask: what will it take, fuse these tiles, try those again that failed, in words or JSON."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -73,6 +75,12 @@ def test_chosen_tiles_first_then_the_rest(whole, fresh):
     assert one in said["words"]
     code, said = told("run", fresh)
     assert (code, said["tiles"]["done"]) == (0, 4)
+    assert said["dates"] == {"asked": 4, "new": 4, "changed": 0}
+    assert "every date anew" in said["words"], "nobody set how many neighbours a date is made from"
+    again = told("run", fresh, "--overwrite", "--set", "fuse.neighbours=1")[1]
+    assert again["dates"] == {"asked": 4, "new": 0, "changed": 4}
+    assert "every date anew" not in again["words"]
+    assert told("run", fresh, "--overwrite")[0] == 0
     assert bytes_of(place(fresh.parent)) == bytes_of(place(whole.parent))
 
 
@@ -111,9 +119,35 @@ def test_who_is_locked_out_is_told_in_json_too(whole):
     from stsfusion.running.lock import Lock
 
     with Lock(whole.parent / "out" / ".stsfusion" / "lock"):
-        assert told("run", whole)[1]["code"] == 75
+        _, said = told("run", whole)
+        assert said == said | {"code": 75, "command": "run", "recipe": str(whole), "output": said["output"]}
+        assert len(said["run"]) == 12
         assert told("update", whole)[0] == 75
         assert told("gc", whole)[0] == 75
+
+
+def test_a_recipe_that_is_not_there_is_named_in_json(tmp_path):
+    code, said = told("update", tmp_path / "none.yaml")
+    assert code == 2
+    assert said == said | {"code": 2, "command": "update", "recipe": str(tmp_path / "none.yaml")}
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_with_place_and_bytes_and_the_log_ends(fresh, monkeypatch, error):
+    def full(*words, **more):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("stsfusion.pipeline.steps.take_in", full)
+    code, said = told("run", fresh)
+    assert code == 2
+    assert os.strerror(error) in said["words"]
+    assert str(fresh.parent / "out") in said["words"]
+    assert "bytes) of" in said["words"]
+    assert "--set output=" in said["words"]
+    assert said == said | {"command": "run", "recipe": str(fresh)}
+    log = (fresh.parent / "out/.stsfusion/log.jsonl").read_text().splitlines()
+    last = json.loads(log[-1])
+    assert (last["event"], last["code"], last["run"]) == ("end", 2, said["run"])
 
 
 def test_nothing_to_do_touches_nothing(whole):

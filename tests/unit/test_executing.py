@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 from stsfusion.errors import PlanError, RecipeError
@@ -36,6 +37,15 @@ def test_each_executor_is_made_as_the_recipe_says(tmp_path):
     assert isinstance(slurm, Slurm)
     assert slurm.jobs == Jobs(jobs=3, partition="cpu", walltime="1-02:00:00", directives=("--qos=high",))
     assert slurm.logs == tmp_path
+
+
+def test_a_job_lasts_as_long_as_its_longest_tile_may(tmp_path):
+    assert "#SBATCH -t 00:11:00" in job_script(fuse(executor="slurm"), tmp_path)
+    long = Fuse(method="bicubic", wall=90_000.0, executor="slurm")
+    assert "#SBATCH -t 25:10:00" in job_script(long, tmp_path)
+    assert "#SBATCH -t 5" in job_script(fuse(executor="slurm", slurm={"walltime": "5"}), tmp_path)
+    with dask.config.set({"jobqueue.slurm.walltime": "03:00:00"}):
+        assert "#SBATCH -t 03:00:00" in job_script(fuse(executor="slurm"), tmp_path)
 
 
 def test_an_address_must_be_said():

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +164,18 @@ def test_what_nobody_can_open_is_kept_and_no_generation_goes_for_it(old, new, tm
     house.succeed(third, keep=False, damaged=True)
     assert [path.name for path in house.damaged()] == ["damaged-0001.zarr"]
     assert [levels(CubeStore(path)) for path in house.older()] == [[0.1, 0.2, 0.3]]
+
+
+def test_a_copy_of_links_stays_what_it_was_whatever_comes_after(old, new, tmp_path):
+    """What readers are told to take who work for longer than a night."""
+    mine, whole = tmp_path / "mine.zarr", levels(old)
+    subprocess.run(["cp", "-al", str(old.path), str(mine)], check=True)
+    opened = CubeStore(mine).cube("")
+    longer = replace(SPEC, times=(*SPEC.times, 6 * DAY))
+    old.extend("", longer.times[3:], {"title": "longer"})
+    fill(old, longer, {3}, [0, 0, 0, 0.4])
+    old.publish()
+    assert levels(CubeStore(mine)) == whole
+    Generations(old.path, tmp_path / "shelf").succeed(new.path)
+    assert [round(float(v), 4) for v in opened.mean(("band", "y", "x"))] == whole
+    assert not verify(mine).damages

@@ -28,6 +28,21 @@ def test_every_line_names_run_time_and_event(tmp_path):
     assert found[4]["code"] == 3
 
 
+def test_a_full_disk_stops_nobody_and_nothing_is_lost(tmp_path, monkeypatch):
+    log = Journal(tmp_path)
+    log.begin(command="run")
+
+    def full(*words, **more):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Path, "open", full)
+        log.say("step", step="Fusing")
+    assert not (tmp_path / FILE).exists()
+    log.end(code=2)
+    assert [line["event"] for line in lines(tmp_path)] == ["begin", "step", "end"]
+
+
 def test_who_does_nothing_writes_nothing(tmp_path):
     log = Journal(tmp_path)
     log.begin(command="run")
