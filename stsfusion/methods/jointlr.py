@@ -15,16 +15,22 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointanswer import answer_of
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointlessons import learn_joint
+from stsfusion.learning.jointoptics import JointOptics, JointPsf
+from stsfusion.learning.kept import under
 from stsfusion.learning.live import Live
 from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
+from stsfusion.operators.pairmodel import support
 from stsfusion.operators.resample import Upsample
 from stsfusion.operators.translate import TAPS
 
 __all__ = ["JointLR"]
 
 _NAME = "jointlr"
+
+_OPTICS = "optics"
+"""Prefix of what was found of the sensors."""
 
 
 @dataclass
@@ -73,6 +79,10 @@ class JointLR(FusionMethod):
     hidings: int = field(default=4, metadata={"ge": 0, "le": 64})
     """Dates that are hidden, at most."""
 
+    psf: JointPsf = "estimated"
+    """Where point spread functions of the coarse sensors come from: estimated from dates that the sharp one
+    saw too (a sensor without such dates keeps the problem's), or given by the problem."""
+
     seed: int = 0
     """Of the search for typical spectra."""
 
@@ -99,7 +109,7 @@ class JointLR(FusionMethod):
         gaps = 2 * dense + Upsample(dense, (1, 1, 1, 1)).reach
 
         def windows(role: Role, half: int) -> int:
-            return (half + 1) * geometry.ratio(role) - 1 + geometry.reach(role) + TAPS
+            return (half + 1) * geometry.ratio(role) - 1 + self._reach(geometry, role) + TAPS
 
         return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
 
@@ -118,9 +128,12 @@ class JointLR(FusionMethod):
         live = Live.learn(problems, ("sharp",), _NAME)
         tick(0.0, "guide and changes")
         with torch.no_grad():
-            joint = replace(learn_joint([live(problem) for problem in problems], self._settings), live=live)
+            seen = [live(problem) for problem in problems]
+            optics = JointOptics.learn(seen, self.psf)
+            joint = learn_joint([optics(problem) for problem in seen], self._settings)
         tick(1.0, "done")
-        return self.with_state(joint.tensors())
+        state = replace(joint, live=live).tensors()
+        return self.with_state(state | {f"{_OPTICS}.{name}": t for name, t in optics.tensors().items()})
 
     def fuse(self, problem: Problem) -> Answer:
         """Every date's scores and their standard deviation."""
@@ -129,7 +142,7 @@ class JointLR(FusionMethod):
         with torch.no_grad():
             joint = Joint.of(state)
             assert joint.live is not None
-            problem = joint.live(problem)
+            problem = self._optics(joint.live(problem))
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
                 return Answer(values, origin(problem), sigma)
@@ -141,6 +154,18 @@ class JointLR(FusionMethod):
         """Small windows and few hidden dates."""
         cheap = {"halves": (1, 0), "centres": 8, "hidings": 1, "rank": 6, "spans": (200.0,)}
         return cls(**{**cheap, **settings})
+
+    @property
+    def _optics(self) -> JointOptics:
+        return JointOptics.of(under(self._state, _OPTICS))
+
+    def _reach(self, geometry: Geometry, role: Role) -> int:
+        """Of the point spread function that was found; before that, of the widest that may be."""
+        ratio, own = geometry.ratio(role), geometry.reach(role)
+        if self._state:
+            found = self._optics.reach(role, ratio)
+            return own if found is None else found
+        return own if self.psf == "given" else max(own, support(ratio))
 
     @property
     def _settings(self) -> Settings:

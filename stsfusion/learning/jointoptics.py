@@ -1,0 +1,300 @@
+"""Joint optics: point spread functions and noise of a region's sensors, told by its images alone.
+
+::
+
+    tiles ─► dates that the sharp sensor saw too ─► displacement of each ─► one kernel of all ─► views
+          ─► what neighbours cannot tell of bands whose noise nobody states ─► noise
+
+What was found takes the place of what the problem states; everything behind it works with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d, pad
+
+from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.learning.changes import Seen
+from stsfusion.learning.pointing import pointing
+from stsfusion.learning.sharedkernel import Look, Sums, shared_kernel, sums_of
+from stsfusion.learning.signal import neighbour_noise, texture_noise
+from stsfusion.operators.blur import gaussian_kernel
+from stsfusion.operators.pairmodel import support
+from stsfusion.operators.translate import translate
+
+__all__ = ["JointOptics", "JointPsf"]
+
+JointPsf = Literal["estimated", "given"]
+
+_ROLES: tuple[Role, ...] = ("dense", "rich")
+"""Sensors whose point spread function matters."""
+
+_FINE = 4
+"""Components of the sharp images that predict."""
+
+_COARSE = 6
+"""Components of the coarse images that are predicted."""
+
+_TELLING = 5.0
+"""Variance of a component of the sharp images, in that of its noise, from which it predicts."""
+
+_FEW = 100
+"""Coarse pixels, of all dates together, below which nothing is told by them."""
+
+_MOST = 6000
+"""Coarse pixels of a date that are looked at."""
+
+_LEAST = 1e-3
+"""Least noise, in what images vary by."""
+
+_PIECE = 12
+"""Pixels along a side of the squares in which noise is looked for where there are gaps."""
+
+_LOAD = 1e-3
+"""On the slopes of the regression by which displacements are found, in variances of the fine components."""
+
+
+@dataclass(frozen=True, eq=False)
+class JointOptics:
+    """What is known of the sensors beyond what problems state."""
+
+    kernels: dict[str, Tensor]
+    """(K, K) point spread function by role."""
+
+    noise: dict[str, Tensor]
+    """(b,) standard deviation by role, reflectance."""
+
+    @classmethod
+    def learn(cls, problems: Sequence[Problem], psf: JointPsf) -> Self:
+        """From a region's tiles; roles that share no date with the sharp sensor keep what is stated."""
+        noise: dict[str, Tensor] = {}
+        for role in problems[0].observations:
+            if (sd := _noise(problems, role)) is not None:
+                noise[role] = sd
+        known = [cls({}, noise)(problem) for problem in problems]
+        kernels: dict[str, Tensor] = {}
+        for role in _ROLES if psf == "estimated" else ():
+            if (kernel := _kernel(known, role)) is not None:
+                kernels[role] = kernel
+        return cls(kernels, noise)
+
+    def __call__(self, problem: Problem) -> Problem:
+        """The same problem with what was found in the place of what it states."""
+        told: dict[Role, Observation | None] = {}
+        for role, seen in problem.observations.items():
+            view, noise = seen.view, seen.noise
+            if role in self.kernels:
+                spatial = replace(view.spatial, kernel=self.kernels[role].double(), phase=(0, 0))
+                view = replace(view, spatial=spatial)
+            if role in self.noise:
+                noise = self.noise[role].to(seen.data)
+            told[role] = replace(seen, view=view, noise=noise)
+        return problem.with_observations(told)
+
+    def reach(self, role: str, ratio: int) -> int | None:
+        """Fine pixels beyond its own block that a coarse pixel sees; None: what the problem states."""
+        own = self.kernels.get(role)
+        return None if own is None else max((len(own) - ratio) // 2, 0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        kernels = {f"kernel_{role}": kernel for role, kernel in self.kernels.items()}
+        return kernels | {f"noise_{role}": noise for role, noise in self.noise.items()}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor]) -> Self:
+        """The one that `tensors` came from."""
+        parts: dict[str, dict[str, Tensor]] = {"kernel": {}, "noise": {}}
+        for name, tensor in tensors.items():
+            part, _, role = name.partition("_")
+            parts[part][role] = tensor
+        return cls(parts["kernel"], parts["noise"])
+
+
+# ---------------------------------------------------------------- noise
+
+
+def _noise(problems: Sequence[Problem], role: Role) -> Tensor | None:
+    """(b,) what neighbours cannot tell; None where the noise is stated, or nothing can be said of it."""
+    seen = [problem.observations[role] for problem in problems if role in problem.observations]
+    if all(each.noise is not None and bool((each.noise > 0).all()) for each in seen):
+        return None
+    live = _live(seen)
+    nm = problems[0].target.wavelengths
+    found = _across(seen, live, nm) if role == "rich" else _texture(seen, live)
+    if found is None:
+        return None
+    pixels = [image[live][:, mask].flatten() for image, mask in _images(seen, live)]
+    return found.clamp_min(max(_LEAST * float(torch.cat(pixels).std()), 1e-9)).float()
+
+
+def _across(seen: Sequence[Observation], live: Tensor, nm: Tensor) -> Tensor | None:
+    """(b,) what the bands beside it in the spectrum cannot tell of a band; zero of dead ones."""
+    pixels = torch.cat([image[live][:, mask] for image, mask in _images(seen, live)], 1)
+    if pixels.shape[1] < _FEW:
+        return None
+    out = torch.zeros(len(live), dtype=torch.float64)
+    out[live.cpu()] = neighbour_noise(pixels.T, nm.to(pixels.device)[live]).cpu()
+    return out
+
+
+def _texture(seen: Sequence[Observation], live: Tensor) -> Tensor | None:
+    """(b,) what the other bands cannot tell of a band's finest texture; zero of dead ones."""
+    whole = [piece for image, mask in _images(seen, live) for piece in _pieces(image[live], mask)]
+    if sum(piece[0].numel() for piece in whole) < _FEW:
+        return None
+    out = torch.zeros(len(live), dtype=torch.float64)
+    out[live.cpu()] = texture_noise(whole).cpu()
+    return out
+
+
+def _images(seen: Sequence[Observation], live: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """(b, y, x) of every date and tile, with its (y, x) mask."""
+    return [pair for each in seen for pair in zip(each.data, _mask(each, live), strict=True)]
+
+
+def _pieces(image: Tensor, mask: Tensor) -> list[Tensor]:
+    """An image without gaps, or those of its squares that have none."""
+    if bool(mask.all()):
+        return [image]
+    rows, cols = (range(0, length, _PIECE) for length in mask.shape)
+    squares = [(slice(y, y + _PIECE), slice(x, x + _PIECE)) for y in rows for x in cols]
+    return [image[:, y, x] for y, x in squares if bool(mask[y, x].all())]
+
+
+def _live(seen: Sequence[Observation]) -> Tensor:
+    """(b,) bool: bands that some tile has."""
+    return torch.stack([~each.dead_bands for each in seen]).any(0)
+
+
+def _mask(seen: Observation, live: Tensor) -> Tensor:
+    """(t, y, x) bool: pixels of which all live bands are valid."""
+    mask = seen.valid.expand(len(seen.data), -1, *seen.data.shape[2:])
+    return (mask[:, live] if mask.shape[1] > 1 else mask).all(1)
+
+
+# ---------------------------------------------------------------- point spread function
+
+
+@dataclass(frozen=True, eq=False)
+class _Bases:
+    """Components in which images are compared."""
+
+    fine: Tensor
+    """(l, q) of the sharp bands, of unit variance."""
+
+    coarse: Tensor
+    """(b, p) of the coarse bands."""
+
+    noise: Tensor
+    """(q, q) covariance of a fine pixel's noise in them."""
+
+
+def _kernel(problems: Sequence[Problem], role: Role) -> Tensor | None:
+    """(K, K) of a role; None: nothing tells of another than the problem states."""
+    first = problems[0].observations
+    if role not in first or "sharp" not in first or first[role].ratio == 1 or first["sharp"].ratio != 1:
+        return None
+    ratio, common = first[role].ratio, [date for date in first[role].dates if date in first["sharp"].dates]
+    bases = _bases(problems, role)
+    if bases is None:
+        return None
+    sums = [own for date in common if (own := _sums(problems, role, date, bases)) is not None]
+    if sum(half.count for halves in sums for half in halves) < _FEW:
+        return None
+    return shared_kernel(sums, ratio).float()
+
+
+def _bases(problems: Sequence[Problem], role: Role) -> _Bases | None:
+    """Principal components of all dates together, each date's mean taken away."""
+    (sharp,) = problems[0].require("sharp")
+    fine, coarse = ([p.observations[name] for p in problems] for name in ("sharp", role))
+    noise = _surely(fine, sharp.noise)
+    axes = _axes(fine, noise, _FINE), _axes(coarse, torch.zeros(coarse[0].data.shape[1]), _COARSE)
+    if axes[0] is None or axes[1] is None:
+        return None
+    own = axes[0].T * noise.to(axes[0])
+    return _Bases(axes[0], axes[1], own @ own.T)
+
+
+def _surely(seen: Sequence[Observation], stated: Tensor | None) -> Tensor:
+    """(b,) noise that sharp images have for sure: what is stated, as far as their texture lets it be."""
+    told = _texture(seen, _live(seen)) if seen[0].data.shape[1] > 2 else None
+    if stated is None or told is None:
+        return torch.zeros(seen[0].data.shape[1]) if told is None else told.float()
+    return torch.minimum(stated.cpu().float(), told.float())
+
+
+def _axes(seen: Sequence[Observation], noise: Tensor, most: int) -> Tensor | None:
+    """(b, n) bands to leading components of unit variance that stand above the noise; dead bands are none."""
+    live = _live(seen)
+    total, count = None, 0
+    for each in seen:
+        for image, mask in zip(each.data, _mask(each, live), strict=True):
+            pixels = image[live][:, mask].double()
+            if pixels.shape[1] < 2:
+                continue
+            pixels = pixels - pixels.mean(1, keepdim=True)
+            square = pixels @ pixels.T
+            total, count = square if total is None else total + square, count + pixels.shape[1]
+    if total is None:
+        return None
+    values, vectors = torch.linalg.eigh(total / count)
+    chance = vectors.square().T @ noise[live.cpu()].to(total).square()
+    telling = (values > _TELLING * chance) & (values > 1e-9 * values[-1])
+    if not bool(telling.any()):
+        return None
+    values, vectors = values[telling].flip(0)[:most], vectors[:, telling].flip(1)[:, :most]
+    axes = torch.zeros(len(live), len(values), dtype=torch.float64, device=total.device)
+    axes[live] = vectors / values.sqrt()
+    return axes
+
+
+def _sums(problems: Sequence[Problem], role: Role, date: int, bases: _Bases) -> tuple[Sums, Sums] | None:
+    """One date of all tiles, the fine images laid to where the coarse ones lie."""
+    ratio = problems[0].observations[role].ratio
+    both = [p for p in problems if all(date in p.observations[name].dates for name in ("sharp", role))]
+    tiles = [_tile(problem, role, date, bases) for problem in both]
+    start = gaussian_kernel(float(ratio), ratio).float()
+    pairs = [
+        (fine.float(), Seen(low[None].float(), clear[None], [start], ratio)) for fine, low, clear in tiles
+    ]
+    shift = pointing(pairs, _LOAD)[0].tolist()
+    looks = [_look(translate(fine, (shift[0], shift[1])), low, clear, ratio) for fine, low, clear in tiles]
+    count = sum(look.values.shape[1] for look in looks)
+    if count < 8 * (_FINE + 1):
+        return None
+    step = -(-count // _MOST)
+    thin = [Look(look.patches[:, ::step], look.values[:, ::step]) for look in looks]
+    return sums_of(thin, bases.noise)
+
+
+def _tile(problem: Problem, role: Role, date: int, bases: _Bases) -> tuple[Tensor, Tensor, Tensor]:
+    """(q, H, W) fine and (p, h, w) coarse components, and the (h, w) pixels that may be learned from."""
+    sharp, seen = problem.observations["sharp"], problem.observations[role]
+    fine, whole = _components(sharp, date, bases.fine)
+    low, clear = _components(seen, date, bases.coarse)
+    margin, ratio = support(seen.ratio), seen.ratio
+    gaps = pad((~whole)[None, None].float(), (margin,) * 4, value=1.0)
+    near = max_pool2d(gaps, ratio + 2 * margin, ratio)[0, 0] == 0
+    return fine, low, clear & near
+
+
+def _components(seen: Observation, date: int, axes: Tensor) -> tuple[Tensor, Tensor]:
+    place, live = seen.dates.index(date), axes.abs().sum(1) > 0
+    mask = _mask(seen, live)[place]
+    image = torch.where(mask, seen.data[place].double(), 0.0)
+    mean = image[:, mask].mean(1) if bool(mask.any()) else image.mean((1, 2))
+    return torch.einsum("bn,byx->nyx", axes, torch.where(mask, image - mean[:, None, None], 0.0)), mask
+
+
+def _look(fine: Tensor, low: Tensor, clear: Tensor, ratio: int) -> Look:
+    margin = support(ratio)
+    wide = pad(fine[None], (margin,) * 4, mode="replicate")[0]
+    windows = wide.unfold(1, ratio + 2 * margin, ratio).unfold(2, ratio + 2 * margin, ratio)
+    return Look(windows[:, clear].flatten(2), low[:, clear])
