@@ -24,13 +24,15 @@ def plan(
         bool, typer.Option("--sample", help="Fuse the tile in the middle and time it; its result is dropped.")
     ] = False,
     tile_seconds: Annotated[
-        float | None, typer.Option(help="Seconds of a tile in one process, where they are known.")
+        float | None, typer.Option(min=0.0, help="Seconds of a tile in one process, where they are known.")
     ] = None,
     tiles: Annotated[bool, typer.Option("--tiles", help="List the keys of all tiles.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what a recipe will take: tiles, bytes read and written, memory, disk, hours; do nothing.
+
+    Of a published series only what is new or changes is counted, as 'update' would make it.
 
     Hours are known from a timed tile (--sample), from --tile-seconds, or from the last run. What cannot be
     done with the memory and disk that there are is refused, with the numbers and a tile that fits. How much a
@@ -80,25 +82,38 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
     return [
         ("method", found.method),
         ("asked for", f"{dates} dates × {bands} bands × {rows} × {cols} pixels"),
-        ("to publish", f"{found.published} of the dates, {found.new} of them new"),
+        ("to publish", f"{found.published} of the dates, {_made(found)}"),
         ("tiles", f"{len(found.tiles)} of {found.tile[0]} × {found.tile[1]} pixels, halo {found.halo}"),
         ("memory", f"{size(found.memory)} a worker"),
         ("reading", f"{size(found.read)} with halos, before compression"),
         ("writing", _writing(found)),
-        ("hours", _hours(found)),
+        ("time", _hours(found)),
     ]
+
+
+def _made(found: Estimate) -> str:
+    """Which of them would be made."""
+    more = (
+        "" if found.exact else "; more where images were processed anew, which a run finds when it reads them"
+    )
+    return f"{found.new} of them new, {found.changed} to be made anew{more}"
 
 
 def _writing(found: Estimate) -> str:
     from stsfusion.pipeline.words import size
 
-    if found.disk is not None:
-        return f"{size(found.disk)} at most, before compression"
+    if found.written is not None:
+        return f"{size(found.written)} at most, before compression"
     return f"not known before the method has learned: say --sample; with all bands {size(found.full)}"
 
 
 def _hours(found: Estimate) -> str:
+    from stsfusion.pipeline.words import duration
+
     if found.hours is None:
         return "not known: say --sample or --tile-seconds"
     known = f"{found.tile_seconds:g} s a tile ({found.known_from})"
-    return f"{found.hours:.2g} with {found.workers} workers, {known}"
+    lasting = f"{found.hours:.1f} hours" if found.hours >= 1 else duration(3600 * found.hours)
+    many = f"{found.workers} worker{'s' * (found.workers != 1)}"
+    learning = "; the method learns first, which comes on top" if found.learns else ""
+    return f"{lasting} with {many}, {known}{learning}"

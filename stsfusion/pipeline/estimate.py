@@ -6,9 +6,12 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine.need import need_of
 from stsfusion.engine.run import run_tile
 from stsfusion.errors import PlanError
 from stsfusion.pipeline import fusing
@@ -16,10 +19,13 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import open_own, take_in
 from stsfusion.pipeline.madefrom import published
+from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.reciperun import RecipeRun
 from stsfusion.pipeline.scenesections import Area
+from stsfusion.pipeline.todo import to_do
+from stsfusion.pipeline.worksections import Fuse
 
 __all__ = ["Estimate", "estimate"]
 
@@ -40,8 +46,17 @@ class Estimate:
     new: int
     """Of these, dates that the present series does not show."""
 
+    changed: int
+    """Of these, dates that it shows and that would be made anew."""
+
+    exact: bool
+    """Whether the input was read: else what images processed anew change is not known, and comes on top."""
+
+    learns: bool
+    """Whether the method would learn first, for which no time is counted."""
+
     tiles: tuple[str, ...]
-    """Keys of the tiles."""
+    """Keys of the tiles that would be fused."""
 
     tile: tuple[int, int]
     """Rows and columns of the largest core, pixels."""
@@ -50,10 +65,13 @@ class Estimate:
     """Context around it, pixels."""
 
     read: int
-    """Bytes that all tiles read, halos included, before compression."""
+    """Bytes that these tiles read, halos included, before compression."""
 
     disk: int | None
-    """Bytes that are written at most, before compression; None: not known before the method has learned."""
+    """Bytes of the series at most, before compression; None: not known before the method has learned."""
+
+    written: int | None
+    """Bytes of these that would be written."""
 
     full: int
     """What a series with all bands takes, bytes before compression."""
@@ -62,7 +80,7 @@ class Estimate:
     """Bytes of one worker."""
 
     workers: int
-    """Processes."""
+    """Processes that would work at once."""
 
     tile_seconds: float | None
     """Seconds of one tile in one process; None: not known."""
@@ -93,6 +111,7 @@ def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None
     StsfusionError
         When the recipe cannot be carried out.
     """
+    run.journal.mute = True
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
         draft, there = _drafted(run, Path(name))
         known, source, factors = tile_seconds, "stated", None
@@ -106,27 +125,49 @@ def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None
 def _estimate(
     run: RecipeRun, draft: Draft, seconds: float | None, source: str, factors: Factors | None
 ) -> Estimate:
-    plan, need = draft.plan, draft.need
+    plan, settings, found = draft.plan, run.recipe.fuse, to_do(run, draft)
     was = published(run.folder.fused)
     times = milliseconds(draft.assembly.times)[list(plan.written)].tolist()
     rows, cols = (max(tile.core.shape[axis] for tile in plan.tiles) for axis in (1, 2))
-    settings = run.recipe.fuse
+    new = len([time for time in times if was is None or time not in was.dates])
+    changed, share = len(times) - new, 1.0
+    if found is not None:
+        chosen, changed = (*found.new, *found.changed), len(found.changed)
+        around = intervals(plan.target.shape[0], plan.sources, plan.method.span(), settings.neighbours)
+        plan, share = cut(plan, around, chosen), len(chosen) / len(times)
+    need, disk = need_of(plan), _disk(run, draft, factors)
     return Estimate(
         method=plan.method.card.name,
         target=plan.target.shape,
         published=len(times),
-        new=len([time for time in times if was is None or time not in was.dates]),
+        new=new,
+        changed=changed,
+        exact=found is None or found.exact,
+        learns=found is None and plan.method.card.fits != "no",
         tiles=tuple(tile.key for tile in plan.tiles),
         tile=(rows, cols),
         halo=plan.method.halo(plan.geometry),
         read=need.read,
-        disk=_disk(run, draft, factors),
-        full=need.disk,
-        memory=need.memory,
-        workers=1 if settings.executor == "inline" else settings.workers,
+        disk=disk,
+        written=None if disk is None else round(disk * share),
+        full=draft.need.disk,
+        memory=draft.need.memory,
+        workers=_workers(settings),
         tile_seconds=None if seconds is None else round(seconds, 3),
         known_from=source,
     )
+
+
+def _workers(settings: Fuse) -> int:
+    """How many processes fuse at once, as far as the recipe says it."""
+    if settings.executor == "slurm":
+        return settings.slurm.jobs * settings.slurm.processes
+    if settings.executor == "cuda":
+        return max(1, torch.cuda.device_count())
+    if settings.executor == "array":
+        _, _, count = (settings.worker or "").partition("/")
+        return int(count or 1)
+    return settings.workers if settings.executor == "local" else 1
 
 
 def _disk(run: RecipeRun, draft: Draft, factors: Factors | None) -> int | None:
@@ -142,12 +183,13 @@ def _disk(run: RecipeRun, draft: Draft, factors: Factors | None) -> int | None:
 
 
 def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
-    """A plan of the whole, and a folder whose cubes can be read, if it has some."""
+    """A plan of the whole, and a folder whose cubes are those of the plan, if it has some."""
     recipe, folder = run.recipe, run.folder
     if folder.is_done("cubes", input_print(recipe, run.near), [folder.cubes]):
         return fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused), folder
     if recipe.cubes is not None:
-        return fusing.draft(recipe, open_own(recipe, run.near), folder, run.near, folder.fused), folder
+        unread = Folder(room / "unread", folder.owner, run.file)
+        return fusing.draft(recipe, open_own(recipe, run.near), folder, run.near, folder.fused), unread
     if recipe.simulate is not None:
         trial = Folder(room / "simulated", folder.owner, run.file)
         with run.step("Simulating the scene") as bar:

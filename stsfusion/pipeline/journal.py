@@ -47,6 +47,9 @@ class Journal:
     awake: bool = False
     """Whether something was done."""
 
+    mute: bool = False
+    """Whether it writes nothing: of who only wants to know what a run would do."""
+
     def begin(self, **facts: Any) -> None:
         """Say who begins what; written with the first deed."""
         self._line("begin", pid=os.getpid(), host=socket.gethostname(), **facts)
@@ -71,7 +74,7 @@ class Journal:
     def _line(self, event: str, **facts: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.waiting.append(json.dumps({"time": now, "run": self.run, "event": event, **facts}, default=str))
-        if self.awake and self.folder.is_dir():
+        if self.awake and not self.mute and self.folder.is_dir():
             with suppress(OSError):  # a full disk: what it says is written when there is room again
                 self._write()
 

@@ -59,8 +59,37 @@ def test_a_plan_says_what_it_takes_and_leaves_nothing(fresh):
 def test_a_plan_knows_what_the_last_run_took(whole):
     _, said = told("plan", whole)
     assert said["known_from"] == "the last run"
-    assert said["new"] == 0
-    assert "hours" in here("plan", whole, "-q").stdout
+    assert (said["new"], said["changed"], said["tiles"], said["hours"], said["written"]) == (0, 0, 0, 0.0, 0)
+    assert said["disk"] > 0
+    assert "0 s with 1 worker," in " ".join(here("plan", whole, "-q").stdout.split())
+
+
+def test_a_plan_counts_who_would_work(fresh):
+    asked = ("fuse.executor=slurm", "fuse.slurm.jobs=100", "fuse.slurm.processes=4")
+    words = [word for text in asked for word in ("--set", text)]
+    _, said = told("plan", fresh, "--tile-seconds", "3600", *words)
+    assert (said["workers"], said["hours"]) == (400, 4 / 400)
+    assert told("plan", fresh, "--tile-seconds", "7", "--set", "fuse.workers=1")[1]["learns"] is False
+    assert here("plan", fresh, "--tile-seconds", "-3").exit_code == 2
+
+
+def test_a_plan_of_an_update_counts_what_the_update_makes(tmp_path):
+    recipe = recipe_in(tmp_path, "gsa", 1)
+    deliver(tmp_path, FIRST_DATES)
+    assert told("plan", recipe)[1]["learns"]
+    assert here("run", recipe, "-q").exit_code == 0
+    log = (tmp_path / "out/.stsfusion/log.jsonl").read_bytes()
+    deliver(tmp_path, {**FIRST_DATES, "dense": {**FIRST_DATES["dense"], 20: 0}})
+    plan = told("plan", recipe, "--sample")[1]
+    assert (tmp_path / "out/.stsfusion/log.jsonl").read_bytes() == log, "a plan is no run"
+    assert not plan["learns"]
+    code, done = told("update", recipe)
+    assert code == 0
+    assert (plan["new"], plan["changed"], plan["exact"]) == (1, done["dates"]["changed"], False)
+    assert plan["tiles"] == done["tiles"]["planned"] < 5 * 4
+    deliver(tmp_path, {**FIRST_DATES, "dense": {**FIRST_DATES["dense"], 20: 1}})
+    assert told("plan", recipe)[1]["tiles"] == 0, "dates alone do not tell"
+    assert "processed anew" in " ".join(here("plan", recipe, "-q").stdout.split())
 
 
 def test_chosen_tiles_first_then_the_rest(whole, fresh):
