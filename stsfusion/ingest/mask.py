@@ -40,7 +40,10 @@ class Flag(IntFlag):
     """By the user's mask, or by the simple test."""
 
     SHADOW = 16
-    """Of a cloud, by the user's mask."""
+    """Of a cloud, by the user's mask, or by the simple test."""
+
+    DEAD = 32
+    """At least one band was to be read from a dead line or column of its detector."""
 
 
 _VISIBLE = ((450.0, 520.0), (520.0, 600.0), (620.0, 690.0))

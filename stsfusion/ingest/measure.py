@@ -26,6 +26,7 @@ from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Move, Piece
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.room import Room
+from stsfusion.ingest.scars import dead_of, dead_words, scarred
 from stsfusion.ingest.spread import means
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
@@ -116,6 +117,8 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
     if options.terrain is None:
         piece, source = replace(piece, terrain=_own_level(view)), "the mean height that the RPC states"
         view = replace(view, terrain=piece.terrain)
+    piece = replace(piece, dead=dead_of(view))
+    view = scarred(view, piece.dead)
     view, seam = merged(view, series.spec.grid) if options.detectors else (view, {})
     offset: dict[str, Any] = {}
     if reference is not None:
@@ -124,7 +127,8 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
         offset = {"registration": told}
     cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
     piece = replace(piece, moves=_moves(view))
-    return Found(piece, lineage(view, piece.terrain, source, options, seam | offset | cover))
+    found = seam | offset | cover | dead_words(piece.dead)
+    return Found(piece, lineage(view, piece.terrain, source, options, found))
 
 
 def _moves(view: View) -> tuple[Move, ...]:

@@ -22,7 +22,7 @@ __all__ = ["MARKS", "Member", "cleared", "mosaic", "quality"]
 _UP = 3
 """Places by which flags are moved in `qa`, above the number that tells how a pixel came to be."""
 
-_KEPT = (Flag.SATURATED, Flag.PARTIAL, Flag.CLOUD, Flag.SHADOW)
+_KEPT = (Flag.SATURATED, Flag.PARTIAL, Flag.CLOUD, Flag.SHADOW, Flag.DEAD)
 MARKS: Mapping[str, int] = MappingProxyType({flag.name.lower(): flag << _UP for flag in _KEPT if flag.name})
 """What the bits of `qa` above the lowest three mean; where nothing is seen at all the lowest say so."""
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.calibrate import GainsFile
+from stsfusion.ingest.deadlines import DeadLines
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
@@ -75,6 +76,9 @@ class Piece:
 
     mask: Path | None = None
     """The user's own of cloud and shadow."""
+
+    dead: tuple[DeadLines, ...] = ()
+    """Lines of its raw images that hold nothing of the ground."""
 
     scales: tuple[Scale, ...] = ()
     """Lines in the order in which they are laid; bands without one stay as they are."""

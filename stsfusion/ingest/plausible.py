@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.measure import Bench, Found, Series
+from stsfusion.ingest.overlay import Scarred
 from stsfusion.ingest.raster import Raster
 from stsfusion.ingest.sampled import of_scene, places, sampled
 from stsfusion.ingest.spread import begins
@@ -107,7 +108,8 @@ def _blank(view: View) -> list[str]:
     told = []
     for one in view.images:
         # An image in a format of its user's was looked at before it came here.
-        stored = _stored(one.raster) if isinstance(one.raster, Raster) else None
+        raster = one.raster.whole if isinstance(one.raster, Scarred) else one.raster
+        stored = _stored(raster) if isinstance(raster, Raster) else None
         if stored is not None and not np.any((stored != one.fill) & (stored < (top or np.inf))):
             told.append(f"image {one.layer.name or view.scene.name}: nothing but fill or saturation")
     return told

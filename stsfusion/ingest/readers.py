@@ -17,6 +17,7 @@ from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mosaic import Member
 from stsfusion.ingest.plan import Piece, Scale
 from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.scars import scarred
 from stsfusion.ingest.view import open_view
 from stsfusion.ingest.warp import Terrain
 
@@ -56,6 +57,7 @@ class Readers:
         """A scene, moved as the piece says."""
         known = self._known(piece)
         view = known.view if piece.terrain is None else replace(known.view, terrain=piece.terrain)
+        view = scarred(view, piece.dead)
         for move in piece.moves:
             view = view.corrected(east=move.east, north=move.north, gain=move.gain, layer=move.layer)
         return Member(view, known.mask, *_line(piece.scales, view.bands))

@@ -24,14 +24,14 @@ def steps(
     source
         Where the height of the ground is from.
     found
-        What was measured: `detectors`, `registration`, `mask`, as far as they are there.
+        What was measured: `detectors`, `registration`, `mask`, `dead_lines`, as far as they are there.
     """
     return [
         *_reflectance(view),
         _place(view, terrain, source),
         *_images(view, found.get("detectors")),
         *_moved(found.get("registration")),
-        *_masked(view, options, found.get("mask")),
+        *_masked(view, options, found.get("mask"), found.get("dead_lines")),
     ]
 
 
@@ -87,11 +87,15 @@ def _offset(found: Mapping[str, Any]) -> str:
     return f"{found['down']:.2f} down and {found['right']:.2f} right"
 
 
-def _masked(view: View, options: Options, mask: Mapping[str, Any] | None) -> Iterator[str]:
+def _masked(
+    view: View, options: Options, mask: Mapping[str, Any] | None, dead: Mapping[str, Any] | None
+) -> Iterator[str]:
     """What becomes a gap."""
     top = known_sensor(view.scene.sensor).package
     saturated = top is not None and top.saturation is not None and view.scene.values == "counts"
     yield f"fill{f' and counts from {top.saturation} on' if top and saturated else ''} masked"
+    if dead is not None:
+        yield f"{dead['rows']} dead rows and {dead['columns']} dead columns of single bands masked"
     if mask is not None:
         yield f"cloud and shadow masked by {mask['path']}"
     elif options.clouds:

@@ -25,7 +25,7 @@ from stsfusion.ingest.files import check_digest
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mask import Flag
-from stsfusion.ingest.overlay import Image
+from stsfusion.ingest.overlay import Image, Scarred
 from stsfusion.ingest.raster import open_raster
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import Rational, read_rpb
@@ -134,18 +134,20 @@ class View:
         shape = len(self.bands), rows[1] - rows[0], cols[1] - cols[0]
         values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
         flags, inside = np.zeros(shape[1:], dtype=np.uint16), np.full(shape, -np.inf)
-        full = np.zeros(shape, dtype=bool)
+        full, lost = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         place = _degrees(grid, rows, cols) if self.strips else None
         for image in self.images:
             which = [self.bands.index(name) for name in image.layer.bands]
-            found, there, end = self._image(image, grid, rows, cols, kernel)
+            found, there, end, dead = self._image(image, grid, rows, cols, kernel)
             full[which] |= end
+            lost[which] |= dead
             depth = self._depth(image, place) if place is not None else np.zeros(shape[1:])
             better = there & (depth > inside[which])
             values[which] = np.where(better, found, values[which])
             valid[which] |= better
             inside[which] = np.where(better, depth, inside[which])
         flags[(full & ~valid).any(axis=0)] |= np.uint16(Flag.SATURATED)
+        flags[(lost & ~valid).any(axis=0)] |= np.uint16(Flag.DEAD)
         some, whole = valid.any(axis=0), valid.all(axis=0)
         flags[~some] |= np.uint16(Flag.NO_DATA)
         flags[some & ~whole] |= np.uint16(Flag.PARTIAL)
@@ -153,8 +155,8 @@ class View:
 
     def _image(
         self, image: _Image, grid: Grid, rows: Interval, cols: Interval, kernel: Kernel
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Reflectance of one image, whether it is there, and where it is saturated."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Reflectance of one image, whether it is there, where it is saturated, and where dead."""
         way = {"rational": image.rational, "terrain": self.terrain}
         top = self._saturation
         # What lies too far east is found by looking too far east.
@@ -165,10 +167,19 @@ class View:
             nearest, seen = onto(image.raster, grid, rows, cols, kernel="nearest", fill=image.fill, **way)  # type: ignore[arg-type]
             full = seen & (nearest >= top)
             there &= ~full
+        dead = np.zeros(there.shape, dtype=bool)
+        if isinstance(image.raster, Scarred):
+            whole, left = (
+                onto(one, grid, rows, cols, kernel="nearest", fill=image.fill, **way)[1]  # type: ignore[arg-type]
+                for one in (image.raster.whole, image.raster)
+            )
+            dead = whole & ~left
+            there &= ~dead
         return (
             np.where(there, image.calibration.reflectance(stored) / np.float32(image.gain), np.float32(0)),
             there,
             full,
+            dead,
         )
 
     @property
