@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import re
 import shutil
 import tempfile
 import unicodedata
@@ -42,9 +43,11 @@ _KEPT = frozenset(
         ".raw",
         ".txt",
     }
-    | {".yaml", ".json", ".jpg", ".jpeg", ".png"}
+    | {".yaml", ".json", ".jpg", ".jpeg", ".png", ""}
 )
-"""What a product is made of; members of other kinds are read past and not written."""
+"""What a product is made of, an ENVI cube without a suffix too; members of other kinds are not written."""
+
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 _MEMORY = 2**28
 """Bytes that unpacking may take, whatever the archive asks for."""
@@ -59,6 +62,12 @@ class Member(Protocol):
 
     def blocks(self) -> Iterator[bytes]:
         """The data, in pieces."""
+
+
+def _kind(name: str) -> str:
+    """A name's suffix in small letters; '' where what stands behind the last dot is part of the name."""
+    found = _ENDING.search(name)
+    return found.group().lower() if found else ""
 
 
 def archive_stem(path: str | Path) -> str | None:
@@ -239,7 +248,7 @@ def _write(members: Iterator[Member], fresh: Path, budget: _Budget, watch: Calla
         place = fresh.joinpath(*parts)
         if member.folder:
             place.mkdir(parents=True, exist_ok=True)
-        elif place.suffix.lower() in _KEPT:
+        elif _kind(place.name) in _KEPT:
             place.parent.mkdir(parents=True, exist_ok=True)
             _put(place, member.blocks())
         else:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
+from stsfusion.ingest.envimap import map_place
 from stsfusion.ingest.files import check_digest, local_file, read_text
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import DeliveryError
@@ -22,6 +21,9 @@ from stsfusion.ingest.rpcinfo import read_rpc_info
 from stsfusion.window import Interval
 
 __all__ = ["DATA", "EnviHeader", "EnviImage", "read_header"]
+
+_SCALES = (1e-9, 1e9)
+"""Between these lies what divides stored reflectance."""
 
 DATA = (".dat", ".img", ".bsq", ".bil", ".bip", ".raw", "")
 """What stands for '.hdr' in the names of pixels."""
@@ -176,14 +178,14 @@ def read_header(path: str | Path, limits: Limits | None = None) -> EnviHeader:
     to_nm = (
         1000.0 if wavelength and (max(wavelength) < _MICROMETRES or unit.lower().startswith("mic")) else 1.0
     )
-    factor = _number(found, texts, "reflectance scale factor")
-    crs, transform = _place(found, texts)
+    factor = _factor(found, texts)
+    crs, transform = map_place(found, texts)
     return EnviHeader(
         found, data, (shape[0], shape[1], shape[2]), kind, interleave, start,
         tuple(round(value * to_nm, 6) for value in wavelength),
         tuple(round(value * to_nm, 6) for value in _column(found, texts, "fwhm", shape[0])),
         tuple(value > 0 for value in _column(found, texts, "bbl", shape[0])),
-        1 / factor if factor else None,
+        None if factor is None else 1 / factor,
         _number(found, texts, "data ignore value"),
         crs, transform, read_rpc_info(found, texts["rpc info"]) if "rpc info" in texts else None, texts,
     )  # fmt: skip
@@ -201,6 +203,19 @@ def _whole(path: Path, texts: Mapping[str, str], name: str, default: int | None 
 def _number(path: Path, texts: Mapping[str, str], name: str) -> float | None:
     values = _column(path, texts, name, 1)
     return values[0] if values else None
+
+
+def _factor(path: Path, texts: Mapping[str, str]) -> float | None:
+    """What divides stored reflectance; None where the header does not say."""
+    name = "reflectance scale factor"
+    factor = _number(path, texts, name)
+    if factor is not None and not _SCALES[0] <= factor <= _SCALES[1]:
+        raise DeliveryError(
+            f"file {path}: {name}",
+            expected="what stored reflectance is divided by, as 10000",
+            got=f"{factor:g}",
+        )
+    return factor
 
 
 def _column(path: Path, texts: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:
@@ -246,32 +261,3 @@ def _pixels(header: Path, size: int) -> Path:
                 )
             return found
     raise DeliveryError(f"file {header}", expected=f"pixels beside it, as {names[0].name}", got="none")
-
-
-def _place(
-    path: Path, texts: Mapping[str, str]
-) -> tuple[str | None, tuple[float, float, float, float, float, float] | None]:
-    """Reference system and geotransform from 'map info' and 'coordinate system string'."""
-    if "map info" not in texts:
-        return None, None
-    words = [word.strip() for word in texts["map info"].split(",")]
-    try:
-        at_x, at_y, x, y, wide, high = (float(word) for word in words[1:7])
-        crs = _crs(words, texts.get("coordinate system string", ""))
-    except (ValueError, IndexError, CRSError) as fault:
-        raise DeliveryError(
-            f"file {path}: map info", expected="a place on a map", got=str(fault)[:80]
-        ) from fault
-    turned = any(word.lower().startswith("rotation") and float(word.split("=")[1]) for word in words[7:])
-    if turned or crs is None or wide <= 0 or high <= 0:
-        return None, None
-    return crs, (wide, 0.0, x - (at_x - 1) * wide, 0.0, -high, y + (at_y - 1) * high)
-
-
-def _crs(words: Sequence[str], text: str) -> str | None:
-    if text:
-        return str(CRS.from_wkt(text).to_wkt())
-    if words[0].upper() == "UTM":
-        south = words[8].lower().startswith("s")
-        return f"EPSG:{(32700 if south else 32600) + int(words[7])}"
-    return "EPSG:4326" if words[0].lower().startswith("geographic") else None

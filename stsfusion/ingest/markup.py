@@ -23,6 +23,9 @@ _ENCODINGS = {
     "gb18030": "gb18030",
 }
 
+_INCLUDED = "http://www.w3.org/2001/XInclude "
+"""Before the name of an element in whose stead another file is to be read."""
+
 
 @dataclass(frozen=True)
 class Markup:
@@ -132,6 +135,8 @@ class _Reader:
         self.texts: dict[str, list[str]] = {}
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name.startswith(_INCLUDED):
+            raise self._refusal("a reference to another file")
         self.count += 1
         if self.count > self.limits.elements or len(self.open) >= self.limits.depth:
             raise DeliveryError(

@@ -19,6 +19,7 @@ from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import Facts, read_facts
 from stsfusion.ingest.naming import check_name
 from stsfusion.ingest.raster import Raster, open_raster
+from stsfusion.ingest.recognise import product_name
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.rpb import read_rpb
 from stsfusion.ingest.sight import check_place, check_sight
@@ -83,6 +84,7 @@ def product_scene(
     intake.notes += [f"image {name} is missing" for name in product.absent]
     level = check_name(product.name, intake.facts)
     layers = tuple(_layer(intake, name, file) for name, file in product.ordered)
+    _check_copies(intake)
     facts = intake.facts
     sun = settle(f"file {facts.path}", facts.taken, *facts.centre, *facts.sun)
     several = len({name.lower() for name in package.rasters}) > 1
@@ -133,6 +135,20 @@ def _check_images(product: Product, package: Package, allow_missing: bool) -> No
             got=f"none called {', '.join(product.absent)}",
             mend="Fetch the delivery again, or allow what is missing to be missing.",
         )
+
+
+def _check_copies(intake: _Intake) -> None:
+    """No image, and no RPC, is another one's copy: both see the same then, and one of them is lost."""
+    for role in ("raster", "rpc"):
+        seen: dict[str, str] = {}
+        for file in intake.files:
+            if file.role == role and (first := seen.setdefault(file.sha256, file.path)) != file.path:
+                raise DeliveryError(
+                    f"file {intake.home / file.path}",
+                    expected="bytes of its own",
+                    got=f"a copy of {first}",
+                    mend="One of them was overwritten: fetch the delivery again.",
+                )
 
 
 def _metadata(product: Product, package: Package) -> Path:
@@ -217,6 +233,12 @@ def _rational(intake: _Intake, name: str, raster: Path, shape: Sequence[int]) ->
     check_sight(found[0], rational, shape, intake.facts, strip=strips)
 
 
+def _of_product(product: Product, paths: Sequence[Path]) -> list[Path]:
+    """Side files that bear the product's own name; else those that bear none."""
+    own = [path for path in paths if product.part(path) is not None]
+    return own or [path for path in paths if product_name(path.name) is None]
+
+
 def _pairs(
     intake: _Intake, role: Role, name: str, bands: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -224,7 +246,7 @@ def _pairs(
     pattern = (intake.package.gains if role == "gains" else intake.package.wavelengths).get(name)
     if pattern is None:
         return None
-    found = intake.product.beside(pattern)
+    found = _of_product(intake.product, intake.product.beside(pattern))
     if len(found) != 1:
         expected = f"one file of {role} for image {name}"
         got = ", ".join(path.name for path in found) or "none"

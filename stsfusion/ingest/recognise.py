@@ -17,7 +17,7 @@ from stsfusion.ingest.archive import SUFFIXES, archive_stem
 from stsfusion.ingest.finding import known_product, known_sensor, products
 from stsfusion.sensing.sensor import sensor_names
 
-__all__ = ["IMAGES", "is_meant", "is_named", "others", "recognised", "unread"]
+__all__ = ["IMAGES", "is_meant", "is_named", "others", "product_name", "recognised", "strays", "unread"]
 
 IMAGES = (".tif", ".tiff", ".geotiff")
 """Names of images that are read as they are, in small letters."""
@@ -25,14 +25,33 @@ IMAGES = (".tif", ".tiff", ".geotiff")
 _RAW = (".dat", ".img", ".bsq", ".bil", ".bip")
 """Names of images that take a header."""
 
+_UNFINISHED = (
+    *(".crdownload", ".part", ".partial", ".filepart", ".download", ".opdownload", ".aria2", ".tmp"),
+)
+"""Names of downloads that have not ended."""
+
 _UNREAD = (
     *(".rar", ".7z", ".gz", ".bz2", ".xz", ".zst", ".z", ".tbz2", ".txz", ".iso"),
     *(".nc", ".h5", ".hdf", ".hdf5", ".he5", ".jp2", ".pix", *_RAW),
+    *_UNFINISHED,
 )
-"""Names of archives and images that are not read."""
+"""Names of archives, images and unfinished downloads that are not read."""
 
-_PLAIN = ".dat"
-"""Of `_UNREAD`, what more often is no image."""
+_PLAIN = (
+    ".dat",
+    ".crdownload",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".download",
+    ".opdownload",
+    ".aria2",
+    ".tmp",
+)
+"""Of `_UNREAD`, what more often is something else."""
+
+_SIDE = (".xml", ".rpb")
+"""Names of files that an image of a product cannot do without."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]*")
 _SUFFIXES = re.compile(r"(\.(7z|[a-z][a-z0-9]*))+$", re.IGNORECASE)
@@ -40,9 +59,22 @@ _SUFFIXES = re.compile(r"(\.(7z|[a-z][a-z0-9]*))+$", re.IGNORECASE)
 
 def is_named(name: str) -> bool:
     """Whether the name of a file or folder begins with that of a product."""
+    return product_name(name) is not None
+
+
+def product_name(name: str) -> str | None:
+    """The name of a product that that of a file or folder begins with; None where it begins otherwise."""
     found = _NAME.match(name)
     parts = re.split(r"(?=[-_])", _SUFFIXES.sub("", found.group() if found else ""))
-    return any(known_product("".join(parts[:end])) is not None for end in range(1, len(parts) + 1))
+    begins = ("".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((begin for begin in begins if known_product(begin) is not None), None)
+
+
+def strays(files: Sequence[Path]) -> list[Path]:
+    """Side files of one folder, by name those of products of which no image lies beside them."""
+    here = {product.name.lower() for product in products(files)}
+    named = [(path, product_name(path.name)) for path in files if path.suffix.lower() in _SIDE]
+    return [path for path, name in named if name is not None and name.lower() not in here]
 
 
 def is_meant(path: Path) -> bool:

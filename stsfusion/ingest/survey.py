@@ -23,7 +23,16 @@ from stsfusion.ingest.finding import Product, files_below, products
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.loose import envi_scene, tiff_scene
 from stsfusion.ingest.package import product_scene
-from stsfusion.ingest.recognise import IMAGES, is_meant, is_named, others, recognised, unread
+from stsfusion.ingest.recognise import (
+    IMAGES,
+    is_meant,
+    is_named,
+    others,
+    product_name,
+    recognised,
+    strays,
+    unread,
+)
 from stsfusion.ingest.refusal import CrowdError, DeliveryError, Refused
 from stsfusion.ingest.versions import newest, once
 from stsfusion.sensing.scene import Scene
@@ -32,6 +41,9 @@ __all__ = ["Survey", "survey"]
 
 _SHOWN = 5
 """Names that are told of files that are no deliveries."""
+
+_LONGEST = 160
+"""Letters of a fault that nobody has thought of."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,13 @@ class _Looking:
     allow_missing: bool
     skip: Path | None
     watch: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class _Stray:
+    """A side file of a product of which no image lies beside it."""
+
+    path: Path
 
 
 def survey(
@@ -103,6 +122,7 @@ def survey(
     found = list(_walk(folder, looking))
     scenes = [one for one in found if isinstance(one, Scene)]
     refused = [one for one in found if isinstance(one, Refused)]
+    refused += _without_images([one.path for one in found if isinstance(one, _Stray)], scenes, refused)
     beside = sorted(str(one) for one in found if isinstance(one, Path))
     if not scenes and not refused:
         raise _nothing(folder, beside)
@@ -130,7 +150,23 @@ def _nothing(folder: Path, beside: Sequence[str]) -> DeliveryError:
     )
 
 
-def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path]:
+def _without_images(
+    paths: Sequence[Path], scenes: Sequence[Scene], refused: Sequence[Refused]
+) -> list[Refused]:
+    """Products of which there are side files only, each once; of those that are told of anyway, none."""
+    known = [one.name.lower() for one in scenes]
+    places = [*(one.delivery for one in scenes), *(one.delivery for one in refused)]
+    known += [part for place in places for part in place.lower().split(os.sep)]
+    lost: dict[str, Path] = {}
+    for path in paths:
+        name = product_name(path.name)
+        if name is not None and not any(one.startswith(name.lower()) for one in known):
+            lost.setdefault(name.lower(), path)
+    words = "expected the images of its product beside it, got none.\nFetch the delivery again."
+    return [Refused(str(path), f"file {path}: {words}") for path in lost.values()]
+
+
+def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path | _Stray]:
     """Folder by folder, in the order of names; paths are those of other files."""
     for place, folders, names in os.walk(folder, followlinks=False):
         here = Path(place)
@@ -148,6 +184,7 @@ def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path]:
         seen = list(_look(here, loose, looking))
         yield from seen
         yield from others(loose)
+        yield from (_Stray(path) for path in strays(loose))
         found = any(isinstance(one, Scene) or one.meant for one in seen)
         if not found and not folders and here != folder and is_named(here.name):
             yield Refused(str(here), f"{here}: expected the images of a product, got none.")
@@ -176,9 +213,12 @@ def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:
                 else replace(one, delivery=str(path), archive=total)
                 for one in found
             ]
-    except StsfusionError as fault:
+    except MemoryError:
+        raise
+    except Exception as fault:
+        said = str(fault) if isinstance(fault, StsfusionError) else _unexpected(path, fault)
         unknown = not members and not isinstance(fault, CrowdError)
-        yield Refused(str(path), str(fault), unknown or _promising(path, members))
+        yield Refused(str(path), said, unknown or _promising(path, members))
         return
     yield from found
     if not any(isinstance(one, Scene) or one.meant for one in found) and (not found or is_named(path.name)):
@@ -234,3 +274,16 @@ def _tried(path: Path, read: Callable[..., Scene], *given: object) -> Scene | Re
         return Refused(str(path), str(fault))
     except OSError as fault:
         return Refused(str(path), f"{path}: {fault.strerror or fault}")
+    except MemoryError:
+        raise
+    except Exception as fault:
+        # One delivery that nobody has thought of holds up no other.
+        return Refused(str(path), _unexpected(path, fault))
+
+
+def _unexpected(path: Path, fault: Exception) -> str:
+    said = " ".join(str(fault).split())[:_LONGEST]
+    return (
+        f"{path}: expected a delivery that can be read, got an unexpected fault: {type(fault).__name__}"
+        f"{f' ({said})' if said else ''}.\nTake it away or mend it; the others are not touched by it."
+    )

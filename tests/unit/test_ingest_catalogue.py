@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from stsfusion.cli.catalog import catalog as command
 from stsfusion.ingest.catalogue import build_catalog, refused_in, strange_in
 from stsfusion.ingest.files import digest
+from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.sensing.catalog import find_catalog, open_catalog
 from stsfusion.sensing.sensor import load_sensor, sensor_names
@@ -197,11 +198,29 @@ def test_one_name_with_two_contents_is_told(folder, tmp_path):
     assert "got others" in refused.reason
 
 
+OTHER = "GF6_WFV_E116.7_N37.5_20211217_L1A1120152399"
+
+
+def _cube(folder, *rows, name=f"{SMALL.name}_rc"):
+    """An ENVI cube of one band, with other entries in its header."""
+    (folder / f"{name}.dat").write_bytes(bytes(2 * 20 * 20))
+    first = ["ENVI", "samples = 20", "lines = 20", "bands = 1", "data type = 2", "wavelength = {559.2}"]
+    place = "map info = {UTM, 1, 1, 475000, 4150000, 30, 30, 50, North, WGS-84}"
+    (folder / f"{name}.hdr").write_text("\n".join([*first, place, *rows]) + "\n")
+
+
 BAD = {
     "cut archive": lambda f: (f / "x.tar.gz").write_bytes(next(f.rglob("GF6*.gz")).read_bytes()[:-500]),
     "product without an image": lambda f: next(f.glob("ZY1E*/*_SW.tif")).unlink(),
     "folder without images": lambda f: (f / "ZY1E_AHSI_E116.72_N37.50_20211213_011812_L1A0000389999").mkdir(),
     "cut image": lambda f: os.truncate(next(f.glob("ZY1E*/*_SW.tif")), 1000),
+    "metadata without images": lambda f: shutil.copy(next(f.glob("ZY1E*/*89921.xml")), f / f"{OTHER}.xml"),
+    "metadata without images, further down": lambda f: _file(f / OTHER / "a" / f"{OTHER}.xml"),
+    "a folder called like an archive": lambda f: (f / f"{OTHER}.tar.gz").mkdir(),
+    "a download that has not ended": lambda f: _file(f / f"{OTHER}.tar.gz.crdownload"),
+    "an archive that is not read": lambda f: _file(f / f"{OTHER}.tar.bz2"),
+    "a header with a strange scale": lambda f: _cube(f, "reflectance scale factor = -10000"),
+    "a header with a scale of nothing": lambda f: _cube(f, "reflectance scale factor = 1e-320"),
     "a pipe": lambda f: os.mkfifo(f / "p.zip"),
 }  # fmt: skip
 
@@ -251,6 +270,36 @@ def test_a_bad_delivery_is_told_and_holds_up_no_other(folder, tmp_path, name):
     assert len(said) == 1
     assert str(tmp_path) not in json.dumps(said)
     assert not build_catalog(folder, out).changed
+
+
+def test_a_fault_that_nobody_has_thought_of_is_one_bad_delivery(folder, tmp_path, monkeypatch):
+    def broken(product, *given, **said):
+        if "AHSI" in product.name:
+            raise ZeroDivisionError("of nothing")
+        return product_scene(product, *given, **said)
+
+    monkeypatch.setattr("stsfusion.ingest.survey.product_scene", broken)
+    found = build_catalog(folder, tmp_path / "mine").found
+    (refused,) = found.refused
+    assert "unexpected fault: ZeroDivisionError (of nothing)" in refused.reason
+    assert len(found.scenes) == 3
+
+
+def test_metadata_beside_the_archive_of_its_product_is_no_delivery(folder, tmp_path):
+    _file(folder / f"{STRIPS.name}.xml")
+    assert not build_catalog(folder, tmp_path / "mine").found.refused
+
+
+def test_a_cube_without_a_suffix_is_found_in_an_archive(folder, tmp_path):
+    home = tmp_path / "packed" / "cube"
+    home.mkdir(parents=True)
+    _cube(home, "reflectance scale factor = 10000")
+    data = next(home.glob("*.dat"))
+    data.rename(data.with_suffix(""))
+    pack(home, folder=folder)
+    found = build_catalog(folder, tmp_path / "mine").found
+    assert not found.refused
+    assert f"{SMALL.name}_rc" in [scene.name for scene in found.scenes]
 
 
 def test_what_bears_a_known_name_or_a_note_is_a_bad_delivery_and_all_else_is_strange(folder, tmp_path):

@@ -33,6 +33,8 @@ ATTACKS = {
     "not what it says": (HEAD + "<r><a>产品</a></r>").encode("gbk"),
     "an encoding of its own": '<?xml version="1.0" encoding="utf-7"?><r><a>1</a></r>',
     "UTF-16": (HEAD + "<r><a>1</a></r>").encode("utf-16"),
+    "inclusion of a file": f'{HEAD}<r><a xmlns:i="http://www.w3.org/2001/XInclude">'
+    '<i:include href="file:///etc/hostname" parse="text"/></a></r>',
     "cut": f"{HEAD}<r><a>1</a>",
     "two roots": f"{HEAD}<r/><r/>",
     "zeros": f"{HEAD}<r><a>\0</a></r>",

@@ -84,6 +84,10 @@ def test_real_sized_packages_are_read(tmp_path, data_folder):
 
 VARIANTS = {
     "geotiff": (AHSI.but(suffix=".geotiff"), None),
+    "side files of the product's whole name": (
+        AHSI, lambda h: rename(h, "ZY1E_AHSI_RadCal", f"{h.name}_RadCal")),
+    "one more product's side files": (AHSI, lambda h: shutil.copy(
+        next(h.glob("*RadCal_VNIR.raw")), h / f"{h.name[:-2]}99_RadCal_VNIR.raw")),
     "tiff": (AHSI.but(suffix=".tiff"), None),
     "capitals": (AHSI, lambda home: rename(home, "_VN.tif", "_vn.TIF")),
     "RPB in capitals": (WFV, lambda home: rename(home, ".rpb", ".RPB")),
@@ -221,6 +225,11 @@ CONTRADICTIONS = {
         AHSI, lambda h: shutil.copy(*(next(h.glob(f"*_{d}.tif")) for d in ("VN", "SW"))), "90 bands"),
     "image twice": (
         AHSI, lambda h: shutil.copy(next(h.glob("*_VN.tif")), h / f"{h.name}_VN.tiff"), "another one"),
+    "one image twice": (
+        WFV, lambda h: shutil.copy(next(h.glob("*-1.tiff")), next(h.glob("*-3.tiff"))),
+        r"a copy of .*-1\.tiff"),
+    "one RPC twice": (
+        WFV, lambda h: shutil.copy(next(h.glob("*-1.rpb")), next(h.glob("*-3.rpb"))), r"a copy of .*-1\.rpb"),
     "cut image": (WFV, lambda h: edit(h, "-2.tiff", lambda b: b[:-9]), r"-2\.tiff"),
 }  # fmt: skip
 
