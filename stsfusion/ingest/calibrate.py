@@ -123,12 +123,12 @@ def calibration(scene: Scene, layer: Layer, own: GainsFile | None = None) -> Cal
         When there are no gains for its sensor, bands or year, or the sun is too low.
     """
     size = len(layer.bands)
+    stated = np.array(layer.gain or (scene.scale,) * size), np.array(layer.offset or (0.0,) * size)
     if scene.values == "reflectance":
-        slope, dark = np.full(size, scene.scale), np.full(size, np.nan)
-        return Calibration(slope, np.zeros(size), dark, "reflectance as delivered", ())
+        return Calibration(*stated, np.full(size, np.nan), "reflectance as delivered", ())
     light = _light(scene, layer)
     if scene.values == "radiance":
-        gains = _Gains(np.full(size, scene.scale), np.zeros(size), "radiance as delivered")
+        gains = _Gains(*stated, "radiance as delivered")
     else:
         gains = _gains(scene, layer, own)
     return Calibration(gains.gain / light, gains.offset / light, light, gains.source, gains.notes)

@@ -12,16 +12,18 @@ import numpy as np
 
 from stsfusion.cube.source import date_in
 from stsfusion.errors import SensorError
+from stsfusion.ingest.bandnames import by_wavelength
 from stsfusion.ingest.envi import EnviHeader, read_header
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.finding import known_product, known_sensor
 from stsfusion.ingest.footprint import footprint
+from stsfusion.ingest.headersun import sun_angles, sun_of
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.metadata import moment
 from stsfusion.ingest.note import Note, read_note
-from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.raster import Raster, open_raster
 from stsfusion.ingest.refusal import DeliveryError
-from stsfusion.ingest.sun import position
+from stsfusion.ingest.scaling import of_header, scaling
 from stsfusion.sensing.dateline import middle
 from stsfusion.sensing.scene import Layer, Role, Scene, SceneFile
 from stsfusion.sensing.sensor import Sensor
@@ -30,9 +32,6 @@ __all__ = ["envi_scene", "tiff_scene"]
 
 _MORNING = 10.5
 """Local solar hour of satellites in orbits like theirs, where only the date is known."""
-
-_SHARE = 0.5
-"""Share of a band's width by which a cube's wavelength may miss the band's centre."""
 
 _MEND = "Write a note beside it: sensor, time, values and scale in a YAML file of the same name."
 
@@ -44,12 +43,14 @@ class _Image:
     path: Path
     home: Path
     note: Note
+    scale: float
     time: datetime
     notes: tuple[str, ...]
     layer: Layer
     files: tuple[SceneFile, ...]
     footprint: tuple[tuple[float, float], ...]
-    angles: tuple[float, float] | None = None
+    angles: tuple[float | None, float | None] = (None, None)
+    guessed: bool = False
 
 
 def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
@@ -61,12 +62,12 @@ def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
         When the note is absent or wrong, or the image lies nowhere.
     """
     limits = limits or Limits()
-    found = read_note(path, limits)
-    if found is None:
+    told = read_note(path, limits)
+    if told is None:
         raise DeliveryError(
             f"file {path}", expected="a known product, or a note beside it", got="neither", mend=_MEND
         )
-    note, where = found
+    note, where = told
     sensor = _sensor(note.sensor, where)
     names = note.bands or sensor.names
     bands = _pick(sensor, names, where)
@@ -77,6 +78,8 @@ def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
                 expected=f"{len(names)} bands on a map",
                 got=f"{raster.shape[0]} bands" + ("" if raster.placed() else " without a reference system"),
             )
+        found = scaling(note, where, (path, *raster.scaling))
+        nodata = _nodata(note, where, raster)
         place = tuple(raster.dataset.transform)[:6]
         crs, kind = str(raster.dataset.crs.to_wkt()), str(raster.dataset.dtypes[0])
     layer = Layer(
@@ -86,12 +89,15 @@ def tiff_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
         kind,
         tuple(b.wavelength for b in bands),
         tuple(b.fwhm for b in bands),
+        found.gain,
+        found.offset,
         crs=crs,
         transform=place,
+        nodata=nodata,
     )
     files = (_file(path, home, "raster"), _file(where, home, "metadata"))
     ground = footprint(f"file {path}", crs, place, layer.shape)
-    return _scene(_Image(path, home, note, moment(where, note.time), (), layer, files, ground))
+    return _scene(_Image(path, home, note, found.scale, moment(where, note.time), (), layer, files, ground))
 
 
 def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
@@ -115,10 +121,13 @@ def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
     found = read_note(path, limits)
     note, where, notes = (*found, ()) if found else _told(head)
     sensor = _sensor(note.sensor, where)
-    names = note.bands or _matched(sensor, head)
+    names = note.bands or (
+        by_wavelength(sensor, head.wavelength, path, _MEND) if head.wavelength else sensor.names
+    )
     if len(names) != head.shape[0]:
         raise DeliveryError(f"file {path}", expected=f"{len(names)} bands", got=f"{head.shape[0]}")
     bands = _pick(sensor, names, where)
+    scaled = scaling(note, where, of_header(head, note.values))
     layer = Layer(
         "",
         tuple(names),
@@ -126,6 +135,8 @@ def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
         str(np.dtype(head.kind).name),
         head.wavelength or tuple(b.wavelength for b in bands),
         head.fwhm or tuple(b.fwhm for b in bands),
+        scaled.gain,
+        scaled.offset,
         good=head.good,
         crs=head.crs,
         transform=head.transform,
@@ -137,12 +148,14 @@ def envi_scene(path: Path, home: Path, limits: Limits | None = None) -> Scene:
             path,
             home,
             note,
+            scaled.scale,
             moment(where, note.time),
             notes,
             layer,
             tuple(files),
             _ground(head),
-            _angles(head),
+            sun_angles(head),
+            guessed=bool(notes),
         )
     )
 
@@ -169,33 +182,28 @@ def _told(head: EnviHeader) -> tuple[Note, Path, tuple[str, ...]]:
         day = datetime.fromisoformat(str(date.astype("datetime64[D]"))).replace(tzinfo=UTC)
         time = f"{day + timedelta(hours=_MORNING - lon / 15):%Y-%m-%dT%H:%M:%SZ}"
         notes = (f"time of day unknown: taken as {_MORNING} h of local solar time",)
-    return Note(sensor=sensor.name, time=time, scale=head.scale), head.path, notes
+    return Note(sensor=sensor.name, time=time), head.path, notes
+
+
+def _nodata(note: Note, where: Path, raster: Raster) -> float | None:
+    """What the note calls no data, where the file does not say it, and can hold it."""
+    if note.nodata is None or note.nodata == raster.nodata:
+        return None
+    kind = np.dtype(raster.kind)
+    if raster.nodata is not None:
+        expected = f"{raster.nodata:g}, as {raster.path.name} says itself"
+    elif kind.kind in "iu" and not (
+        note.nodata.is_integer() and np.iinfo(kind).min <= note.nodata <= np.iinfo(kind).max
+    ):
+        expected = f"a number of type {kind.name}, as {raster.path.name} holds"
+    else:
+        return note.nodata
+    raise DeliveryError(f"file {where}: nodata", expected=expected, got=f"{note.nodata:g}")
 
 
 def _matched(sensor: Sensor, head: EnviHeader) -> tuple[str, ...]:
-    """The sensor's band for each wavelength of a cube, each once."""
-    if not head.wavelength:
-        return sensor.names
-    names: list[str] = []
-    for nm in head.wavelength:
-        free = [band for band in sensor.bands if band.name not in names]
-        best = min(free, key=lambda band: abs(band.wavelength - nm), default=None)
-        if best is None or abs(best.wavelength - nm) > _SHARE * best.fwhm:
-            raise DeliveryError(
-                f"file {head.path}: wavelength",
-                expected=f"bands of {sensor.name}",
-                got=f"{nm:g} nm, which is none",
-                mend=_MEND,
-            )
-        names.append(best.name)
-    return tuple(names)
-
-
-def _angles(head: EnviHeader) -> tuple[float, float] | None:
-    try:
-        return float(head.texts["solar zenith"]), float(head.texts["solar azimuth"])
-    except (KeyError, ValueError):
-        return None
+    """The sensor's band for each wavelength of a cube; all of them where it says none."""
+    return by_wavelength(sensor, head.wavelength, head.path, _MEND) if head.wavelength else sensor.names
 
 
 def _sensor(name: str, where: Path) -> Sensor:
@@ -239,22 +247,22 @@ def _scene(image: _Image) -> Scene:
     if note.values == "counts" and np.dtype(layer.kind).kind not in "iu":
         raise DeliveryError(f"file {image.path}", expected="counts as whole numbers", got=layer.kind)
     footprint = image.footprint
-    time = image.time if image.time.tzinfo else image.time.replace(tzinfo=UTC)
-    zenith, azimuth = image.angles or position(time, *middle(footprint))
+    ground = middle(footprint)
+    sun = sun_of(image.path, image.time, ground, image.angles, guessed=image.guessed)
     return Scene(
         name=image.path.with_suffix("").name,
         sensor=note.sensor,
         platform="",
         level="",
-        time=time,
+        time=sun.time,
         footprint=footprint,
-        sun_zenith=zenith,
-        sun_azimuth=azimuth,
+        sun_zenith=sun.zenith,
+        sun_azimuth=sun.azimuth,
         delivery=str(image.home),
         layers=(layer,),
         files=image.files,
         values=note.values,
-        scale=note.scale,
+        scale=image.scale,
         cloud=note.cloud,
-        notes=image.notes if image.angles else (*image.notes, "sun angles computed"),
+        notes=(*image.notes, *sun.notes),
     )

@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from stsfusion.ingest.files import read_bytes
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.stacnote import said_by_item
 from stsfusion.records import Record, load, parse
 from stsfusion.sensing.scene import Values
 
 __all__ = ["Note", "read_note"]
+
+
+Scale = Annotated[float, Field(ge=1e-12, le=1e12)]
+"""A number above zero, and none by which others vanish."""
 
 
 class Note(Record):
@@ -37,8 +42,14 @@ class Note(Record):
     values: Values = "reflectance"
     """What the stored numbers are."""
 
-    scale: Annotated[float, Field(gt=0)] = 1.0
-    """What they are multiplied by; counts are not."""
+    scale: Scale | Annotated[tuple[Scale, ...], Field(min_length=1)] | None = None
+    """What they are multiplied by, all or each band; counts are not. None: as the file says, or 1."""
+
+    offset: float | Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    """What is added then, to all or to each band. None: as the file says, or 0."""
+
+    nodata: float | None = None
+    """The stored number that stands for no data; None: as the file says, or 0."""
 
     bands: tuple[str, ...] | None = None
     """The sensor's bands in the file's order; None: all."""
@@ -67,39 +78,4 @@ def read_note(image: Path, limits: Limits) -> tuple[Note, Path] | None:
         item = json.loads(read_bytes(path, limits.text))
     except (ValueError, RecursionError) as fault:
         raise DeliveryError(f"file {path}", expected="a STAC item", got=str(fault)[:80]) from None
-    return _item(item, image, path), path
-
-
-def _item(item: Any, image: Path, path: Path) -> Note:
-    """A note from a STAC item: the asset that is the image, and the properties."""
-    plain = (
-        isinstance(item, dict) and item.get("type") == "Feature" and isinstance(item.get("properties"), dict)
-    )
-    assets = item.get("assets") if plain else None
-    if not isinstance(assets, dict):
-        raise DeliveryError(f"file {path}", expected="a STAC item", got="other JSON")
-    own = [
-        a
-        for a in assets.values()
-        if isinstance(a, dict) and str(a.get("href", "")).removeprefix("./") == image.name
-    ]
-    if len(own) != 1:
-        raise DeliveryError(
-            f"file {path}", expected=f"one asset with the address '{image.name}'", got=f"{len(own)}"
-        )
-    properties = item["properties"]
-    bands = own[0].get("bands") or [{}]
-    scale = own[0].get("raster:scale", bands[0].get("raster:scale") if isinstance(bands[0], dict) else None)
-    said = {
-        "sensor": properties.get("stsfusion:sensor", item.get("collection")),
-        "time": properties.get("datetime"),
-        "values": properties.get("stsfusion:values", "reflectance"),
-        "scale": 1.0 if scale is None else scale,
-        "cloud": properties.get("eo:cloud_cover"),
-    }
-    return parse(
-        {key: value for key, value in said.items() if value is not None},
-        Note,
-        where=str(path),
-        error=DeliveryError,
-    )
+    return parse(said_by_item(item, image, path), Note, where=str(path), error=DeliveryError), path

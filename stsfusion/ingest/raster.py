@@ -77,6 +77,21 @@ class Raster:
         a, b, c, d, e, f = tuple(self.dataset.transform)[:6]
         return a, b, c, d, e, f
 
+    @property
+    def nodata(self) -> float | None:
+        """The stored number that the image calls no data; None: none, or one that it cannot store."""
+        said, kind = self.dataset.nodata, np.dtype(self.kind)
+        if said is None or kind.kind not in "iu":
+            return None if said is None else float(said)
+        bounds = np.iinfo(kind)
+        whole = np.isfinite(said) and said == int(said) and bounds.min <= said <= bounds.max
+        return float(said) if whole else None
+
+    @property
+    def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(band,) scales and offsets that the image says of its numbers; 1 and 0 where it says none."""
+        return tuple(map(float, self.dataset.scales)), tuple(map(float, self.dataset.offsets))
+
     def raw(self, band: int) -> None:
         """GDAL knows how the pixels lie."""
         return

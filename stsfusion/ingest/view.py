@@ -263,7 +263,8 @@ def _opened(
         return
     rational = read_rpb(home / rpc.path, limits) if rpc is not None else None
     with open_raster(home / raster.path, sha256=raster.sha256, limits=limits) as opened:
-        yield _Image(layer, opened, rational, calibration(scene, layer, gains))
+        said = opened.nodata if layer.nodata is None else layer.nodata
+        yield _Image(layer, opened, rational, calibration(scene, layer, gains), fill=said or 0.0)
 
 
 def _degrees(grid: Grid, rows: Interval, cols: Interval) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -58,10 +58,11 @@ class Layer:
     """(band,) widths, nm."""
 
     gain: tuple[float, ...] = ()
-    """(band,) W m⁻² sr⁻¹ µm⁻¹ per count from the delivery's own files; empty where it brings none."""
+    """(band,) W m⁻² sr⁻¹ µm⁻¹ per count from the delivery's own files; what stored radiance or reflectance is
+    multiplied by, where it is not one scale for all; empty where the delivery brings none."""
 
     offset: tuple[float, ...] = ()
-    """(band,) W m⁻² sr⁻¹ µm⁻¹, as the gains."""
+    """(band,) what is added then, as the gains."""
 
     good: tuple[bool, ...] = ()
     """(band,) False where the delivery calls a band bad; empty where it says nothing."""
@@ -71,6 +72,9 @@ class Layer:
 
     transform: tuple[float, float, float, float, float, float] | None = None
     """(a, b, c, d, e, f) of x = a·column + b·row + c, y = d·column + e·row + f, pixel corners."""
+
+    nodata: float | None = None
+    """The stored number that stands for no data; None: the file says it, or 0 does."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Scene:
     """What the stored numbers are."""
 
     scale: float = 1.0
-    """What stored radiance or reflectance is multiplied by."""
+    """What stored radiance or reflectance is multiplied by; 1 where each band of a layer has its own."""
 
     produced: datetime | None = None
     """When the delivery was made, as written there (local time of the station)."""

@@ -161,6 +161,7 @@ def _layer(asset: pystac.Asset) -> Layer:
         column("raster:scale"), column("raster:offset"),
         tuple(bool(band["stsfusion:good"]) for band in bands if "stsfusion:good" in band),
         said.get("proj:wkt2"), _six(said.get("proj:transform")),
+        _maybe(said, "nodata"),
     )  # fmt: skip
 
 

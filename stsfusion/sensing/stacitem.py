@@ -121,5 +121,7 @@ def _image(scene: Scene, layer: Layer) -> dict[str, Any]:
     place: dict[str, Any] = {"proj:code": None, "proj:shape": list(layer.shape)}
     if layer.crs is not None and layer.transform is not None:
         place |= {"proj:wkt2": layer.crs, "proj:transform": list(layer.transform)}
-    whole = {} if layer.gain or scene.values == "counts" else {"raster:scale": scene.scale}
+    whole: dict[str, Any] = {} if layer.gain or scene.values == "counts" else {"raster:scale": scene.scale}
+    if layer.nodata is not None:
+        whole["nodata"] = layer.nodata
     return {"bands": bands, "data_type": layer.kind, **place, **whole}
