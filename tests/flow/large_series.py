@@ -1,8 +1,9 @@
 """Series of many dates through the engine: seconds and a worker's memory, of all tiles or of some of them.
 
-    python tests/flow/large_series.py FOLDER jointlr 12x1152 24x2304:4
+    python tests/flow/large_series.py FOLDER jointlr 12x1152 24x2304@264:4
 
-Three sensors see each scene, 166 bands are asked for on every date; `:4` fuses four tiles, spread evenly.
+Three sensors see each scene, 166 bands are asked for on every date; `:4` fuses four tiles, spread evenly. A tile
+holds all dates that its method looks at: `@264` is the side that keeps 24 of them within what 384 takes for 12.
 """
 
 import json
@@ -27,6 +28,7 @@ def fuse(folder, method, dates, side, count=None, *, bands=166, tile=TILE):
     return {
         "method": method if isinstance(method, str) else method["name"],
         "series": f"{dates}x{side}",
+        "tile": tile,
         "tiles": f"{run.tiles} of {len(plan.tiles)}",
         "wall_s": round(run.wall_s, 1),
         "fuse_s": round(run.fuse_s, 1),
@@ -39,5 +41,7 @@ if __name__ == "__main__":
     method = {"name": "stsnet", "steps": 20} if name == "stsnet" else name
     for size in sizes:
         series, _, sample = size.partition(":")
+        series, _, tile = series.partition("@")
         dates, side = map(int, series.split("x"))
-        print(json.dumps(fuse(place, method, dates, side, int(sample) if sample else None)), flush=True)
+        count = int(sample) if sample else None
+        print(json.dumps(fuse(place, method, dates, side, count, tile=int(tile or TILE))), flush=True)
