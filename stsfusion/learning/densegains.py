@@ -27,14 +27,15 @@ def dense_gains(joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Te
     """(t, b) factors of the dense sensor's dates.
 
     On dates of the hyperspectral sensor its scores, regressed on the guide, say what dense bands should be;
-    without one, the sharp image does, where its bands are the same.
+    without one, the sharp image does, where its bands are the same. Values below the noise tell no gain.
     """
     found = {}
     for date, day in enumerate(days.tolist()):
         parts = [part for tile in tiles if (part := _said(joint, tile, date, day)) is not None]
         if parts and sum(values.shape[1] for values, _ in parts) >= _FEW:
             values, said = (torch.cat(side, 1) for side in zip(*parts, strict=True))
-            found[date] = ratio_of(values.double(), said.double())
+            telling = said.square().mean(1) > noise.square().to(said)
+            found[date] = torch.where(telling, ratio_of(values.double(), said.double()), 1.0)
     clear = [seen.clear.all(0) for _, _, seen in tiles]
     values = torch.cat([seen.values[:, :, mask] for (_, _, seen), mask in zip(tiles, clear, strict=True)], 2)
     return gains(Series(days, values, noise), found)

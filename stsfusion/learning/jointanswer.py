@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+_STILL = 1e-12
+"""Least that regressions leave over: constant images leave nothing, and nothing of them is in doubt."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lasting:
     """What pixels keep at the dates of the hyperspectral sensor."""
@@ -96,7 +100,7 @@ def judge(joint: Joint, kept: Lasting, dense: Fine | None, day: float, now: bool
     surprise, doubt = torch.ones_like(unsure), torch.zeros_like(unsure)
     if dense is not None and joint.dense is not None and joint.by_dense is not None:
         bands, deviation = joint.at(dense, day)
-        spread = joint.dense.changes.spread.square().mean(0).sqrt()
+        spread = joint.dense.changes.spread.square().mean(0).sqrt().clamp_min(_STILL)
         doubt = (deviation / spread[:, None, None]).square().mean(0)
         if now:
             held, surprise = joint.by_dense(scores, bands, unsure)

@@ -54,9 +54,10 @@ def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint
     """Learn scores from dense bands, and the size of what pixels keep."""
     assert joint.rich is not None
     assert joint.subspace is not None
+    least = 0.3 * score_noise(joint.subspace)
     if tiles[0].dense is None:
         lasting = joint.rich.changes.offset.std(0, correction=0) + joint.rich.changes.spread.mean(0)
-        return replace(joint, carried=_carried(settings.spans[-1], lasting))
+        return replace(joint, carried=_carried(settings.spans[-1], torch.maximum(lasting, least)))
     lessons = [lesson for tile in tiles for lesson in _lessons(joint, tile)]
     bands = torch.cat([lesson.bands.flatten(1) for lesson in lessons], 1)
     dense = [tile.dense.deviation.square().mean((0, 2, 3)) for tile in tiles if tile.dense is not None]
@@ -66,7 +67,7 @@ def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint
     left = [lesson.scores - low(panel(bent(lesson.bands)), lesson) for lesson in lessons]
     clear = [lesson.clear for lesson in lessons]
     rest = torch.cat([x[:, mask] for x, mask in zip(left, clear, strict=True)], 1)
-    lasting = rest.square().mean(1).sqrt().clamp_min(score_noise(joint.subspace).to(rest) * 0.3)
+    lasting = rest.square().mean(1).sqrt().clamp_min(least.to(rest))
     return replace(joint, bent=bent, panel=panel, carried=_carried(settings.spans[0], lasting))
 
 

@@ -121,6 +121,21 @@ def test_constant_images_stay_constant():
     assert torch.allclose(full, torch.full_like(full, 0.25), atol=1e-3)
 
 
+@pytest.mark.parametrize("level", [0.0, 0.2])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("roles", [("rich", "sharp", "dense"), ("rich", "sharp")])
+def test_images_without_any_contrast_are_answered_with_themselves(level, known, roles):
+    problem = tiny_problem(size=48, roles=roles)
+
+    def flat(seen: Observation) -> Observation:
+        return replace(seen, data=torch.full_like(seen.data, level), noise=seen.noise if known else None)
+
+    even = problem.with_observations({role: flat(o) for role, o in problem.observations.items()})
+    answer = _answer(even, hidings=3, spans=(60.0, 200.0), grounds=(0.0, 1.0))
+    assert torch.allclose(answer.full(), torch.tensor(level), atol=1e-4)
+    assert bool(torch.isfinite(answer.sigma).all())
+
+
 def test_noise_that_nobody_knows_is_guessed():
     problem = tiny_problem(size=48)
     blind = {role: replace(o, noise=None) for role, o in problem.observations.items()}
