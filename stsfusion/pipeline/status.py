@@ -17,6 +17,7 @@ from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.tally import tally
 from stsfusion.pipeline.words import duration
+from stsfusion.running.lock import Holder, Lock
 
 __all__ = ["status_of"]
 
@@ -31,14 +32,18 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
     if recipe.compares:
         return states(recipe, file, folder)
     was = published(folder.fused)
+    holder = Lock(folder.work / "lock").at_work()
     lines = [("output", str(folder.root)), ("series", _shown(folder, was))]
+    lines += [("at work", str(holder))] if holder is not None else []
     if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
-        return [*lines, ("cubes", "to do: new, changed or never read")]
+        state = "not read yet" if holder is not None else "to do: new, changed or never read"
+        return [*lines, ("cubes", state)]
     content = folder.marks()["cubes"]["content"]
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, file.parent, folder.fused)
     wanted = asked(recipe, draft.assembly, draft.plan, content)
     marks = Prints(recipe, content, draft.assembly.sources, was.identity if was else "")
-    return [*lines, *_steps(folder, marks, wanted, was), *_tiles(folder, wanted, was)]
+    lines += _steps(folder, marks, wanted, was, working=holder is not None)
+    return [*lines, *_tiles(folder, wanted, was, holder)]
 
 
 def _shown(folder: Folder, was: MadeFrom | None) -> str:
@@ -52,7 +57,7 @@ def _shown(folder: Folder, was: MadeFrom | None) -> str:
 
 
 def _steps(
-    folder: Folder, marks: Prints, wanted: MadeFrom, was: MadeFrom | None
+    folder: Folder, marks: Prints, wanted: MadeFrom, was: MadeFrom | None, *, working: bool
 ) -> Iterator[tuple[str, str]]:
     done = folder.marks()
     change = (
@@ -77,19 +82,21 @@ def _steps(
         if folder.is_done(step, mark, [path]):
             since = ", frozen with the series" if step == "fit" and old else ""
             yield step, f"done in {duration(done[step]['seconds'])}{since}"
+        elif working:
+            yield step, "not done yet"
         elif step == "fuse" and change is not None and not change.nothing:
             yield step, f"{change} dates: 'stsfusion update' makes them"
         else:
             yield step, "to do anew: recipe, input or code changed" if step in done else "to do"
 
 
-def _tiles(folder: Folder, wanted: MadeFrom, was: MadeFrom | None) -> Lines:
+def _tiles(folder: Folder, wanted: MadeFrom, was: MadeFrom | None, holder: Holder | None) -> Lines:
     """What the ledger tells of the series that is asked for, with what is or was learned."""
     learned = folder.marks().get("fit", {}).get("weights", "")
     names = [replace(wanted, weights=learned).identity]
     names += [was.identity, wanted.with_learning_of(was).identity] if was else []
     for name in names if folder.ledger.exists() else ():
-        lines = tally(folder, name)
+        lines = tally(folder, name, holder.since if holder is not None else None)
         if lines:
             return lines
     return []

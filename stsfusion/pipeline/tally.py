@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from stsfusion.pipeline.folder import Folder
+from stsfusion.pipeline.words import duration
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.notes import Notes
 from stsfusion.running.outcome import Failure, Success
@@ -10,19 +13,22 @@ from stsfusion.running.outcome import Failure, Success
 __all__ = ["tally"]
 
 
-def tally(folder: Folder, series: str) -> list[tuple[str, str]]:
+def tally(folder: Folder, series: str, since: str | None = None) -> list[tuple[str, str]]:
     """States of tiles, what each worker did, and why tiles failed, as lines of two words; none: not begun.
 
     Parameters
     ----------
     series
         The fingerprint of the series that is made.
+    since
+        When the run that is at work began (UTC); None: none is at work.
     """
     notes = Notes(folder.notes(series))
     with Ledger.open(folder.ledger, series, readonly=True) as ledger:
         total = sum(ledger.summary().values())
         done = {record["key"] for record in ledger.records()}
         failures = ledger.failures()
+        lately = ledger.done_since(since) if since is not None else 0
     if not total:
         return []
     ends = notes.ends()
@@ -31,6 +37,16 @@ def tally(folder: Folder, series: str) -> list[tuple[str, str]]:
     failures = {key: why for key, why in failures.items() if key not in done}
     counts = {"planned": total - len(done) - len(failures), "done": len(done), "failed": len(failures)}
     lines = [(f"tiles {state}", str(count)) for state, count in counts.items()]
+    if since is not None and lately and counts["planned"]:
+        lines += _pace(lately, counts["planned"], since)
     for worker, (well, badly) in notes.tally().items():
         lines.append((f"  worker {worker}", f"{well} done, {badly} failed"))
     return lines + [(f"  {key}", why) for key, why in failures.items()]
+
+
+def _pace(lately: int, left: int, since: str) -> list[tuple[str, str]]:
+    """Tiles by time since a run began, its preparations included, and how long the others will take."""
+    begun = datetime.fromisoformat(since.replace("Z", "+00:00"))
+    passed = max(1.0, (datetime.now(UTC) - begun).total_seconds())
+    pace = lately / passed
+    return [("pace", f"{60 * pace:.3g} tiles a minute"), ("time left", f"about {duration(left / pace)}")]

@@ -160,6 +160,13 @@ class Ledger:
         rows = self.database.execute("SELECT record, worker FROM keys WHERE state = 'done' ORDER BY place")
         return [{**json.loads(record), "worker": worker} for record, worker in rows]
 
+    def done_since(self, clock: str) -> int:
+        """How many keys were done at this time or later (UTC, as `2026-03-01T02:00:00Z`)."""
+        found = self.database.execute(
+            "SELECT COUNT(*) FROM keys WHERE state = 'done' AND clock >= ?", (clock,)
+        ).fetchone()
+        return int(found[0])
+
     def failures(self) -> dict[str, str]:
         """Why each failed key failed."""
         return dict(self.database.execute("SELECT key, why FROM keys WHERE state = 'failed' ORDER BY place"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 from filelock import FileLock, Timeout
 
 from stsfusion.errors import LockedError
@@ -30,6 +31,9 @@ class Holder:
 
     since: str
     """When it was taken, UTC, ISO text."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
 
     @classmethod
     def me(cls) -> Holder:
@@ -76,11 +80,21 @@ class Lock:
 
     def holder(self) -> str:
         """Who holds it, as far as is known."""
+        who = self._noted()
+        return "a process that has not said its name" if who is None else str(who)
+
+    def at_work(self) -> Holder | None:
+        """Who holds it now, found out without touching it; on another machine, who said so last."""
+        who = self._noted()
+        if who is None or who.host != socket.gethostname():
+            return who
+        return who if psutil.pid_exists(who.pid) else None
+
+    def _noted(self) -> Holder | None:
         try:
-            who = Holder(**json.loads(self._note.read_text()))
+            return Holder(**json.loads(self._note.read_text()))
         except (OSError, ValueError, TypeError):
-            return "a process that has not said its name"
-        return f"process {who.pid} on {who.host} since {who.since}"
+            return None
 
     @property
     def _note(self) -> Path:

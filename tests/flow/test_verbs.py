@@ -155,6 +155,25 @@ def test_who_is_locked_out_is_told_in_json_too(whole):
         assert told("gc", whole)[0] == 75
 
 
+def test_status_tells_of_the_run_at_work(fresh, monkeypatch):
+    seen, fuse = [], fusing.fuse_tile
+
+    def watched(folder, stamp, key):
+        lines = here("status", fresh, "--json").stdout
+        seen.append(json.loads(lines))
+        return fuse(folder, stamp, key)
+
+    monkeypatch.setattr(fusing, "fuse_tile", watched)
+    assert here("run", fresh, "-q").exit_code == 0
+    assert f"process {os.getpid()} on" in seen[0]["at work"]
+    assert seen[0]["fuse"] == seen[0]["report"] == "not done yet"
+    assert (seen[2]["tiles planned"], seen[2]["tiles done"]) == ("2", "2")
+    assert "tiles a minute" in seen[2]["pace"]
+    assert seen[2]["time left"].startswith("about ")
+    after = json.loads(here("status", fresh, "--json").stdout)
+    assert not {"at work", "pace", "time left"} & after.keys()
+
+
 def test_a_recipe_that_is_not_there_is_named_in_json(tmp_path):
     code, said = told("update", tmp_path / "none.yaml")
     assert code == 2

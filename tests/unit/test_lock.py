@@ -107,3 +107,11 @@ def test_who_believes_the_note_is_locked_out_after_a_reboot(tmp_path):
     left_behind(tmp_path / "lock", pid=os.getpid())
     with pytest.raises(LockedError), Believing(tmp_path / "lock"):
         pass
+
+
+def test_who_is_at_work_is_known_without_touching_the_lock(other, tmp_path):
+    lock = Lock(tmp_path / "run.lock")
+    assert lock.at_work().pid == other.pid
+    other.kill()
+    other.wait()
+    assert lock.at_work() is None, "its note is still there"
