@@ -27,6 +27,7 @@ from stsfusion.learning.panel import Bent, Carried, Panel
 from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.unrest import Unrest
 
 __all__ = ["Fine", "Joint", "Timed"]
 
@@ -132,6 +133,9 @@ class Joint:
     assurance: Assurance | None = None
     """How sure it is."""
 
+    unrest: Unrest | None = None
+    """How far the series moves where and when nobody saw it."""
+
     live: Live | None = None
     """Bands that tell anything at all."""
 
@@ -212,6 +216,7 @@ _KINDS: dict[str, Any] = {
     "by_dense": Innovation,
     "by_sharp": Innovation,
     "assurance": Assurance,
+    "unrest": Unrest,
     "live": Live,
     "resolved": Resolved,
 }

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.assurance import band_variance
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.origin import origin
 from stsfusion.learning.panel import carry
 from stsfusion.learning.sighting import place_of
+from stsfusion.learning.told import Glance, told_of
 
 __all__ = [
     "Lasting",
@@ -109,36 +112,60 @@ def judge(joint: Joint, kept: Lasting, dense: Fine | None, day: float, now: bool
     return Verdict(scores, unsure, surprise, doubt)
 
 
-def signs(verdict: Verdict) -> Tensor:
-    """(3, H, W) what errors grow with."""
-    return torch.stack([torch.ones_like(verdict.doubt), verdict.surprise, 10.0 * verdict.doubt])
+def signs(verdict: Verdict, now: Tensor) -> Tensor:
+    """(3, H, W) what errors grow with; what the dense sensor did not see of the date tells nothing."""
+    surprise = torch.where(now, verdict.surprise, 1.0)
+    doubt = torch.where(now, verdict.doubt, 0.0)
+    return torch.stack([torch.ones_like(doubt), surprise, 10.0 * doubt])
 
 
-def sigma_of(joint: Joint, verdict: Verdict, held: Innovation | None) -> Tensor:
-    """(band, H, W) standard deviation."""
+def sigma_of(joint: Joint, verdict: Verdict, glance: Glance, mask: Tensor | None) -> Tensor:
+    """(band, H, W) standard deviation; `mask` (H, W) tells where the sharp sensor saw the date."""
     assert joint.assurance is not None
     assert joint.covariance is not None
     assert joint.subspace is not None
-    variance = band_variance(joint.covariance, verdict.unsure, held, joint.subspace)
-    return joint.assurance(variance, signs(verdict))
+
+    def left(held: Innovation | None) -> Tensor:
+        return band_variance(joint.covariance, verdict.unsure, held, joint.subspace)  # type: ignore[arg-type]
+
+    now = glance.now
+    if joint.by_dense is None:
+        now = torch.zeros_like(now)
+    whole = None if bool(now.all()) else left(None)
+    variance = left(joint.by_dense) if whole is None else whole
+    if whole is not None and bool(now.any()):
+        variance = torch.where(now, left(joint.by_dense), whole)
+    apart = None
+    if glance.apart is not None and joint.unrest is not None:
+        apart = joint.unrest.sill[:, None, None] * glance.apart
+    if mask is not None and bool(mask.any()):
+        held = left(joint.by_sharp)
+        if apart is not None and whole is not None:
+            apart = torch.where(mask, apart * held / whole.clamp_min(1e-20), apart)
+        variance = torch.where(mask, held, variance)
+    if glance.fading is not None:
+        variance = variance * glance.fading
+    return joint.assurance(variance, signs(verdict, glance.now), apart)
 
 
 def answer_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
     """(time, p, H, W) scores of every date and their (time, band, H, W) standard deviation."""
+    assert joint.subspace is not None
     components = joint.components(problem)
     dense, rich = joint.fine_dense(problem, components), joint.fine_rich(problem, components)
     assert rich is not None
-    kept = keep(joint, rich, dense)
+    kept, told = keep(joint, rich, dense), told_of(joint, problem, dense)
+    quality = origin(problem)[:, 0]
+    filled = (quality == int(Quality.FILLED)) | (quality == int(Quality.NO_DATA))
+    scene = joint.subspace.basis.norm(dim=0)[:, None, None]
     scores, sigma = [], []
     for date, day in enumerate(problem.target.days.tolist()):
         seen = dense is not None and place_of(dense.days, day) is not None
         verdict = judge(joint, kept, dense, day, seen)
         own, mask = held_to_sharp(joint, problem, date, verdict)
-        deviation = sigma_of(joint, verdict, joint.by_dense if seen else None)
-        if mask is not None:
-            deviation = torch.where(mask, sigma_of(joint, verdict, joint.by_sharp), deviation)
+        deviation = sigma_of(joint, verdict, told.glance(joint, day), mask)
         scores.append(own)
-        sigma.append(deviation)
+        sigma.append(torch.where(filled[date], torch.maximum(deviation, scene), deviation))
     return torch.stack(scores), torch.stack(sigma)
 
 

@@ -1,4 +1,4 @@
-"""Lessons of joint estimation: what is chosen by hidden dates, and how sure it makes one."""
+"""Lessons of joint estimation: what is chosen by hidden dates."""
 
 from __future__ import annotations
 
@@ -9,25 +9,16 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
-from stsfusion.learning.assurance import Assurance, Outcome, band_variance
 from stsfusion.learning.innovation import Innovation, ground
 from stsfusion.learning.joint import Joint
-from stsfusion.learning.jointanswer import Lasting, held_to_sharp, judge, keep, signs
+from stsfusion.learning.jointassured import assured
 from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise
-from stsfusion.learning.jointtrial import Tile, Trial, guess, tile_of, trials, with_panel
+from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
-from stsfusion.learning.sighting import place_of
 from stsfusion.learning.subspace import Subspace
-from stsfusion.operators.resample import blocks
 
 __all__ = ["learn_joint"]
-
-_GROUND = 0.3
-"""Least standard deviation, in that of the hyperspectral noise."""
-
-_PIXELS = 5000
-"""Fine pixels of a hidden date from which standard deviations are learned."""
 
 _ENOUGH = 40000
 """Pixels from which scores are learned, and in which dates are hidden."""
@@ -64,7 +55,7 @@ def with_innovations(
     assert joint.rich is not None
     if not tried:
         spread = joint.rich.changes.spread.square().mean(0)
-        return assured(_held(joint, torch.diag(spread).double(), problems), (), problems)
+        return assured(_held(joint, torch.diag(spread).double(), problems), (), problems, settings)
     losses = [[_size(t.errors(guess(t, span)[0]), subspace) for t in tried] for span in settings.spans]
     best = settings.spans[int(torch.tensor(losses).square().sum(1).argmin())]
     guesses = [guess(trial, best) for trial in tried]
@@ -86,7 +77,7 @@ def with_innovations(
         found.append(loss)
     size = settings.grounds[int(torch.tensor(found).argmin())]
     covariance = _covariance(errors, subspace) + (size * typical) ** 2 * smooth
-    return assured(_held(joint, covariance, problems), tried, problems)
+    return assured(_held(joint, covariance, problems), tried, problems, settings)
 
 
 def _size(errors: Tensor, subspace: Subspace) -> float:
@@ -118,50 +109,3 @@ def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem]) -> Join
         response = getattr(first, role).view.spectral.matrix
         found[f"by_{role}"] = Innovation.learn(covariance, response, noise, joint.subspace)
     return replace(joint, covariance=covariance.float(), **found)  # type: ignore[arg-type]
-
-
-# ---------------------------------------------------------------- how sure
-
-
-def assured(joint: Joint, tried: Sequence[Trial], problems: Sequence[Problem]) -> Joint:
-    """Learn what standard deviations are made of."""
-    assert joint.subspace is not None
-    ground = (_GROUND * joint.subspace.noise).square()
-    if not tried:
-        return replace(
-            joint, assurance=Assurance(torch.ones_like(ground), torch.tensor([1.0, 0.0, 0.0]), ground)
-        )
-    outcomes = []
-    for whole in {id(trial.whole): trial.whole for trial in tried}.values():
-        tile = tile_of(joint, whole)
-        kept = keep(joint, tile.rich, tile.dense)
-        own = [trial for trial in tried if trial.whole is whole]
-        outcomes += [_outcome(joint, trial, tile, _truth(joint, kept, tile, trial.date)) for trial in own]
-    return replace(joint, assurance=Assurance.learn(outcomes, ground))
-
-
-def _truth(joint: Joint, kept: Lasting, tile: Tile, date: int) -> Tensor:
-    """(p, H, W) scores of a date by all that was seen of it."""
-    seen = tile.problem.dense is not None and date in tile.problem.dense.dates
-    verdict = judge(joint, kept, tile.dense, float(tile.problem.target.days[date]), seen)
-    return held_to_sharp(joint, tile.problem, date, verdict)[0]
-
-
-def _outcome(joint: Joint, trial: Trial, tile: Tile, truth: Tensor) -> Outcome:
-    """Errors, v and signs of a hidden date at some of the fine pixels that the sensor saw."""
-    assert joint.subspace is not None
-    assert joint.covariance is not None
-    own = replace(trial.joint, carried=joint.carried, by_dense=joint.by_dense)
-    kept = keep(own, trial.tile.rich, trial.tile.dense)
-    seen = trial.tile.dense is not None
-    verdict = judge(own, kept, trial.tile.dense, float(trial.whole.target.days[trial.date]), seen)
-    basis = joint.subspace.basis
-    clear = blocks(trial.wanted.clear[None], trial.wanted.ratio)[0].flatten().nonzero()[:, 0]
-    some = clear[:: max(1, len(clear) // _PIXELS)]
-    errors = basis.T @ (verdict.scores - truth).flatten(1)[:, some]
-    unsure = verdict.unsure.flatten()[some][None]
-    held = joint.by_dense if seen else None
-    variance = band_variance(joint.covariance, unsure, held, joint.subspace)[:, 0]
-    place = place_of(tile.rich.days, float(trial.whole.target.days[trial.date]))
-    left = tile.rich.deviation[place].flatten(1)[:, some].square().mean(1)
-    return Outcome(errors, variance, signs(verdict).flatten(1)[:, some], basis.T.square() @ left)
