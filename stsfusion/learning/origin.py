@@ -18,7 +18,7 @@ def origin(problem: Problem) -> Tensor:
 
     Observed where the hyperspectral sensor saw the date (without one, the sharp sensor, if the target has its
     bands); fused where another did; else interpolated or extrapolated by the dates at which the pixel was
-    seen by any; else filled.
+    seen by any; else filled. Without the hyperspectral sensor, pixels that no sharp image shows are filled.
     """
     roles = problem.observations
     first = roles.get("rich", _with_all_bands(roles.get("sharp")))
@@ -33,6 +33,8 @@ def origin(problem: Problem) -> Tensor:
                 mine = mine & (quality[date] != int(Quality.OBSERVED))
             value = int(Quality.OBSERVED if best else Quality.FUSED)
             quality[date] = torch.where(mine, value, quality[date].int()).to(torch.uint8)
+    if "rich" not in roles and "sharp" in roles:
+        quality[:, ~seen["sharp"].any(0)] = int(Quality.FILLED)
     return quality
 
 

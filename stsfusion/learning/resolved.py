@@ -43,6 +43,9 @@ _SHARES = (0.0, 0.25, 0.5)
 _LOAD = 0.01
 """Of the regression, in variances of the features."""
 
+_FEW = 100
+"""Pixels below which a hidden sharp image tells nothing."""
+
 _USUAL = (8.0, 0.25)
 """Width and κ where no sharp image can be hidden."""
 
@@ -123,8 +126,9 @@ class Resolved(Kept):
         for width in WIDTHS:
             own = blank.with_width(width)
             errors = [own.trial(problem, date) for problem in problems for date in _hidable(problem)]
-            if errors:
-                found.append(torch.stack(errors).mean(0))
+            told = [error for error in errors if error is not None]
+            if told:
+                found.append(torch.stack(told).mean(0))
         width, share, error = _chosen(found, blank)
         best = blank.with_width(width)
         slopes = [best.regressed([_question(p, float(day)) for p in problems]) for day in days]
@@ -183,14 +187,16 @@ class Resolved(Kept):
         told = torch.einsum("fb,fyx->byx", slope, self.features(question.base) - centre[:, None, None])
         return plain, told - smooth(told, question.based, width)
 
-    def trial(self, problem: Problem, date: int) -> Tensor:
-        """(κ, b) mean squared errors of a hidden sharp image."""
+    def trial(self, problem: Problem, date: int) -> Tensor | None:
+        """(κ, b) mean squared errors of a hidden sharp image; None where next to nothing was seen of it."""
         (sharp,) = problem.require("sharp")
         question = _question(hide(problem, "sharp", (date,)), float(problem.target.days[date]))
         assert question is not None
         plain, detail = self.parts(question, *self.regressed([question]))
         place = sharp.dates.index(date)
         mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:])[place].all(0) & question.based
+        if int(mask.sum()) < _FEW:
+            return None
         gaps = [(plain + share * detail - sharp.data[place])[:, mask] for share in _SHARES]
         return torch.stack([gap.square().mean(1) for gap in gaps])
 

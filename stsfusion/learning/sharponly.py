@@ -38,13 +38,27 @@ def series_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
 
 
 def _resolved(resolved: Resolved, problem: Problem, sharp: Observation) -> tuple[Tensor, Tensor]:
-    """Every date from the dense image of it, or from the line between the sharp ones."""
+    """Every date from the dense image of it, or from the line between the sharp ones; else see `_coarse`."""
     days = problem.target.days
     line = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2)
     made = [resolved(problem, day) for day in days.tolist()]
     images = [own if own is not None else line.values[date] for date, own in enumerate(made)]
-    values = torch.stack(images)
+    ever = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:]).all(1).any(0)
+    values = torch.where(ever, torch.stack(images), _coarse(resolved, problem))
+    own = expansion(sharp.view.spectral.matrix, problem.target.wavelengths).to(values)
+    values = torch.einsum("bs,tsyx->tbyx", own, values)
     return values, resolved.error[:, None, None].expand(values.shape).clone()
+
+
+def _coarse(resolved: Resolved, problem: Problem) -> Tensor:
+    """(time, s, y, x) the dense series between its dates, for pixels that no sharp image shows.
+
+    What no dense image shows either is the mean of all sharp ones.
+    """
+    (dense,) = problem.require("dense")
+    days = problem.target.days
+    line = on_dates(dense.data, dense.valid, days[dense.dates], days, 2)
+    return torch.where(line.known, line.values, resolved.mean[:, None, None].to(line.values))
 
 
 def _between(joint: Joint, problem: Problem, dense: Fine | None, sharp: Observation) -> tuple[Tensor, Tensor]:

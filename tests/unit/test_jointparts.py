@@ -9,7 +9,7 @@ import torch
 
 from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.examples import tiny_problem
-from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.fusion.wald import hide
 from stsfusion.learning.changes import Seen
 from stsfusion.learning.guide import Guide, Stack
@@ -22,6 +22,7 @@ from stsfusion.learning.resolved import Resolved, smooth, suits
 from stsfusion.learning.sighting import displaced
 from stsfusion.learning.smoothspectra import expansion
 from stsfusion.learning.subspace import Subspace
+from stsfusion.methods.jointlr import JointLR
 from stsfusion.operators.blur import Blur, gaussian_kernel, identity_kernel
 from stsfusion.operators.degradation import Degradation
 
@@ -176,6 +177,48 @@ def test_images_on_the_fine_grid_are_used_for_what_they_resolve():
     delta = line + dense.data[1] - 0.5 * (dense.data[0] + dense.data[2])
     errors = [float((x - problem.truth[1]).square().mean().sqrt()) for x in (image, line, delta)]
     assert errors[0] < min(errors[1:]), errors
+
+
+def _unseen(problem: Problem, role: Role, where: tuple[slice, ...]) -> Problem:
+    """The same without these (time, y, x) pixels of a role."""
+    seen = problem.observations[role]
+    valid = seen.valid.expand(len(seen.dates), 1, *seen.data.shape[2:]).clone()
+    valid[where[0], :, where[1], where[2]] = False
+    data = torch.where(valid, seen.data, 0.0)
+    return problem.with_observations({role: replace(seen, data=data, valid=valid)})
+
+
+_EVER, _CORNER = slice(None), slice(0, 16)
+
+
+def test_ground_that_no_sharp_image_shows_is_the_dense_series_and_said_to_be_filled():
+    problem = _unseen(_resampled(), "sharp", (_EVER, _CORNER, _CORNER))
+    answer = JointLR.example().fit([problem.question()]).fuse(problem.question())
+    (dense,) = problem.require("dense")
+    assert torch.allclose(answer.full()[:, :, :14, :14], dense.data[:, :, :14, :14], atol=1e-6)
+    assert answer.quality[:, :, _CORNER, _CORNER].unique().tolist() == [int(Quality.FILLED)]
+    fused, observed = int(Quality.FUSED), int(Quality.OBSERVED)
+    assert answer.quality[:, :, 16:].unique().tolist() == [observed, fused]
+    assert bool(torch.isfinite(answer.full()).all())
+
+
+def test_ground_that_no_image_shows_is_the_mean_of_the_sharp_ones():
+    problem = _unseen(_resampled(), "sharp", (_EVER, _CORNER, _CORNER))
+    problem = _unseen(problem, "dense", (_EVER, _CORNER, _CORNER))
+    answer = JointLR.example().fit([problem.question()]).fuse(problem.question())
+    (sharp,) = problem.require("sharp")
+    mean = sharp.data[:, :, 16:].mean((0, 2, 3))
+    assert torch.allclose(answer.full()[1, :, 3, 3], mean, atol=0.05)
+    assert int(answer.quality[1, 0, 3, 3]) == int(Quality.FILLED)
+
+
+def test_a_sharp_date_that_is_all_cloud_hides_nothing_and_is_made_from_the_others():
+    problem = _unseen(_resampled(), "sharp", (slice(0, 1), _EVER, _EVER))
+    learned = Resolved.learn([problem.question()])
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in learned.tensors().values())
+    answer = JointLR.example().fit([problem.question()]).fuse(problem.question())
+    assert bool(torch.isfinite(answer.full()).all())
+    assert int(answer.quality[0].unique()) == int(Quality.FUSED)
 
 
 def test_smooth_looks_at_valid_pixels_alone():
