@@ -19,7 +19,7 @@ from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.warp import onto
 from stsfusion.window import Interval
 
-__all__ = ["Flag", "clouds", "user_mask"]
+__all__ = ["VISIBLE", "Flag", "clouds", "mean_of", "user_mask"]
 
 Mask = NDArray[np.bool_]
 
@@ -46,7 +46,7 @@ class Flag(IntFlag):
     """At least one band was to be read from a dead line or column of its detector."""
 
 
-_VISIBLE = ((450.0, 520.0), (520.0, 600.0), (620.0, 690.0))
+VISIBLE = ((450.0, 520.0), (520.0, 600.0), (620.0, 690.0))
 """Blue, green, red: bands whose centres lie here are averaged, nm."""
 
 _BRIGHT = 0.25
@@ -59,7 +59,7 @@ _HAZE = 0.08
 """blue − red / 2 of clear ground stays below."""
 
 _CLEAR, _CLOUD, _SHADOW, _UNKNOWN = 0, 1, 2, 255
-"""Numbers of a user's mask."""
+"""Numbers of a user's mask; where it is unknown or ends, the simple test is made."""
 
 
 def clouds(reflectance: NDArray[np.float32], valid: Mask, wavelength: ArrayLike) -> Mask:
@@ -77,10 +77,7 @@ def clouds(reflectance: NDArray[np.float32], valid: Mask, wavelength: ArrayLike)
     (y, x); nothing is cloud where blue, green or red are not measured at all.
     """
     nm = np.asarray(wavelength, dtype=float)
-    members = [np.flatnonzero((nm >= low) & (nm <= high)) for low, high in _VISIBLE]
-    if not all(one.size for one in members):
-        return np.zeros(reflectance.shape[1:], dtype=bool)
-    blue, green, red = (_mean(reflectance[one], valid[one]) for one in members)
+    blue, green, red = (mean_of(reflectance, valid, nm, span) for span in VISIBLE)
     mean = (blue + green + red) / 3
     with np.errstate(invalid="ignore", divide="ignore"):
         whiteness = (np.abs(blue - mean) + np.abs(green - mean) + np.abs(red - mean)) / mean
@@ -88,15 +85,25 @@ def clouds(reflectance: NDArray[np.float32], valid: Mask, wavelength: ArrayLike)
     return np.asarray(found, dtype=bool)
 
 
-def _mean(values: NDArray[np.float32], valid: Mask) -> NDArray[np.float64]:
-    """(y, x) mean over the bands that are there; NaN where none is."""
+def mean_of(
+    values: NDArray[np.float32], valid: Mask, nm: ArrayLike, span: tuple[float, float]
+) -> NDArray[np.float64]:
+    """(y, x) mean over the bands between two wavelengths, nm, as far as they are there; NaN where none is."""
+    which = (np.asarray(nm, dtype=float) >= span[0]) & (np.asarray(nm, dtype=float) <= span[1])
+    values, valid = values[which], valid[which]
     count = valid.sum(axis=0)
     total = np.where(valid, values, 0).sum(axis=0, dtype=np.float64)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def user_mask(raster: Image, grid: Grid, rows: Interval, cols: Interval) -> NDArray[np.uint16]:
-    """(y, x) flags from a mask of the user's on a map: 0 clear, 1 cloud, 2 shadow, 255 unknown.
+def user_mask(
+    raster: Image, grid: Grid, rows: Interval, cols: Interval
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """A mask of the user's on a map: 0 clear, 1 cloud, 2 shadow, 255 unknown.
+
+    Returns
+    -------
+    (y, x) flags, and whether the mask knows the pixel at all.
 
     Raises
     ------
@@ -116,4 +123,4 @@ def user_mask(raster: Image, grid: Grid, rows: Interval, cols: Interval) -> NDAr
     flags = np.zeros(values.shape[1:], dtype=np.uint16)
     flags[(known & (values == _CLOUD))[0]] |= np.uint16(Flag.CLOUD)
     flags[(known & (values == _SHADOW))[0]] |= np.uint16(Flag.SHADOW)
-    return flags
+    return flags, known[0]

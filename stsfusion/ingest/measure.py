@@ -20,6 +20,7 @@ from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.cubeframe import cube_frame
 from stsfusion.ingest.files import digest
 from stsfusion.ingest.lineage import lineage
+from stsfusion.ingest.masks import mask_of
 from stsfusion.ingest.merge import merged
 from stsfusion.ingest.mosaic import Member, mosaic
 from stsfusion.ingest.options import Options
@@ -27,6 +28,7 @@ from stsfusion.ingest.plan import Move, Piece
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.scars import dead_of, dead_words, scarred
+from stsfusion.ingest.shade import shade_of
 from stsfusion.ingest.spread import means
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
@@ -109,7 +111,7 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
         When it is not what it was when it was catalogued, or lacks gains.
     """
     options = bench.options
-    own = options.masks.get(scene.name)
+    own = mask_of(options.masks, scene, series.spec.grid)
     piece = Piece(scene, bench.room.home(scene), options.terrain, mask=own)
     reference, others = _sharp(bench, series, day)
     *beside, member = bench.readers.members([*others, piece])
@@ -126,7 +128,8 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
         view, told = aligned(view, series.spec.grid, against, options.threshold)
         offset = {"registration": told}
     cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
-    piece = replace(piece, moves=_moves(view))
+    shade = shade_of(view, series.spec.grid) if options.clouds else None
+    piece = replace(piece, moves=_moves(view), shade=shade)
     found = seam | offset | cover | dead_words(piece.dead)
     return Found(piece, lineage(view, piece.terrain, source, options, found))
 

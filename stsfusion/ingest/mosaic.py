@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.finding import known_sensor
-from stsfusion.ingest.mask import Flag, clouds, user_mask
+from stsfusion.ingest.mask import Flag, clouds, mean_of, user_mask
 from stsfusion.ingest.raster import Raster
+from stsfusion.ingest.shade import NEAR_INFRARED, Shade
 from stsfusion.ingest.view import Part, View
 from stsfusion.window import Interval
 
@@ -39,6 +40,9 @@ class Member:
     mask: Raster | None = None
     """The user's own of cloud and shadow."""
 
+    shade: Shade | None = None
+    """Where shadow of its clouds may lie."""
+
     slope: NDArray[np.float32] | None = None
     """(band,) reflectance per reflectance, after the test for cloud; None: 1."""
 
@@ -52,7 +56,7 @@ def mosaic(scenes: Sequence[Member], spec: CubeSpec, rows: Interval, cols: Inter
     Parameters
     ----------
     test
-        Whether the simple test for cloud is made where there is no mask.
+        Whether the simple tests for cloud and shadow are made where no mask of the user's knows the pixel.
     """
     shape = len(spec.bands), rows[1] - rows[0], cols[1] - cols[0]
     values, valid = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
@@ -76,14 +80,25 @@ def cleared(one: Member, grid: Grid, rows: Interval, cols: Interval, test: bool)
     """A scene on some pixels, without cloud and shadow, and on its lines."""
     part = one.view.tile(grid, rows, cols)
     found = np.zeros(part.flags.shape, dtype=np.uint16)
+    if test:
+        found = _tested(one, part, rows, cols)
     if one.mask is not None:
-        found = user_mask(one.mask, grid, rows, cols)
-    elif test:
-        nm = [band.wavelength for band in known_sensor(one.view.scene.sensor).pick(one.view.bands)]
-        cloud = clouds(part.reflectance, part.valid, nm)
-        found = np.where(cloud, np.uint16(Flag.CLOUD), np.uint16(0))
+        flags, told = user_mask(one.mask, grid, rows, cols)
+        found = np.where(told, flags, found)
     valid = part.valid & (found == 0)
     return Part(_scaled(one, part.reflectance, valid), valid, part.flags | found)
+
+
+def _tested(one: Member, part: Part, rows: Interval, cols: Interval) -> NDArray[np.uint16]:
+    """(y, x) cloud and shadow by the simple tests."""
+    nm = [band.wavelength for band in known_sensor(one.view.scene.sensor).pick(one.view.bands)]
+    cloud = clouds(part.reflectance, part.valid, nm)
+    found = np.where(cloud, np.uint16(Flag.CLOUD), np.uint16(0))
+    if one.shade is None:
+        return found
+    infrared = mean_of(part.reflectance, part.valid, nm, NEAR_INFRARED)
+    shadow = one.shade.over(rows, cols) & ~cloud & np.isfinite(infrared) & (infrared < one.shade.dark)
+    return np.where(shadow, np.uint16(Flag.SHADOW), found)
 
 
 def _scaled(one: Member, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -34,10 +34,10 @@ class Options:
     """Pixels of the cube beyond which an offset is told, and not put right."""
 
     clouds: bool = True
-    """Whether the simple test for thick cloud makes pixels gaps."""
+    """Whether the simple tests for thick cloud and its shadow make pixels gaps."""
 
     masks: Mapping[str, Path] = field(default_factory=dict)
-    """The user's own, by scene; there the simple test has no say."""
+    """The user's own, by scene; where they know a pixel the simple tests have no say."""
 
     atmosphere: Literal["none", "dark-object"] = "none"
     """Whether haze is taken away; what was delivered as surface reflectance is never touched."""

@@ -18,6 +18,7 @@ from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.deadlines import DeadLines
 from stsfusion.ingest.limits import Limits
+from stsfusion.ingest.shade import Shade
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Window
@@ -80,6 +81,9 @@ class Piece:
     dead: tuple[DeadLines, ...] = ()
     """Lines of its raw images that hold nothing of the ground."""
 
+    shade: Shade | None = None
+    """Where shadow of its clouds may lie; None: nowhere."""
+
     scales: tuple[Scale, ...] = ()
     """Lines in the order in which they are laid; bands without one stay as they are."""
 
@@ -112,7 +116,7 @@ class Plan:
     """The user's own, by instrument."""
 
     clouds: bool = True
-    """Whether the simple test for cloud is made where there is no mask."""
+    """Whether the simple tests for cloud and shadow are made where there is no mask."""
 
     limits: Limits | None = None
     """Of deliveries."""

@@ -13,6 +13,7 @@ from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.heights import check_terrain, terrain_notes
 from stsfusion.ingest.level import levelled
+from stsfusion.ingest.masks import named_masks
 from stsfusion.ingest.measure import SHARP, Bench, Found, Series, measured
 from stsfusion.ingest.missing import check_gains
 from stsfusion.ingest.options import Options
@@ -51,6 +52,7 @@ def prepare(
     """
     check_terrain(options.terrain)
     check_gains(chosen, options.gains)
+    options = replace(options, masks=named_masks(chosen, options.masks))
     done: dict[str, Series] = {}
     lost = list(missing)
     roles = sorted(chosen.days, key=lambda role: role != SHARP)

@@ -60,7 +60,7 @@ class Readers:
         view = scarred(view, piece.dead)
         for move in piece.moves:
             view = view.corrected(east=move.east, north=move.north, gain=move.gain, layer=move.layer)
-        return Member(view, known.mask, *_line(piece.scales, view.bands))
+        return Member(view, known.mask, piece.shade, *_line(piece.scales, view.bands))
 
     def _known(self, piece: Piece) -> Member:
         """A scene as it was delivered."""

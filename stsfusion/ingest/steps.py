@@ -98,8 +98,9 @@ def _masked(
         yield f"{dead['rows']} dead rows and {dead['columns']} dead columns of single bands masked"
     if mask is not None:
         yield f"cloud and shadow masked by {mask['path']}"
-    elif options.clouds:
-        yield "thick cloud masked by a simple test"
+    if options.clouds:
+        where = " where that mask says nothing" if mask is not None else ""
+        yield f"thick cloud and its shadow masked by simple tests{where}"
 
 
 def laid_together(told: Mapping[str, Any], others: int) -> dict[str, Any]:

@@ -60,10 +60,11 @@ class Ingest(Record):
     """Offset beyond which a scene is not moved, but told of, pixels of its cube."""
 
     clouds: bool = True
-    """Whether a simple test for thick cloud makes gaps."""
+    """Whether simple tests for thick cloud and its shadow make gaps."""
 
     masks: dict[str, Text] = {}
-    """One's own, on a map, by scene, in place of that test: 0 clear, 1 cloud, 2 shadow, 255 unknown."""
+    """One's own, on a map, by scene, in place of those tests: 0 clear, 1 cloud, 2 shadow, 255 unknown; where
+    they are unknown or end, the tests go on."""
 
     atmosphere: Literal["none", "dark-object"] = "none"
     """dark-object: the haze that the darkest pixels of a scene show is taken away; what was delivered as

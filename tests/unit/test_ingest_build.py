@@ -146,7 +146,7 @@ def test_the_lineage_names_every_step_that_was_done(built):
     _, told, _ = built
     rich, sharp, dense = (told[role][0]["scenes"][0] for role in ("rich", "sharp", "dense"))
     warped = f"orthorectified by its RPC, at {GROUND:g} m (the mean height that the RPC states)"
-    masks = ["fill and counts from 4095 on masked", "thick cloud masked by a simple test"]
+    masks = ["fill and counts from 4095 on masked", "thick cloud and its shadow masked by simple tests"]
     for scene, order in ((rich, AHSI), (sharp, VNIC), (dense, WFV)):
         assert scene["earth_sun_distance"] == pytest.approx(astronomical_units(order.utc), abs=2e-4)
         assert scene["steps"][0] == "counts to radiance by gains and offsets"

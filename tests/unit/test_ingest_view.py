@@ -292,10 +292,13 @@ def test_a_mask_of_the_users(tmp_path):
     values = np.zeros(grid.shape)
     values[:10], values[10:20], values[20:25] = 1, 2, 255
     with open_raster(mask_file(tmp_path, values, grid)) as raster:
-        flags = user_mask(raster, grid, (5, 30), (0, 40))
+        flags, told = user_mask(raster, grid, (5, 30), (0, 40))
     assert (flags[:5] == Flag.CLOUD).all()
     assert (flags[5:15] == Flag.SHADOW).all()
     assert not flags[15:].any()
+    assert told[:15].all()
+    assert not told[15:20].any()
+    assert told[20:].all()
 
 
 @pytest.mark.parametrize(
