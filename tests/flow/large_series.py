@@ -2,8 +2,9 @@
 
     python tests/flow/large_series.py FOLDER jointlr 12x1152 24x2304@264:4
 
-Three sensors see each scene, 166 bands are asked for on every date; `:4` fuses four tiles, spread evenly. A tile
-holds all dates that its method looks at: `@264` is the side that keeps 24 of them within what 384 takes for 12.
+Three sensors see each scene, 166 bands are asked for on every date; `:4` fuses four tiles, spread evenly. A
+tile holds all dates that its method looks at: `@264` is the side that keeps 24 of them within what 384 takes
+for 12.
 """
 
 import json
