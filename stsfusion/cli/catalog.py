@@ -49,20 +49,29 @@ def build(
         built = build_catalog(folder, out, allow_missing=allow_missing, watch=None if quiet else watch)
     found = built.found
     rows = [(s.name, s.sensor, f"{s.time:%Y-%m-%d %H:%M}", "; ".join(s.notes)) for s in found.scenes]
-    show("", ("scene", "sensor", "UTC", "notes"), rows)
+    if rows:
+        show("", ("scene", "sensor", "UTC", "notes"), rows)
     again = [(path, f"is {name} again") for path, name in found.repeated]
     again += [(name, f"superseded by {newer}") for name, newer in found.superseded]
     if again:
         show("\nleft out", ("delivery", "why"), again)
     here = f"{folder}{os.sep}"
     for title, refused in (("bad", found.refused), ("not recognised", found.strange)):
-        reasons = [(Path(one.delivery).name, one.reason.replace(here, "")) for one in refused]
-        if reasons:
-            show(f"\n{title}", ("delivery", "why"), reasons)
+        if refused:
+            typer.echo(f"\n{title}")
+        for one in refused:
+            # No table: its columns break paths where nobody finds them again.
+            reason = one.reason.replace(here, "").replace("\n", "\n    ")
+            typer.echo(f"  {Path(one.delivery).name}\n    {reason}")
     if found.others:
         typer.echo(f"\nno deliveries: {', '.join(os.path.relpath(path, folder) for path in found.others)}")
     state = "written" if built.changed else "unchanged"
     strange = f", {len(found.strange)} not recognised" if found.strange else ""
-    counts = f"{len(found.scenes)} scenes, {len(found.refused)} bad deliveries{strange}"
+    counts = f"{_counted(len(found.scenes), 'scene', 'scenes')}, "
+    counts += f"{_counted(len(found.refused), 'bad delivery', 'bad deliveries')}{strange}"
     typer.echo(f"\n{counts}; {built.path} {state}")
     raise typer.Exit(FAILED if found.refused or found.strange else 0)
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"

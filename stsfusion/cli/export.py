@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,6 +97,8 @@ def _facts(part: Part) -> dict[str, object]:
 def _bounds(text: str) -> tuple[float, float, float, float]:
     try:
         west, south, east, north = (float(piece) for piece in text.split(","))
+        if not all(map(math.isfinite, (west, south, east, north))):
+            raise ValueError
     except ValueError:
         raise typer.BadParameter(
             f"'{text}' is no area such as 398000,4390000,401000,4393000", param_hint="--area"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from stsfusion.cube.days import days_meant
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
-from stsfusion.errors import StoreError, nearest
+from stsfusion.errors import CubeError, StoreError, nearest
 from stsfusion.export.part import Part
 from stsfusion.export.quantity import QUANTITIES, Quantity
 
@@ -49,6 +50,8 @@ def choose(
     store = CubeStore(path)
     dataset = _dataset(store, name)
     spec = store.spec(dataset)
+    if area is not None and not all(map(math.isfinite, area)):
+        raise CubeError(f"area {area}", expected="four numbers", got="one that is none")
     window = spec.window if area is None else spec.grid.window_of(area)
     meant = days_meant(spec.dates, dates, StoreError, f"{path}") if dates else tuple(range(len(spec.times)))
     return Part(

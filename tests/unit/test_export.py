@@ -218,6 +218,26 @@ def test_headers_of_envi_say_everything(store, tmp_path):
     assert next(f for f in files if f.name == "fused_20220213T030429.dat").stat().st_size == size
 
 
+def test_headers_of_envi_say_where_their_numbers_are_from(tmp_path):
+    day = [{"scene": "GF6 {1}", "quantity": "toa_bidirectional_reflectance"}]
+    said = {
+        "sensor": "gf6-wfv", "quantity": "mixed, see lineage",
+        "recipe": "field.yaml", "inputs_sha256": "ab12",
+        "lineage": [{"date": "2022-02-13", "scenes": day}, {"date": "2022-02-14", "scenes": []}],
+    }  # fmt: skip
+    path = make_store(tmp_path / "cubes.zarr", **said).path
+    texts = {
+        file.name: file.read_text() for file in export(path, "envi", tmp_path / "out") if ".hdr" in file.name
+    }
+    one = next(text for name, text in texts.items() if name.startswith("cubes_20220213"))
+    rows = dict(line.split(" = ", 1) for line in one.splitlines()[1:])
+    assert rows["sensor type"] == "gf6-wfv"
+    assert rows["quantity"] == "mixed see lineage"
+    assert (rows["recipe"], rows["inputs sha256"]) == ("field.yaml", "ab12")
+    assert rows["scenes"] == "{GF6 1 toa_bidirectional_reflectance}"
+    assert sum("scenes = " in text for text in texts.values()) == sum("20220213" in name for name in texts)
+
+
 def test_envi_is_read_by_our_own_reader_too(store, tmp_path):
     from stsfusion.ingest.envi import EnviImage, read_header
 
@@ -335,6 +355,7 @@ def test_parts_are_cut_out(series, tmp_path):
         ({"dates": ["spring"]}, StoreError, "expected YYYY-MM-DD"),
         ({"dates": ["2022/"]}, StoreError, "an end of the span is missing"),
         ({"area": (0, 0, 10, 10)}, CubeError, "overlap"),
+        ({"area": (float("nan"),) * 4}, CubeError, "four numbers"),
         ({"area": (399000, 4420000, 398000, 4421000)}, CubeError, "overlap"),
         ({"name": "rich"}, StoreError, "expected a dataset 'rich'"),
     ],
@@ -635,6 +656,8 @@ def test_the_command_speaks_json_and_shows_progress(store, tmp_path):
         (("--format", "png"), "Known: cog, envi, netcdf"),
         (("--format", "cog", "--dates", "1999"), "There are: 2021-12-13"),
         (("--format", "cog", "--area", "1,2,3"), "no area such as"),
+        (("--format", "cog", "--area", "nan,nan,nan,nan"), "no area such as"),
+        (("--format", "cog", "--area", "0,0,inf,10"), "no area such as"),
         (("--format", "cog", "--sigma"), None),
     ],
 )

@@ -378,6 +378,18 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert done.exit_code == 2
 
 
+def test_one_is_counted_as_one_and_paths_stay_whole(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    shutil.rmtree(folder / "2021")
+    given = ["build", str(folder), "--out", str(tmp_path / "mine"), "-q"]
+    assert "1 scene, 0 bad deliveries" in CliRunner().invoke(command, given).output
+    next(folder.glob("ZY1E*/*_SW.tif")).unlink()
+    done = CliRunner().invoke(command, given)
+    assert "0 scenes, 1 bad delivery" in done.output
+    assert f"product {SMALL.name}/{SMALL.name}: expected" in done.output
+    assert "UTC" not in done.output
+
+
 def test_only_its_own_catalogs_are_overwritten(folder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")

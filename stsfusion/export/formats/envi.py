@@ -16,6 +16,12 @@ from stsfusion.export.rasters import Image, images, number
 
 __all__ = ["Envi"]
 
+_SAID = {
+    "sensor": "sensor type", "quantity": "quantity", "source": "source", "recipe": "recipe",
+    "recipe_sha256": "recipe sha256", "inputs_sha256": "inputs sha256",
+}  # fmt: skip
+"""Attributes of a series that its header tells, and what they are called there."""
+
 _TYPES = {"int16": 2, "uint16": 12}
 """ENVI's own numbers for types of pixels."""
 
@@ -90,7 +96,18 @@ def header(image: Image) -> str:
     if quantity.packing is not None:
         lines.append(f"data ignore value = {quantity.packing.gap}")
         lines.append(f"reflectance scale factor = {number(1 / quantity.packing.scale)}")
-    return "\n".join([*lines, *_spectral(image)]) + "\n"
+    return "\n".join([*lines, *_spectral(image), *_origin(image)]) + "\n"
+
+
+def _origin(image: Image) -> list[str]:
+    """What the series says of where its numbers are from, and the scenes of the date."""
+    said = image.part.spec.attributes
+    words = {name: said[key] for key, name in _SAID.items() if isinstance(said.get(key), str)}
+    day = f"{image.time:%Y-%m-%d}"
+    dates = [one for one in said.get("lineage", ()) if one["date"] == day]
+    scenes = [f"{scene['scene']} {scene['quantity']}" for one in dates for scene in one["scenes"]]
+    lines = [f"{name} = {_plain(text)}" for name, text in words.items() if _plain(text)]
+    return [*lines, *([f"scenes = {{{', '.join(map(_plain, scenes))}}}"] if scenes else [])]
 
 
 def _spectral(image: Image) -> list[str]:
