@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 from stsfusion.ingest.limits import Limits
@@ -14,7 +14,8 @@ from stsfusion.ingest.refusal import DeliveryError
 __all__ = ["Facts", "moment", "read_facts"]
 
 _MOMENT = re.compile(
-    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?\s*(Z|UTC)?"
+    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?\s*"
+    r"(Z|UTC|[+-]\d{2}:?\d{2})?"
 )
 _UNKNOWN_CLOUD = 99
 _CORNERS = ("TopLeft", "TopRight", "BottomRight", "BottomLeft")
@@ -114,17 +115,28 @@ def read_facts(path: str | Path, limits: Limits | None = None) -> Facts:
 
 
 def moment(path: Path, text: str | None) -> datetime:
-    """A written time; its zone is set only when 'Z' or 'UTC' stands behind it."""
+    """A written time; its zone is set only when one stands behind it: 'Z', 'UTC', or as in '+08:00'."""
     parts = _MOMENT.fullmatch((text or "").strip())
     try:
         if parts is None:
             raise ValueError
         *numbers, fraction, zone = parts.groups()
         micro = int((fraction or "0").ljust(6, "0"))
-        return datetime(*(int(n) for n in numbers), micro, tzinfo=UTC if zone else None)  # type: ignore[misc, arg-type]
-    except ValueError:
+        time = datetime(*(int(n) for n in numbers), micro, tzinfo=_zone(zone))  # type: ignore[misc, arg-type]
+        return time if zone is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         got = "none" if text is None else repr(text[:40])
         raise DeliveryError(f"file {path}: time", expected="as in 2021-12-13 10:58:31", got=got) from None
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    """What stands behind a time."""
+    if text is None or text[0] not in "+-":
+        return None if text is None else UTC
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    if minutes > 59:
+        raise ValueError
+    return timezone((1 if text[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
 
 
 def _span(found: Markup, taken: datetime) -> tuple[datetime, datetime] | None:

@@ -1,7 +1,8 @@
 """Plausible: whether a scene's reflectance can be the ground's; if not, lineage and user are told.
 
-Nothing is refused: what looks impossible may be a fault of the gains, or a scene of glint; who delivers
-knows. Looked at before haze is taken away and dates are brought to one brightness, which would hide it.
+Little is refused: what looks impossible may be a fault of the gains, or a scene of glint; who delivers
+knows. Only what no unit of any gains can make is turned away. Looked at before haze is taken away and dates
+are brought to one brightness, which would hide it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.measure import Bench, Found, Series
 from stsfusion.ingest.overlay import Scarred
 from stsfusion.ingest.raster import Raster
+from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.sampled import of_scene, places, sampled
 from stsfusion.ingest.spread import begins
 from stsfusion.ingest.view import View
+from stsfusion.sensing.scene import Scene
 
 __all__ = ["doubts", "looked_at"]
 
@@ -34,6 +37,9 @@ _BLUE, _DARKEST = 520.0, 0.02
 
 _LARGEST = 3.2767
 """Reflectance that cubes of whole numbers hold; what is more is cut to it."""
+
+_ABSURD = 1e4
+"""Median reflectance that is no fault of units any more: those of radiance in use differ by 1000."""
 
 _CUT = 1e-3
 """Share of a band's pixels that may be cut."""
@@ -94,11 +100,25 @@ def looked_at(bench: Bench, series: Series, one: Found) -> Found:
     bands = member.view.bands
     nm = [band.wavelength for band in known_sensor(scene.sensor).pick(bands)]
     values, valid = sampled([image], windows)[0]
+    _possible(scene, bands, values, valid)
     found = doubts(values, valid, bands, nm, above_air=scene.values != "reflectance")
     found += _blank(member.view)
     for words in found:
         warnings.warn(f"scene {scene.name}: {words}", UserWarning, stacklevel=2)
     return replace(one, told={**one.told, "notes": [*one.told["notes"], *found]})
+
+
+def _possible(scene: Scene, bands: Sequence[str], values: Array, valid: Mask) -> None:
+    """Refuse bands whose numbers hold no reflectance in any unit."""
+    for name, one, there in zip(bands, values, valid, strict=True):
+        level = float(np.median(np.abs(one[there]))) if there.any() else 0.0
+        if not level <= _ABSURD:
+            raise DeliveryError(
+                f"scene {scene.name}: band {name}",
+                expected=f"a median reflectance up to {_ABSURD:g}, whatever the unit of the gains",
+                got=f"{level:.3g}",
+                mend="Look at the gains of the delivery, or give your own under ingest.gains.",
+            )
 
 
 def _blank(view: View) -> list[str]:

@@ -24,6 +24,7 @@ from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.seen import unseen
 from stsfusion.ingest.steps import laid_together
+from stsfusion.ingest.together import check_together
 from stsfusion.sensing.scene import Scene
 
 __all__ = ["Tell", "prepare"]
@@ -52,6 +53,7 @@ def prepare(
     """
     check_terrain(options.terrain)
     check_gains(chosen, options.gains)
+    check_together(chosen, options)
     options = replace(options, masks=named_masks(chosen, options.masks))
     done: dict[str, Series] = {}
     lost = list(missing)

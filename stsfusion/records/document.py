@@ -29,6 +29,9 @@ _LONGEST = 100
 
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 
+_DOT = re.compile(r"""(?:(?<!\d)\.|\.(?!\d))(?=(?:[^"']|"[^"]*"|'[^']*')*$)""")
+"""What parts keys in 'a.b=c': dots, but not those within quotes, nor within numbers, as of 'E116.7_N37.5'."""
+
 _SCALARS = (
     (re.compile(r"~|null|Null|NULL|"), lambda text: None),
     (re.compile(r"true|True|TRUE"), lambda text: True),
@@ -52,11 +55,14 @@ class Document:
     places: Mapping[Key, str] = field(default_factory=dict)
     """'line 12' or '--set a.b=c' for each key path."""
 
+    above: Key = ()
+    """Of a part of a document: the keys that lead to it, for messages."""
+
     def where(self, key: Key = ()) -> str:
         """'file, line 12: a.b' for a key path; an absent key is placed at its nearest known parent."""
         known = next((key[:n] for n in range(len(key), -1, -1) if key[:n] in self.places), None)
         place = self.name if known is None else f"{self.name}, {self.places[known]}"
-        return f"{place}: {dotted(key)}" if key else place
+        return f"{place}: {dotted((*self.above, *key))}" if key else place
 
     def override(self, assignments: Iterable[str]) -> Document:
         """Set some values anew, each as 'a.b=c'."""
@@ -187,7 +193,7 @@ def _scalar(text: str) -> Any:
 
 def _split(assignment: str) -> tuple[tuple[str, ...], str]:
     path, equals, value = assignment.partition("=")
-    parts = tuple(part.strip() for part in path.split("."))
+    parts = tuple(_plain(part.strip()) for part in _DOT.split(path))
     if not equals or not all(parts):
         raise RecipeError(
             f"--set {assignment}",
@@ -198,6 +204,11 @@ def _split(assignment: str) -> tuple[tuple[str, ...], str]:
     return parts, value
 
 
+def _plain(part: str) -> str:
+    """A key without the quotes around it."""
+    return part[1:-1] if len(part) > 2 and part[0] == part[-1] and part[0] in "\"'" else part
+
+
 def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """A copy of the mapping with some values set anew.
 
@@ -206,7 +217,8 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     data
         Plain data; it is not changed.
     assignments
-        'a.b=c' each; the value is read as YAML ('3', 'true', '[1, 2]', '{name: gsa}').
+        'a.b=c' each; the value is read as YAML ('3', 'true', '[1, 2]', '{name: gsa}'). A key that holds dots
+        stands in quotes: 'a."b.c"=d'; those between digits need none.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import choose
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plausible import doubts
+from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.sensing.catalog import open_catalog
 from stsfusion.sensing.sensor import load_sensor
 
@@ -86,6 +87,17 @@ def test_absurd_gains_are_told(tmp_path, factors, words):
         return
     assert any(re.search(words, note) for note in notes), notes
     assert [f"scene {VNIC.name}-MUX: {note}" for note in notes] == told
+
+
+def test_gains_of_no_unit_are_refused(tmp_path):
+    folder = tmp_path / "deliveries"
+    deliver(VNIC, folder)
+    table = dict.fromkeys(NAMES, GAINS["MUX"]) | {"B07": 1e30}
+    own = GainsFile(sensor="zy1-02d-vnic", source="a test", unit="W m-2 sr-1 um-1", gains=table)
+    chosen = chosen_of(folder, sharp="zy1-02d-vnic")
+    with pytest.raises(DeliveryError, match="band B07: expected a median reflectance up to 10000"):
+        notes_of(chosen, tmp_path, gains={own.sensor: own})
+    assert not (tmp_path / "cubes.zarr").exists()
 
 
 @pytest.mark.parametrize(("end", "level"), [("-2.tiff", 0), ("-1.tiff", 4095)])

@@ -181,6 +181,22 @@ def test_long_numbers_may_be_texts():
     assert read_text(f"'{'9' * 5000}'").data == "9" * 5000
 
 
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("ingest.masks.GF6_WFV_E116.7_N37.5_20211216_L1A1120152345", ("ingest", "masks", None)),
+        ("ingest.masks.'a.b.c'", ("ingest", "masks", "a.b.c")),
+        ('ingest."a.b".c', ("ingest", "a.b", "c")),
+        ("a.b1.c", ("a", "b1", "c")),
+    ],
+)
+def test_keys_may_hold_dots(path, keys):
+    first, second, third = (key or "GF6_WFV_E116.7_N37.5_20211216_L1A1120152345" for key in keys)
+    document = read_text("").override([f"{path}=1"])
+    assert document.data == {first: {second: {third: 1}}}
+    assert document.where((first, second, third)).startswith(f"text, --set {path}=1")
+
+
 def test_override_leaves_its_input_alone():
     data = {"a": {"b": 1}}
     assert override(data, ["a.b=2", "c.d=[1, x]"]) == {"a": {"b": 2}, "c": {"d": [1, "x"]}}
