@@ -49,7 +49,7 @@ def kind(name: str) -> type[FusionMethod]:
 
 def card(name: str) -> Card:
     """The card of a method with its default settings."""
-    return kind(name).example().card
+    return create(name).card
 
 
 def create(settings: str | Mapping[str, Any]) -> FusionMethod:

@@ -188,3 +188,8 @@ def test_on_missing_dates_it_beats_interpolating_what_was_sharpened():
     alone = GSA(psf="given").fit([problem.question()]).fuse(problem.question()).full()
     assert rmse(chained, problem, [1, 3]) < 0.65 * rmse(alone, problem, [1, 3])
     assert torch.equal(chained[[0, 2, 4]], alone[[0, 2, 4]])
+
+
+def test_the_list_of_methods_shows_the_chain_of_its_own_settings():
+    assert methods.card("chain") == Chain().card
+    assert methods.card("chain").title == "Two stages: estarfm, then cnmf"
