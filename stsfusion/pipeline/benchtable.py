@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stsfusion.pipeline.contest import COST, Watch
-from stsfusion.pipeline.intervals import INTERVALS
+from stsfusion.pipeline.intervals import INTERVALS, SIGMA_RANK
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.quality.metrics import metrics
 
@@ -34,6 +34,7 @@ def table(result: Mapping[str, Any]) -> Table:
     sure = any(INTERVALS[0] in row for row in result["rows"])
     if sure:
         board.add_column("in 90 % (deciles)", justify="right")
+        board.add_column("rank of σ", justify="right")
     add_columns(board, COST)
     for method, rows in groupby(result["rows"], key=lambda row: row["method"]):
         for i, row in enumerate(rows):
@@ -53,7 +54,12 @@ def _cells(row: Mapping[str, Any], first: bool, sure: bool) -> list[Text]:
     if "error" in row:
         return [Text(row["error"].splitlines()[0], style="red")]
     cost = scores(row, COST) if first else []
-    return [Text(row["subset"]), *scores(row, METRICS), *([inside(row)] if sure else []), *cost]
+    return [Text(row["subset"]), *scores(row, METRICS), *(_honest(row) if sure else []), *cost]
+
+
+def _honest(row: Mapping[str, Any]) -> list[Text]:
+    """How far stated deviations can be trusted: what lies inside, and how they rank errors."""
+    return [inside(row), number(row.get(SIGMA_RANK), 2)]
 
 
 def add_columns(board: Table, names: Sequence[str]) -> None:

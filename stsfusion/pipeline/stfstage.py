@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import pad
 
 from stsfusion.errors import CubeError
@@ -28,12 +29,16 @@ from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.linear import Shape
 from stsfusion.operators.mix import pick
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
+from stsfusion.pipeline.intervals import SIGMA_RANK, intervals, rank_correlation
 from stsfusion.pipeline.middle import Dates
 from stsfusion.pipeline.stage import METRICS
 from stsfusion.pipeline.stfscene import FineAndCoarse
 from stsfusion.quality.scores import score
 
 __all__ = ["StfStage"]
+
+_FORM = 1
+"""Of the table; another number, and it is made anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,7 @@ class StfStage:
 
     def key(self, method: FusionMethod) -> str:
         """Fingerprint of all that a method's scores depend on: series, question, settings and code."""
-        return fingerprint(self._asked, settings_of(method), fingerprint_of_code(method), METRICS)
+        return fingerprint(self._asked, settings_of(method), fingerprint_of_code(method), METRICS, _FORM)
 
     @cached_property
     def _asked(self) -> str:
@@ -115,6 +120,8 @@ class StfStage:
 
     def judge(self, answer: Answer) -> dict[str, list[dict[str, Any]]]:
         """`rows` (one, of the hidden date) and `per_date`.
+
+        Rows of an answer that says how sure it is say how honestly, see `intervals`.
 
         Raises
         ------
@@ -127,7 +134,19 @@ class StfStage:
         asked = Dates(answer, (self.hidden,))
         scores = score(asked, truth, self.scene.ratio, [], valid=known, names=METRICS)
         row = {"subset": "missing", **scores.average("missing").values}
-        return {"rows": [row], "per_date": [{"time": self._day, "date": self.hidden, **row}]}
+        honest = self._honesty(answer, truth[0], valid[0])
+        return {
+            "rows": [row | honest],
+            "per_date": [{"time": self._day, "date": self.hidden, **row}],
+        }
+
+    def _honesty(self, answer: Answer, truth: Tensor, valid: Tensor) -> dict[str, float | None]:
+        """Whether stated deviations of the hidden date hold; nothing where none are stated."""
+        if answer.sigma is None:
+            return {}
+        sigma = answer.sigma.expand(answer.shape)[self.hidden][valid]
+        values, true = answer.date(self.hidden)[valid], truth[valid]
+        return {**intervals(values, true, sigma), SIGMA_RANK: rank_correlation(values, true, sigma)}
 
 
 def _seen(

@@ -18,7 +18,8 @@ from stsfusion.cli import app
 from stsfusion.errors import CubeError, MethodError
 from stsfusion.fusion.answer import Answer
 from stsfusion.methods import create
-from stsfusion.pipeline import contest
+from stsfusion.pipeline import benchtable, contest
+from stsfusion.pipeline.contest import COST
 from stsfusion.pipeline.stf import bench_stf
 from stsfusion.pipeline.stfscene import read_fine_and_coarse
 from stsfusion.pipeline.stfstage import StfStage
@@ -56,6 +57,24 @@ def scene(path: Path, **changes) -> Path:
 @pytest.fixture
 def series(tmp_path):
     return scene(tmp_path)
+
+
+def test_rows_say_how_honest_stated_deviations_are(series):
+    stage = StfStage(read_fine_and_coarse(series, "modis"), 1)
+    truth = torch.from_numpy(stage.scene.fine.values)
+    size = 0.001 + 0.02 * torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
+    off = size * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1))
+    answer = Answer(truth + off, torch.ones(4, 1, ROWS, COLS, dtype=torch.uint8), size)
+    (row,) = stage.judge(answer)["rows"]
+    assert 0.87 < row["coverage90"] < 0.93
+    assert 0.4 < row["sigma_rank"] < 0.7
+    (bold,) = stage.judge(replace(answer, sigma=0.1 * size))["rows"]
+    assert bold["coverage90"] < 0.3
+    (silent,) = stage.judge(replace(answer, sigma=None))["rows"]
+    assert not {"coverage90", "sigma_rank"} & set(silent)
+    said = [{"method": "sure", **row}, {"method": "silent", **silent}]
+    board = benchtable.table({"protocol": stage.said, "rows": [each | dict.fromkeys(COST) for each in said]})
+    assert "rank of σ" in [str(column.header) for column in board.columns]
 
 
 @pytest.mark.parametrize(("coarse", "ratio"), [("modis", 4), ("resampled", 1)])
