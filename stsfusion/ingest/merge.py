@@ -2,16 +2,21 @@
 
 The second detector is moved and dimmed until it agrees with the first in their overlap; what is too little to
 be told from nothing is left, and what no two calibrated detectors can differ by is told, and left, too.
+Strips lie where their RPCs say; that two of them lie apart, or show different things, is told.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
+from dataclasses import replace
 from typing import Any
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.detectors import Seam, seam
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.frame import pixels_of
+from stsfusion.ingest.strips import Joint, joints
 from stsfusion.ingest.view import View
 from stsfusion.window import Interval
 
@@ -26,32 +31,63 @@ _SHIFT = 0.1
 _RATIO = 0.005
 """Nor are ratios as near to one as this."""
 
+_SUSPICIOUS = 2.0
+"""Offset of two detectors beyond which one of them has a wrong RPC, more likely than not; pixels."""
+
+_APART = 1.0
+"""The same of two strips, which are not moved."""
+
 
 def merged(view: View, grid: Grid) -> tuple[View, dict[str, Any]]:
     """The scene with its second detector put right, and what was found; as it was where there is but one.
+
+    What is suspicious is among the scene's notes then, and the user is warned of it.
 
     Parameters
     ----------
     grid
         Of the scene's cube.
     """
+    if view.strips:
+        found = joints(view, grid)
+        return _noted(view, [words for one in found for words in _apart(one)]), {}
     second = _second(view)
     rows, cols = (_middle(span) for span in pixels_of(view.scene, grid))
     if second is None or min(rows[1] - rows[0], cols[1] - cols[0]) < 1:
         return view, {}
     part = view.tile(grid, rows, cols)
-    found = seam(part.reflectance, part.valid, view.bands, known_sensor(view.scene.sensor))
-    shift = found.shift
+    fit = seam(part.reflectance, part.valid, view.bands, known_sensor(view.scene.sensor))
+    shift = fit.shift
     moved = shift.status == "good" and shift.length >= _SHIFT
-    dimmed = found.status == "good" and abs(found.ratio - 1) >= _RATIO
-    told = {**_words(found), "detector": second, "moved": moved, "dimmed": dimmed}
+    dimmed = fit.status == "good" and abs(fit.ratio - 1) >= _RATIO
+    told = {**_words(fit), "detector": second, "moved": moved, "dimmed": dimmed}
     view = view.corrected(
         east=shift.right * grid.pixel if moved else 0.0,
         north=-shift.down * grid.pixel if moved else 0.0,
-        gain=found.ratio if dimmed else 1.0,
+        gain=fit.ratio if dimmed else 1.0,
         layer=second,
     )
-    return view, {"detectors": told}
+    suspicious = shift.status != "nothing to compare" and shift.length > _SUSPICIOUS
+    words = [f"detector {second} lies {shift.length:.1f} pixels off the other: its RPC may be another's"]
+    return _noted(view, words if suspicious else []), {"detectors": told}
+
+
+def _apart(joint: Joint) -> list[str]:
+    """What is suspicious of two strips; nothing where they fit, or nothing can be said."""
+    off = math.hypot(joint.down, joint.right)
+    both = " and ".join(joint.names)
+    if joint.alike and off > _APART:
+        return [f"strips {both} lie {off:.1f} pixels apart in their overlap: an RPC may be another's"]
+    if joint.windows and not joint.alike:
+        return [f"strips {both} do not show the same in their overlap: an image or an RPC may be another's"]
+    return []
+
+
+def _noted(view: View, notes: list[str]) -> View:
+    """The scene with more notes, of which the user is warned."""
+    for words in notes:
+        warnings.warn(f"scene {view.scene.name}: {words}", UserWarning, stacklevel=2)
+    return replace(view, scene=replace(view.scene, notes=(*view.scene.notes, *notes))) if notes else view
 
 
 def _second(view: View) -> str | None:
