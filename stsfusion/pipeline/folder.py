@@ -117,7 +117,8 @@ class Folder:
                 f"{self._mark}",
                 expected="the name of the recipe that made this folder",
                 got="a damaged file",
-                mend=f"Remove {self.root}, or choose another folder with --set output=FOLDER.",
+                mend=f"What was published there is as it was. If this is the folder of {self.file}, write "
+                f"{json.dumps(self._own)} into that file; else choose another with --set output=FOLDER.",
             ) from error
         if (holder, file) != (self.owner, self._place):
             raise StoreError(
@@ -132,7 +133,7 @@ class Folder:
         if self._mark.exists():
             return False
         self.work.mkdir(parents=True, exist_ok=True)
-        _write(self._mark, {"recipe": self.owner, "file": self._place})
+        _write(self._mark, self._own)
         for folder in (self.root, self.root.resolve().parent):
             flush(folder)
         return True
@@ -140,6 +141,11 @@ class Folder:
     @property
     def _mark(self) -> Path:
         return self.work / "owner.json"
+
+    @property
+    def _own(self) -> dict[str, str]:
+        """What the mark of this recipe says."""
+        return {"recipe": self.owner, "file": self._place}
 
     @property
     def _place(self) -> str:

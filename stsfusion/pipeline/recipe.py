@@ -122,7 +122,7 @@ def _check_methods(document: Document, section: str, key: str) -> None:
     for position, settings in enumerate(given if isinstance(given, list) else ()):
         place = (section, key, position)
         places = {found[3:]: line for found, line in document.places.items() if found[:3] == place}
-        check_method_settings(Document(document.name, settings, places))
+        check_method_settings(Document(document.name, settings, places, place))
 
 
 def _check_alone(document: Document, comparison: str) -> None:

@@ -109,7 +109,7 @@ def part_of(document: Document, key: tuple[str, ...]) -> Document:
         data = data[step]
     depth = len(key)
     places = {place[depth:]: line for place, line in document.places.items() if place[:depth] == key}
-    return Document(document.name, data, places)
+    return Document(document.name, data, places, (*document.above, *key))
 
 
 def method_from(settings: str | Mapping[str, Any]) -> FusionMethod:

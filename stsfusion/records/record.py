@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ def parse(
     ------
     RecipeError
         (or `error`) For the first fault: an unknown key (with the nearest known one), a missing key, or a
-        wrong value; how many more there are is said.
+        wrong value; where the others are is said.
     """
     document = where if isinstance(where, Document) else Document(where, data)
     if not isinstance(data, Mapping):
@@ -66,31 +67,60 @@ def parse(
         return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as fault:
         found = sorted(fault.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        raise _explain(found[0], len(found) - 1, data, model, document, error) from None
+        raise _explain(found[0], found[1:], data, model, document, error) from None
 
 
 def _explain(
     fault: Mapping[str, Any],
-    others: int,
+    others: Sequence[Mapping[str, Any]],
     data: Any,
     model: type[BaseModel],
     document: Document,
     error: type[StsfusionError],
 ) -> StsfusionError:
     loc: Key = tuple(fault["loc"])
-    key = _real(loc, data, keep_last=fault["type"] in ("missing", "extra_forbidden"))
-    more = (
-        "" if not others else f"There are {others} more faults." if others > 1 else "There is one more fault."
-    )
+    key, more = _place(fault, data), _more([_place(other, data) for other in others], document)
     if fault["type"] == "extra_forbidden":
         known = nearest(str(key[-1]), _known(model.model_json_schema(), loc[:-1]))
         mend, expected, got = known, "a known key", f"'{key[-1]}'"
     elif fault["type"] == "missing":
-        mend, expected, got = f"Add '{dotted(key)}'.", f"the key '{key[-1]}'", "nothing"
+        mend, expected, got = f"Add '{dotted((*document.above, *key))}'.", f"the key '{key[-1]}'", "nothing"
     else:
         message = str(fault["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-        mend, expected, got = "", message, shown(fault["input"])
+        mend, expected, got = _mend(fault), message, shown(fault["input"])
     return error(document.where(key), expected=expected, got=got, mend=f"{mend} {more}".strip())
+
+
+def _place(fault: Mapping[str, Any], data: Any) -> Key:
+    return _real(tuple(fault["loc"]), data, keep_last=fault["type"] in ("missing", "extra_forbidden"))
+
+
+def _more(keys: Sequence[Key], document: Document) -> str:
+    """Where the other faults are; a value that several readings refuse counts once."""
+    places = list(dict.fromkeys(f"'{dotted((*document.above, *key))}'" for key in keys))
+    if not places:
+        return ""
+    shown_places = ", ".join(places[:4]) + (" …" if len(places) > 4 else "")
+    count = f"are {len(places)} more faults" if len(places) > 1 else "is one more fault"
+    return f"There {count}: {shown_places}."
+
+
+_MENDS = {
+    "int": "Write a whole number, without quotes.",
+    "float": "Write a number, without quotes.",
+    "bool": "Write true or false, without quotes.",
+    "string": "Write a text; one that looks like a number stands in quotes.",
+}
+"""By the first word of the kind of a fault."""
+
+
+def _mend(fault: Mapping[str, Any]) -> str:
+    """What to write in place of a wrong value, where that can be said."""
+    if fault["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", str(fault["msg"]))
+        return nearest(str(fault["input"]), known) if known else ""
+    kind, _, what = str(fault["type"]).partition("_")
+    return _MENDS.get(kind, "") if what in ("type", "parsing", "from_float") else ""
 
 
 def _real(loc: Key, data: Any, *, keep_last: bool) -> Key:

@@ -83,9 +83,9 @@ def test_a_recipe_cannot_be_changed(write):
         (changed("{psf:", "{pfs:"), 5, "roles.rich.pfs", "psf"),
         (changed("size: 60", "sise: 60"), 7, "fit.sise", "size"),
         (changed("  tile:", "  tiel:"), 12, "fuse.tiel", "tile"),
-        (changed("    ridge:", "    rigde:"), 11, "rigde", "ridge"),
+        (changed("    ridge:", "    rigde:"), 11, "fuse.method.rigde", "ridge"),
         (changed("  compare:", "  compair:"), 15, "evaluate.compair", "compare"),
-        (changed("      passes:", "      pases:"), 18, "pases", "passes"),
+        (changed("      passes:", "      pases:"), 18, "evaluate.compare.1.pases", "passes"),
         (changed("{title:", "{titel:"), 19, "report.titel", "title"),
         ("simulate: {sead: 1}\nfuse: {method: gsa}\n", 1, "simulate.sead", "seed"),
         (
@@ -103,6 +103,26 @@ def test_a_misspelt_key_names_the_nearest_its_file_and_line(write, text, line, w
     assert caught.value.where.endswith(f"mine.yaml, line {line}: {word}")
     assert caught.value.expected == "a known key"
     assert caught.value.mend.startswith(f"Did you mean '{near}'?")
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        (changed("tile: 96", "tile: big"), "Write a whole number, without quotes."),
+        (changed("ridge: 1e-5", "ridge: small"), "Write a number, without quotes."),
+        (changed("1.5 GB", "4"), "Write a text; one that looks like a number stands in quotes."),
+        (changed("  tile: 96", "  executor: slrum"), "Did you mean 'slurm'?"),
+        (changed("  tile: 96", "  product: tiny"), "Known: auto, compact, full."),
+        (
+            changed("tile: 96", "tile: big\n  wall: -1"),
+            "Write a whole number, without quotes. There is one more fault: 'fuse.wall'.",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_to_write_and_where_others_are(write, text, mend):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(text))
+    assert caught.value.mend == mend
 
 
 @pytest.mark.parametrize(
@@ -164,8 +184,8 @@ def test_an_unknown_method_names_the_nearest_with_its_line(write, text, line):
     ("text", "message"),
     [
         ("cubes: {rich: a.zarr}\n", "expected the key 'fuse'"),
-        ("cubes: {rich: a.zarr}\nfuse: {method: {ridge: 1}}\n", r"line 2: name: expected the key 'name'"),
-        ("cubes: {rich: a.zarr}\nfuse: {method: {name: 3}}\n", "line 2: name"),
+        ("cubes: {rich: a.zarr}\nfuse: {method: {ridge: 1}}\n", "fuse.method.name: expected the key 'name'"),
+        ("cubes: {rich: a.zarr}\nfuse: {method: {name: 3}}\n", "line 2: fuse.method.name"),
         ("- a list\n", "expected keys and values"),
         ("", "expected keys and values"),
         ("fuse: {method: gsa}\nfuse: {method: gsa}\n", "each key once"),
@@ -222,7 +242,10 @@ def test_values_are_set_anew(write):
     ("assignment", "message"),
     [
         ("fuse.tiel=3", r"--set fuse\.tiel=3: fuse\.tiel: .*\nDid you mean 'tile'"),
-        ("fuse.method.rigde=3", r"--set fuse\.method\.rigde=3: rigde: .*\nDid you mean 'ridge'"),
+        (
+            "fuse.method.rigde=3",
+            r"rigde=3: fuse\.method\.rigde: .*\nDid you mean 'ridge'",
+        ),
         ("fuse.method={name: gsa, rigde: 1}", r"--set fuse\.method=.*\nDid you mean 'ridge'"),
         ("fuse.method=gsaa", r"--set fuse\.method=gsaa.*\nDid you mean 'gsa'"),
         ("fuse.tile", "expected a.b=c"),

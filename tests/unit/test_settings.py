@@ -105,9 +105,9 @@ first:
 
 def test_nested_settings_are_checked(chain):
     check_method_settings(read_text(NESTED, "mine.yaml"))
-    with pytest.raises(RecipeError, match=r"mine.yaml, line 5: rigde: .*\nDid you mean 'ridge'"):
+    with pytest.raises(RecipeError, match=r"mine.yaml, line 5: first.rigde: .*\nDid you mean 'ridge'"):
         check_method_settings(read_text(NESTED.replace("ridge", "rigde"), "mine.yaml"))
-    with pytest.raises(RecipeError, match=r"mine.yaml, line 4: name: .*\nDid you mean 'gsa'"):
+    with pytest.raises(RecipeError, match=r"mine.yaml, line 4: first.name: .*\nDid you mean 'gsa'"):
         check_method_settings(read_text(NESTED.replace("gsa", "gsaa"), "mine.yaml"))
 
 
@@ -115,7 +115,7 @@ def test_a_part_keeps_its_places():
     whole = read_text("fuse:\n  method:\n    name: gsa\n    ridge: 1\n", "mine.yaml")
     part = part_of(whole, ("fuse", "method"))
     assert part.data == {"name": "gsa", "ridge": 1}
-    assert part.where(("ridge",)) == "mine.yaml, line 4: ridge"
+    assert part.where(("ridge",)) == "mine.yaml, line 4: fuse.method.ridge"
     assert part_of(whole, ("fuse", "method", "name")).data == "gsa"
 
 
