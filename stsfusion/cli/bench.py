@@ -72,13 +72,22 @@ class Simulated:
         float, typer.Option(metavar="PX", help="Misregistration of rich and dense, truth pixels.")
     ] = 0.0
     gain: Annotated[float, typer.Option(metavar="PCT", help="Gain error of the dense sensor, percent.")] = 0.0
+    clouds: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of each sensor's pixels under cloud, 0 to 1.")
+    ] = 0.0
+    cloudy_dates: Annotated[str | None, typer.Option(help="Dates that have clouds, as 2,3; none: all.")] = (
+        None
+    )
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0
 
     def protocol(self) -> Protocol:
         """The same, checked."""
         from stsfusion.forward.simulate import Protocol
+        from stsfusion.fusion.problem import ROLES
 
-        return Protocol(**{**vars(self), "rich_dates": indices(self.rich_dates)})
+        dates = {name: indices(getattr(self, name)) for name in ("rich_dates", "cloudy_dates")}
+        clouds = dict.fromkeys(ROLES, self.clouds) if self.clouds else {}
+        return Protocol(**{**vars(self), **dates, "clouds": clouds})
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,7 @@ def bench_sts(
 
       stsfusion bench sts series.nc
       stsfusion bench sts series.nc --methods bicubic,stsnet:steps=500 --rich-dates 0,3 --json rows.json
+      stsfusion bench sts series.nc --methods jointlr --clouds 0.5 --cloudy-dates 2,3
     """
     from stsfusion.pipeline import benchmark, benchtable, shorthand
 

@@ -53,6 +53,9 @@ class Protocol:
     clouds: Mapping[Role, float] = field(default_factory=dict)
     """Share of cloudy pixels of each date, 0 to 1, by role; rich and sharp look at the same clouds."""
 
+    cloudy_dates: tuple[int, ...] | None = None
+    """Indices of the dates that have clouds; None: all."""
+
     lost: Mapping[Role, int] = field(default_factory=dict)
     """Number of dates that are missing altogether, by role; which ones is drawn by lot."""
 
@@ -110,6 +113,28 @@ class Protocol:
                 mend=f"The series has {count} dates.",
             )
         return list(chosen)
+
+    def share_of_clouds(self, role: Role, date: int) -> float:
+        """Of a role's pixels of a date."""
+        cloudy = self.cloudy_dates is None or date in self.cloudy_dates
+        return self.clouds.get(role, 0.0) if cloudy else 0.0
+
+    def refuse_strange_dates(self, count: int) -> None:
+        """Refuse clouds on dates that a series of so many dates has not.
+
+        Raises
+        ------
+        ProblemError
+            When `cloudy_dates` names one.
+        """
+        strange = [date for date in self.cloudy_dates or () if not 0 <= date < count]
+        if strange:
+            raise ProblemError(
+                "protocol, cloudy_dates",
+                expected=f"indices from 0 to {count - 1}",
+                got=", ".join(map(str, strange)),
+                mend=f"The series has {count} dates.",
+            )
 
     def settings(self) -> dict[str, object]:
         """All options as plain data, sensors by name: what stands beside published figures."""

@@ -56,6 +56,7 @@ def simulate(truth: Tensor, wavelengths: Tensor, days: Tensor, protocol: Protoco
             mend="Fill the gaps first, or cut out an area without any.",
         )
     time, band, rows, cols = truth.shape
+    protocol.refuse_strange_dates(time)
     target = Target((time, band, rows, cols), wavelengths, days)
     present = [role for role in ROLES if role == "rich" or getattr(protocol, role) is not None]
     seen = {role: _Camera.of(role, target, protocol).observe(truth.float()) for role in present}
@@ -140,7 +141,7 @@ class _Camera:
     def _sky(self, date: int) -> Tensor:
         """(y/r, x/r) bool, True on clouds; rich and sharp fly together, under one sky."""
         random = stream(self.protocol.seed, "clouds", "dense" if self.role == "dense" else "rich", date)
-        share = self.protocol.clouds.get(self.role, 0.0)
+        share = self.protocol.share_of_clouds(self.role, date)
         return clouds(*self.target.shape[2:], self.view.ratio, share, random)
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from stsfusion import __version__, methods
 from stsfusion.cli import app
+from stsfusion.cli.bench import Simulated
 from stsfusion.cli.terminal import show
 from stsfusion.sensing.sensor import sensor_names
 
@@ -84,6 +85,13 @@ def test_mistakes_end_with_two_and_a_mend(tmp_path):
     done = call("bench", "sts", tmp_path / "none.nc", "--rich-dates", "a,b")
     assert done.exit_code == 2
     assert "0,2,4,6" in done.output
+
+
+def test_clouds_of_a_comparison_go_to_every_sensor_on_the_dates_that_are_named():
+    said = Simulated(clouds=0.5, cloudy_dates="2,3", seed=4).protocol()
+    assert said.clouds == {"rich": 0.5, "sharp": 0.5, "dense": 0.5}
+    assert said.cloudy_dates == (2, 3)
+    assert Simulated().protocol().settings() == type(said)().settings()
 
 
 def test_tables_fold_what_is_long_and_cut_nothing(capsys):

@@ -44,6 +44,7 @@ def test_the_defaults_are_those_of_the_published_protocol():
         "shift": 0.0,
         "gain": 0.0,
         "clouds": {},
+        "cloudy_dates": None,
         "lost": {},
         "seed": 0,
     }
@@ -148,6 +149,18 @@ def test_clouds_cover_the_share_asked_for_in_blobs_and_hide_the_ground():
     assert agree > 0.9
 
 
+def test_clouds_may_stand_over_some_dates_alone():
+    shares = {"rich": 0.5, "sharp": 0.5, "dense": 0.5}
+    some = simulate(TRUTH, NM, DAYS, Protocol(clouds=shares, cloudy_dates=(2, 3)))
+    every = simulate(TRUTH, NM, DAYS, Protocol(clouds=shares))
+    for role, seen in some.observations.items():
+        cloudy = [date for date, mask in zip(seen.dates, seen.valid, strict=True) if not bool(mask.all())]
+        assert cloudy == [date for date in seen.dates if date in (2, 3)]
+        for date in cloudy:
+            place = seen.dates.index(date)
+            assert torch.equal(seen.valid[place], every.observations[role].valid[place])
+
+
 def test_lost_dates_are_gone_and_drawn_by_lot():
     problem = simulate(TRUTH, NM, DAYS, Protocol(lost={"rich": 1, "dense": 3}))
     assert len(problem.rich.dates) == 3
@@ -185,6 +198,7 @@ def test_a_role_can_be_absent():
         ({"gain": -1.0}, "shift, gain, seed"),
         ({"clouds": {"rich": 1.0}}, "shares"),
         ({"clouds": {"rihc": 0.1}}, "Did you mean 'rich'"),
+        ({"cloudy_dates": (1, 7)}, "cloudy_dates.*indices from 0 to 6, got 7"),
         ({"lost": {"rich": 4}}, "fewer than its 4"),
         ({"psf": "gauss"}, "gaussian"),
     ],
