@@ -5,9 +5,12 @@ Clock and host belong here and nowhere else, so that equal runs leave equal resu
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +78,8 @@ class Ledger:
         ------
         StoreError
             When the file is no ledger.
+        OSError
+            When the disk is full or fails.
         """
         if not readonly:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,11 @@ class Ledger:
             database.execute("PRAGMA synchronous = FULL")
             database.execute(f"PRAGMA query_only = {int(readonly)}")
             if not readonly:
-                _begin(database, fingerprint)
+                with _disk_told(path):
+                    _begin(database, fingerprint)
+        except OSError:
+            database.close()
+            raise
         except sqlite3.DatabaseError as error:
             database.close()
             raise StoreError(
@@ -100,9 +109,15 @@ class Ledger:
         return cls(path, database, told)
 
     def plan(self, keys: Sequence[str]) -> None:
-        """Note the keys of the run, in their order; ends that are known stay."""
+        """Note the keys of the run, in their order; ends that are known stay.
+
+        Raises
+        ------
+        OSError
+            When the disk is full or fails.
+        """
         rows = [(key, place) for place, key in enumerate(keys)]
-        with self.database:
+        with _disk_told(self.path), self.database:
             self.database.execute("BEGIN")
             self.database.executemany(
                 "INSERT INTO keys (key, place, state) VALUES (?, ?, 'planned') ON CONFLICT (key) DO NOTHING",
@@ -116,6 +131,8 @@ class Ledger:
         ------
         StoreError
             When the key was never planned.
+        OSError
+            When the disk is full or fails.
         """
         clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         done = isinstance(end, Success)
@@ -128,11 +145,12 @@ class Ledger:
             clock,
             key,
         )
-        changed = self.database.execute(
-            "UPDATE keys SET state = ?, record = ?, why = ?, worker = ?, seconds = ?, clock = ?"
-            " WHERE key = ?",
-            row,
-        )
+        with _disk_told(self.path):
+            changed = self.database.execute(
+                "UPDATE keys SET state = ?, record = ?, why = ?, worker = ?, seconds = ?, clock = ?"
+                " WHERE key = ?",
+                row,
+            )
         if not changed.rowcount:
             raise StoreError(
                 f"ledger {self.path}, key '{key}'", expected="a planned key", mend="Plan it before the run."
@@ -151,8 +169,10 @@ class Ledger:
         """
         known = {record["key"]: record["checksum"] for record in self.records()}
         good = {key for key, was in known.items() if checksum(key) == was}
-        for key in known.keys() - good:
-            self.database.execute("UPDATE keys SET state = 'planned', record = NULL WHERE key = ?", (key,))
+        with _disk_told(self.path):
+            for key in known.keys() - good:
+                forget = "UPDATE keys SET state = 'planned', record = NULL WHERE key = ?"
+                self.database.execute(forget, (key,))
         return good
 
     def records(self) -> list[dict[str, Any]]:
@@ -213,3 +233,17 @@ def _begin(database: sqlite3.Connection, fingerprint: str) -> None:
         database.execute("DELETE FROM keys")
         database.execute("DELETE FROM run")
         database.execute("INSERT INTO run VALUES (?)", (fingerprint,))
+
+
+@contextmanager
+def _disk_told(path: Path) -> Iterator[None]:
+    """What SQLite says of a full or failing disk is an error of files, told like those of all other files."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}.get(
+            error.sqlite_errorcode & 0xFF
+        )
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error

@@ -141,3 +141,16 @@ def test_a_killed_run_has_forgotten_no_key_that_it_told(path):
     assert set(told) <= known
     assert len(known) <= len(told) + 1
     assert counts == {"planned": 100_000 - len(known), "done": len(known), "failed": 0}
+
+
+def test_a_full_disk_is_an_error_of_files(path):
+    with Ledger.open(path, "f1") as ledger:
+        ledger.plan(["a"])
+        pages = ledger.database.execute("PRAGMA page_count").fetchone()[0]
+        ledger.database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(OSError, match="No space left") as full:
+            ledger.plan([f"{number:0200d}" for number in range(200)])
+        assert full.value.filename == str(path)
+        with pytest.raises(OSError, match="No space left"):
+            ledger.record("a", Failure("x" * 100_000, "w", 1.0))
+        assert ledger.summary() == {"planned": 1, "done": 0, "failed": 0}
