@@ -1,5 +1,10 @@
 """Holding back: the cells of a tile whose labels no step learns from, the same ones at either scale.
 
+A seventh of the ground is held back, on all dates and of all sensors. The exam hides dates that lie between
+others, one by one (where there are none it asks one scale coarser), and scores what is said of them in these
+cells alone. Whole dates are not held back: elsewhere on the ground the network learns from every one of the
+few that the hyperspectral sensor saw.
+
 ::
 
     . . . x . . .        every seventh cell of a lattice on which no two touch

@@ -54,7 +54,10 @@ def _side(exercise: Exercise) -> int:
 
 
 def exams_of(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units, patch: int) -> list[Lesson]:
-    """Hidden dates between others at the true scale, where there are any; else the scale shift."""
+    """Hidden dates between others at the true scale, where there are any; else the scale shift.
+
+    Each is asked for in the cells that are held back alone, see `holding`.
+    """
     between = [pair for pair in asked if not pair[0].shifted and pair[0].lies_between()]
     chosen = between or [pair for pair in asked if pair[0].shifted and not pair[0].hidden]
     lessons = [

@@ -38,7 +38,8 @@ class STSNet(NetworkMethod):
     Hyperspectral bands enter as noise-whitened principal components; every sensor is brought to all dates by
     time-encoded resampling; a ridge regression answers in closed form; three branches of multi-kernel grouped
     residual blocks learn detail, change and spectra as tasks of learnable weight and refine it. All is
-    learned on the region itself, by scale shift and date dropout.
+    learned on the region itself, by scale shift and date dropout. Training ends when hidden dates are told no
+    better in a seventh of the ground, in cells, whose labels are held back on all dates; see `holding`.
 
     Source: the branches, kernel sets and task weights of the long-time-series network of Peng et al. (2024);
     the resampling, the lessons and the closed-form start are ours.
