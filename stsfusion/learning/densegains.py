@@ -14,7 +14,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.radiometry import Series, gains, ratio_of
 from stsfusion.learning.sighting import place_of
 
-__all__ = ["dense_gains"]
+__all__ = ["TileSeen", "dense_gains", "told_by_others"]
 
 _FEW = 50
 """Coarse pixels below which a gain is not taken from them."""
@@ -30,15 +30,23 @@ def dense_gains(joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Te
     without one, the sharp image does, where its bands are the same. Values below the noise tell no gain.
     """
     found = {}
+    for date, (values, said) in told_by_others(joint, tiles, days).items():
+        telling = said.square().mean(1) > noise.square().to(said)
+        found[date] = torch.where(telling, ratio_of(values.double(), said.double()), 1.0)
+    clear = [seen.clear.all(0) for _, _, seen in tiles]
+    values = torch.cat([seen.values[:, :, mask] for (_, _, seen), mask in zip(tiles, clear, strict=True)], 2)
+    return gains(Series(days, values, noise), found)
+
+
+def told_by_others(joint: Joint, tiles: Sequence[TileSeen], days: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """(b, n) dense values and what another sensor says they should be, by date, where enough is known."""
+    found = {}
     for date, day in enumerate(days.tolist()):
         parts = [part for tile in tiles if (part := _said(joint, tile, date, day)) is not None]
         if parts and sum(values.shape[1] for values, _ in parts) >= _FEW:
             values, said = (torch.cat(side, 1) for side in zip(*parts, strict=True))
-            telling = said.square().mean(1) > noise.square().to(said)
-            found[date] = torch.where(telling, ratio_of(values.double(), said.double()), 1.0)
-    clear = [seen.clear.all(0) for _, _, seen in tiles]
-    values = torch.cat([seen.values[:, :, mask] for (_, _, seen), mask in zip(tiles, clear, strict=True)], 2)
-    return gains(Series(days, values, noise), found)
+            found[date] = values, said
+    return found
 
 
 def _said(joint: Joint, tile: TileSeen, date: int, day: float) -> tuple[Tensor, Tensor] | None:

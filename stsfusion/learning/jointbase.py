@@ -103,7 +103,7 @@ def _bands(problem: Problem, role: str) -> int:
 
 
 def noise_of(observations: Sequence[Observation]) -> Tensor:
-    """(b,) standard deviation of the noise; where it is unknown, a hundredth of the bands' own."""
+    """(b,) standard deviation of the noise; where it is unknown, a fiftieth of the bands' own."""
     first = observations[0]
     if all(each.noise is not None for each in observations):
         own = torch.stack([each.noise for each in observations if each.noise is not None]).mean(0)

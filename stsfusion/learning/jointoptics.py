@@ -1,4 +1,4 @@
-"""Joint optics: point spread functions and noise of a region's sensors, told by its images alone.
+"""Joint optics: point spread functions, noise and offsets of a region's sensors, told by its images alone.
 
 ::
 
@@ -22,6 +22,7 @@ from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.learning.changes import Seen
 from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sharedkernel import Look, Sums, shared_kernel, sums_of
+from stsfusion.learning.sighting import place_of
 from stsfusion.learning.signal import neighbour_noise, texture_noise
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import support
@@ -69,6 +70,12 @@ class JointOptics:
     noise: dict[str, Tensor]
     """(b,) standard deviation by role, reflectance."""
 
+    added: Tensor | None = None
+    """(t, b) what the dense sensor's values have added to them, reflectance; None: nothing."""
+
+    days: Tensor | None = None
+    """(t,) of what was added."""
+
     @classmethod
     def learn(cls, problems: Sequence[Problem], psf: JointPsf) -> Self:
         """From a region's tiles; roles that share no date with the sharp sensor keep what is stated."""
@@ -93,8 +100,18 @@ class JointOptics:
                 view = replace(view, spatial=spatial)
             if role in self.noise:
                 noise = self.noise[role].to(seen.data)
-            told[role] = replace(seen, view=view, noise=noise)
+            data = self._without(problem, seen) if role == "dense" else seen.data
+            told[role] = replace(seen, data=data, view=view, noise=noise)
         return problem.with_observations(told)
+
+    def _without(self, problem: Problem, dense: Observation) -> Tensor:
+        """(t, b, y, x) dense values less what is added to them; a date that was not learned has the usual."""
+        if self.added is None or self.days is None:
+            return dense.data
+        own = [place_of(self.days, float(problem.target.days[date])) for date in dense.dates]
+        usual = self.added.mean(0)
+        added = torch.stack([usual if place is None else self.added[place] for place in own])
+        return dense.data - added.to(dense.data)[:, :, None, None]
 
     def reach(self, role: str, ratio: int) -> int | None:
         """Fine pixels beyond its own block that a coarse pixel sees; None: what the problem states."""
@@ -104,7 +121,9 @@ class JointOptics:
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
         kernels = {f"kernel_{role}": kernel for role, kernel in self.kernels.items()}
-        return kernels | {f"noise_{role}": noise for role, noise in self.noise.items()}
+        noise = {f"noise_{role}": noise for role, noise in self.noise.items()}
+        added = {"added": self.added, "days": self.days}
+        return kernels | noise | {name: tensor for name, tensor in added.items() if tensor is not None}
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Self:
@@ -112,8 +131,9 @@ class JointOptics:
         parts: dict[str, dict[str, Tensor]] = {"kernel": {}, "noise": {}}
         for name, tensor in tensors.items():
             part, _, role = name.partition("_")
-            parts[part][role] = tensor
-        return cls(parts["kernel"], parts["noise"])
+            if role:
+                parts[part][role] = tensor
+        return cls(parts["kernel"], parts["noise"], tensors.get("added"), tensors.get("days"))
 
 
 # ---------------------------------------------------------------- noise

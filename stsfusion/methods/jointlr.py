@@ -15,6 +15,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointanswer import answer_of
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointlessons import learn_joint
+from stsfusion.learning.jointoffsets import with_offsets
 from stsfusion.learning.jointoptics import JointOptics, JointPsf
 from stsfusion.learning.kept import under
 from stsfusion.learning.live import Live
@@ -37,6 +38,7 @@ _OPTICS = "optics"
 class JointLR(FusionMethod):
     """x̂(t) = F(m(t)) + e, held to what was seen of the date.
 
+    Point spread functions, displacements, gains, offsets, and noise that nobody states, are estimated first.
     The sharp images of all dates are one guide. Through the point spread function it unmixes the dense series
     into fine bands m of every date, and the hyperspectral series into fine scores; a ridge regression F tells
     scores from bands; what a pixel keeps of its own, e, is carried in time; innovations hold the estimate to
@@ -129,7 +131,7 @@ class JointLR(FusionMethod):
         tick(0.0, "guide and changes")
         with torch.no_grad():
             seen = [live(problem) for problem in problems]
-            optics = JointOptics.learn(seen, self.psf)
+            optics = with_offsets(JointOptics.learn(seen, self.psf), seen, self._settings)
             joint = learn_joint([optics(problem) for problem in seen], self._settings)
         tick(1.0, "done")
         state = replace(joint, live=live).tensors()
