@@ -168,6 +168,9 @@ def read_header(path: str | Path, limits: Limits | None = None) -> EnviHeader:
     if not text.lstrip().startswith("ENVI"):
         raise DeliveryError(f"file {path}", expected="an ENVI header", got=repr(text[:20]))
     texts = {name.lower(): value.strip().strip("{}").strip() for name, value in _ENTRY.findall(text)}
+    form = texts.get("file type", "")
+    if "classification" in form.lower():
+        raise DeliveryError(f"file {path}: file type", expected="an image of measured numbers", got=form[:40])
     shape = tuple(_whole(found, texts, name) for name in ("bands", "lines", "samples"))
     start = _whole(found, texts, "header offset", 0)
     kind, interleave = _kind(found, texts)

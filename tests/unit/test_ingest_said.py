@@ -239,6 +239,7 @@ def test_angles_that_fit_the_sky_are_kept(tmp_path):
         ({"solar_zenith": 62.9, "solar_azimuth": 20.0}, "sun: expected a zenith of 62"),
         ({"data_gain_values": "{0.0002}"}, r"data gain values: expected none.*got 0\.0002"),
         ({"data_offset_values": "{-0.1}"}, "data offset values"),
+        ({"file_type": "ENVI Classification"}, "file type: expected an image of measured numbers"),
         ({"reflectance_scale_factor": -10000}, "reflectance scale factor"),
         ({"reflectance_scale_factor": 0}, "reflectance scale factor"),
         ({"reflectance_scale_factor": 1e-320}, "reflectance scale factor"),
