@@ -43,6 +43,9 @@ TILED = (
 )
 """Arrays that are cut into shards."""
 
+_QUANTITIES = ("toa_bidirectional_reflectance", "surface_bidirectional_reflectance")
+"""Names of CF that the attribute `quantity` of a dataset may have."""
+
 _MAPPED = {"grid_mapping": "spatial_ref"}
 _PLACED = {**_MAPPED, "coordinates": "spatial_ref"}
 
@@ -129,16 +132,22 @@ def marks_of(attributes: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _full(spec: CubeSpec) -> dict[str, Part]:
-    parts = {"reflectance": _banded(spec, REFLECTANCE, "reflectance")}
+    parts = {"reflectance": _banded(spec, REFLECTANCE, "reflectance", _quantity(spec))}
     if spec.sigma:
         parts["sigma"] = _banded(spec, SIGMA, "standard deviation of reflectance")
     return parts
 
 
-def _banded(spec: CubeSpec, packing: Packing, long_name: str) -> Part:
+def _quantity(spec: CubeSpec) -> dict[str, str]:
+    """The standard name of the numbers, where the dataset says which reflectance they are."""
+    said = spec.attributes.get("quantity")
+    return {"standard_name": said} if said in _QUANTITIES else {}
+
+
+def _banded(spec: CubeSpec, packing: Packing, long_name: str, more: Mapping[str, str] | None = None) -> Part:
     beside = "wavelength fwhm spatial_ref" if spec.fwhm else "wavelength spatial_ref"
     numbers = {"scale_factor": packing.scale, "_FillValue": packing.gap, "units": "1"}
-    told = {"long_name": long_name, **numbers, **_MAPPED, "coordinates": beside}
+    told = {"long_name": long_name, **(more or {}), **numbers, **_MAPPED, "coordinates": beside}
     return Part(packing.dtype, packing.gap, spec.shape, _DIMS["band"], spec.inner, spec.shard, told)
 
 

@@ -102,9 +102,20 @@ def _versions() -> dict[str, str]:
     }
 
 
-def brief(scene: Scene) -> dict[str, str]:
-    """A scene in a line: for attributes of what is made of many."""
-    return {"scene": scene.name, "time": scene.time.isoformat(), "sha256": scene.archive or _rasters(scene)}
+def brief(scene: Scene) -> dict[str, Any]:
+    """A scene in a line, angles in degrees: for attributes of what is made of many."""
+    angles = {
+        "sun_zenith": scene.sun_zenith,
+        "sun_azimuth": scene.sun_azimuth,
+        "view_zenith": scene.view_zenith,
+        "view_azimuth": scene.view_azimuth,
+    }
+    return {
+        "scene": scene.name,
+        "time": scene.time.isoformat(),
+        "sha256": scene.archive or _rasters(scene),
+        **{name: angle for name, angle in angles.items() if angle is not None},
+    }
 
 
 def _rasters(scene: Scene) -> str:

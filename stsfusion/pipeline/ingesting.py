@@ -21,6 +21,7 @@ from stsfusion.ingest.warp import Terrain
 from stsfusion.pipeline.delivered import choose_scenes, gains_of, located, sensors_of
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_parts
+from stsfusion.pipeline.publisheddates import left_out
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.executor import Inline, Local
 from stsfusion.running.outcome import Executor
@@ -81,7 +82,9 @@ def ingest_scenes(
         role: ", ".join(scene.name for day in days for scene in day) for role, days in built.scenes.items()
     }
     used = {role: tuple(Day(tuple(day)) for day in days) for role, days in built.scenes.items()}
+    dates = {role: [day.time.date() for day in days] for role, days in used.items()}
     words = f"Delivered scenes: {replace(chosen, days=used)}.{_missed(len(built.missing))}"
+    words += left_out(dates, recipe.fuse.dates)
     facts = {"scenes": scenes, "refused": list(built.missing), "unrecognised": list(found.strange)}
     return words, inputs, facts
 

@@ -93,6 +93,7 @@ def test_cubes_hold_what_is_on_the_ground(built, role, season):
     assert spec.bands == load_sensor(SENSORS[role]).names
     cube = store.cube(role)
     assert grid_of(cube) == spec.grid
+    assert cube.attrs["standard_name"] == "toa_bidirectional_reflectance"
     assert spec.grid.crs == "EPSG:32650"
     assert np.allclose(cube.wavelength, load_sensor(SENSORS[role]).wavelengths, atol=1e-3)
 
