@@ -26,6 +26,7 @@ from stsfusion.learning.live import Live
 from stsfusion.learning.panel import Bent, Carried, Panel
 from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
+from stsfusion.learning.steady import Steady
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.unrest import Unrest
 
@@ -136,6 +137,9 @@ class Joint:
     unrest: Unrest | None = None
     """How far the series moves where and when nobody saw it."""
 
+    steady: Steady | None = None
+    """How sure sharp bands are without a hyperspectral sensor."""
+
     live: Live | None = None
     """Bands that tell anything at all."""
 
@@ -217,6 +221,7 @@ _KINDS: dict[str, Any] = {
     "by_sharp": Innovation,
     "assurance": Assurance,
     "unrest": Unrest,
+    "steady": Steady,
     "live": Live,
     "resolved": Resolved,
 }

@@ -16,6 +16,8 @@ from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_n
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
+from stsfusion.learning.smoothspectra import expansion
+from stsfusion.learning.steady import Steady, line
 from stsfusion.learning.subspace import Subspace
 
 __all__ = ["learn_joint"]
@@ -30,13 +32,35 @@ def learn_joint(problems: Sequence[Problem], settings: Settings) -> Joint:
     Every sensor that is there has seen something in some tile.
     """
     if all(suits(problem) for problem in problems):
-        return Joint.bare(Resolved.learn(problems))
+        resolved = Resolved.learn(problems)
+        steady = Steady.learn(problems, lambda hidden, date: _resolved(resolved, hidden, date))
+        return replace(Joint.bare(resolved), steady=steady)
     joint = learn_base(problems, settings)
     if joint.rich is None:
-        return joint
+        steady = Steady.learn(problems, lambda hidden, date: _between(hidden, date, settings))
+        return replace(joint, steady=steady)
     some = _some([problem for problem in problems if problem.rich and bool(half_clear(problem.rich).any())])
     joint = with_panel(joint, [tile_of(joint, problem) for problem in some], settings)
     return with_innovations(joint, some, trials(some, joint, settings), settings)
+
+
+def _resolved(resolved: Resolved, hidden: Problem, date: int) -> Tensor:
+    """(b, H, W) sharp bands of a date that was hidden."""
+    made = resolved.anew(hidden, float(hidden.target.days[date]))
+    return line(hidden, date)[0] if made is None else made
+
+
+def _between(hidden: Problem, date: int, settings: Settings) -> Tensor:
+    """The same by everything that is learned without the date."""
+    if hidden.dense is None:
+        return line(hidden, date)[0]
+    (sharp,) = hidden.require("sharp")
+    base = learn_base([hidden], settings)
+    dense = base.fine_dense(hidden, base.components(hidden))
+    assert dense is not None
+    image = base.at(dense, float(hidden.target.days[date]))[0]
+    back = expansion(hidden.dense.view.spectral.matrix, hidden.target.wavelengths).to(image)
+    return torch.einsum("sd,dyx->syx", sharp.view.spectral.matrix.to(image) @ back, image)
 
 
 def _some(problems: Sequence[Problem]) -> Sequence[Problem]:

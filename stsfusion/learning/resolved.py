@@ -114,9 +114,6 @@ class Resolved(Kept):
     share: Tensor
     """() κ."""
 
-    error: Tensor
-    """(b,) root mean square at hidden sharp images."""
-
     @classmethod
     def learn(cls, problems: Sequence[Problem]) -> Self:
         """Width and κ from hidden sharp images, then every date's regression."""
@@ -129,11 +126,11 @@ class Resolved(Kept):
             told = [error for error in errors if error is not None]
             if told:
                 found.append(torch.stack(told).mean(0))
-        width, share, error = _chosen(found, blank)
+        width, share = _chosen(found)
         best = blank.with_width(width)
         slopes = [best.regressed([_question(p, float(day)) for p in problems]) for day in days]
         slope, centre = (torch.stack(side) for side in zip(*slopes, strict=True))
-        return cls(days, slope, centre, blank.mean, blank.sd, best.width, torch.tensor(share), error)
+        return cls(days, slope, centre, blank.mean, blank.sd, best.width, torch.tensor(share))
 
     @classmethod
     def _blank(cls, problems: Sequence[Problem], days: Tensor) -> Self:
@@ -148,7 +145,7 @@ class Resolved(Kept):
         zeros = torch.zeros(len(days), count, bands)
         sd = pixels.std(1, correction=0).clamp_min(1e-9)
         none = torch.tensor(0.0)
-        return cls(days, zeros, zeros[:, :, 0], pixels.mean(1), sd, none, none, torch.zeros(bands))
+        return cls(days, zeros, zeros[:, :, 0], pixels.mean(1), sd, none, none)
 
     def with_width(self, width: float) -> Self:
         """The same with another smoothing."""
@@ -200,6 +197,14 @@ class Resolved(Kept):
         gaps = [(plain + share * detail - sharp.data[place])[:, mask] for share in _SHARES]
         return torch.stack([gap.square().mean(1) for gap in gaps])
 
+    def anew(self, problem: Problem, day: float) -> Tensor | None:
+        """The same, regressed on this problem's own images of the day."""
+        question = _question(problem, day)
+        if question is None:
+            return None
+        plain, detail = self.parts(question, *self.regressed([question]))
+        return plain + float(self.share) * detail
+
     def __call__(self, problem: Problem, day: float) -> Tensor | None:
         """(b, y, x) of a day; None where the dense sensor did not see it."""
         place, question = place_of(self.days, day), _question(problem, day)
@@ -209,15 +214,14 @@ class Resolved(Kept):
         return plain + float(self.share) * detail
 
 
-def _chosen(found: Sequence[Tensor], blank: Resolved) -> tuple[float, float, Tensor]:
-    """Width, κ and error: the least sum over bands, each in its own mean."""
+def _chosen(found: Sequence[Tensor]) -> tuple[float, float]:
+    """Width and κ: the least sum over bands, each in its own mean."""
     if not found:
-        return (*_USUAL, 0.3 * blank.sd)
+        return _USUAL
     table = torch.stack(list(found))
     score = (table / table.mean((0, 1)).clamp_min(1e-30)).sum(2)
-    best = int(score.argmin())
-    row, column = divmod(best, len(_SHARES))
-    return WIDTHS[row], _SHARES[column], table[row, column].sqrt()
+    row, column = divmod(int(score.argmin()), len(_SHARES))
+    return WIDTHS[row], _SHARES[column]
 
 
 def _hidable(problem: Problem) -> list[int]:

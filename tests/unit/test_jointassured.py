@@ -156,3 +156,23 @@ def test_what_pixels_err_in_common_is_told_from_what_each_errs_alone():
     shares = in_common(torch.cat([looks[:1] + 1.0, alone]), looks)
     assert float(shares[0]) > 0.99
     assert float(shares[1]) < 0.01
+
+
+def test_without_a_hyperspectral_sensor_it_says_pixel_by_pixel_where_it_errs():
+    problem = tiny_problem(size=48, dates=7, multispectral=True)
+    answer = _answer(_clouded(problem, 3, slice(None, None), slice(None, 24)))
+    gap = (answer.full() - problem.truth).abs()
+    for date in (1, 3, 5):
+        assert float((gap[date] <= _HALF * answer.sigma[date]).float().mean()) >= 0.75
+    assert float(answer.sigma[3, :, :, :24].mean()) > 1.2 * float(answer.sigma[3, :, :, 24:].mean())
+    pair = torch.stack([gap[[1, 5]].mean(1).flatten(), answer.sigma[[1, 5]].mean(1).flatten()])
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.1
+
+
+def test_bands_that_no_sensor_saw_are_not_said_to_be_as_sure_as_those_seen():
+    problem = tiny_problem(size=48, roles=("sharp", "dense"))
+    answer = _answer(problem)
+    (sharp,) = problem.require("sharp")
+    assert sharp.noise is None or float(answer.sigma[0].mean()) > 2.0 * float(sharp.noise.mean())
+    gap = (answer.full() - problem.truth)[0].square().mean().sqrt()
+    assert 0.3 * float(gap) < float(answer.sigma[0].square().mean().sqrt()) < 5.0 * float(gap)
