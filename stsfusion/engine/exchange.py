@@ -19,7 +19,7 @@ from stsfusion.operators.resample import blocks
 from stsfusion.running.tiling import Tile
 from stsfusion.window import Window
 
-__all__ = ["Written", "checksum", "read", "read_window", "unseen", "write"]
+__all__ = ["Written", "checksum", "dead", "read", "read_window", "unseen", "write"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,16 @@ def unseen(problem: Problem) -> torch.Tensor:
         mask = seen.valid.any(0).any(0).expand(seen.data.shape[2:])
         known = known.to(mask.device) | blocks(mask, seen.ratio)
     return ~known
+
+
+def dead(problem: Problem) -> torch.Tensor | None:
+    """(band,) bool: bands that the hyperspectral sensor lacks while it shows others; None: it lacks none.
+
+    A tile that it never saw, under clouds on all of its dates, has no dead bands: what can be told there is
+    the method's to say.
+    """
+    found = None if problem.rich is None else problem.rich.dead_bands
+    return None if found is None or bool(found.all()) else found
 
 
 def write(

@@ -95,7 +95,7 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         problem = packed.problem(plan.device)
         del packed
         fused = climb(plan, problem)
-        dead = problem.rich.dead_bands if problem.rich else None
+        dead = exchange.dead(problem)
         hidden = exchange.unseen(problem)
         del problem
         settle(plan.device)

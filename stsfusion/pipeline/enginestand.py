@@ -186,7 +186,7 @@ def bare_tile(folder: str, stamp: str, key: str) -> dict[str, float]:
         answer = plan.method.fuse(problem)
         settle(plan.device)
         model, fused = clock() - turn, time.process_time()
-        dead = problem.rich.dead_bands if problem.rich else None
+        dead = exchange.dead(problem)
         exchange.write(plan, tile, answer, dead, exchange.unseen(problem))
     return {"model_s": model, "store_s": read - begun + time.process_time() - fused}
 

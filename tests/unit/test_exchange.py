@@ -157,3 +157,14 @@ def test_ground_that_no_sensor_saw_is_a_gap_whatever_the_method_puts_there(tmp_p
     _, known = store.read("", spec.window)
     assert (known == ~hidden.numpy()).all(), "clouds of single dates are none"
     assert ((store.read_qa("", spec.window) == Quality.NO_DATA) == hidden.numpy()).all()
+
+
+def test_a_tile_that_the_hyperspectral_sensor_never_saw_has_no_dead_bands():
+    problem = tiny_problem(size=48, bands=5, dates=4)
+    assert problem.rich is not None
+    valid = problem.rich.valid.expand(problem.rich.data.shape).clone()
+    valid[:, 2] = False
+    one = problem.with_observations({"rich": replace(problem.rich, valid=valid)})
+    assert exchange.dead(one).tolist() == [False, False, True, False, False]
+    none = problem.with_observations({"rich": replace(problem.rich, valid=torch.zeros_like(valid))})
+    assert exchange.dead(none) is None
