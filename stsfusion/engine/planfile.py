@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from stsfusion.cube.disk import flush
 from stsfusion.engine.plan import Plan, Source
 from stsfusion.errors import PlanError
 from stsfusion.fusion.method import FusionMethod
@@ -24,7 +25,7 @@ _WEIGHTS, _JSON, _ARRAYS = "weights.safetensors", "plan.json", "plan.npz"
 
 
 def save_plan(plan: Plan, folder: Path) -> None:
-    """Write the plan and its method's state into a folder."""
+    """Write the plan and its method's state into a folder, and wait until the disk has them."""
     folder.mkdir(parents=True, exist_ok=True)
     save_state(plan.method, folder / _WEIGHTS)
     arrays = {"wavelengths": plan.target.wavelengths.numpy(), "days": plan.target.days.numpy()}
@@ -36,6 +37,8 @@ def save_plan(plan: Plan, folder: Path) -> None:
     with (folder / _ARRAYS).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     (folder / _JSON).write_text(json.dumps(_plain(plan), indent=1, sort_keys=True))
+    for path in (folder / _WEIGHTS, folder / _ARRAYS, folder / _JSON, folder, folder.parent):
+        flush(path)
 
 
 def _plain(plan: Plan) -> dict[str, Any]:
