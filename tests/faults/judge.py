@@ -71,7 +71,7 @@ class Judge:
         damages = verify(out / "fused.zarr").damages
         if damages:
             self.tally.corrupt.append(f"{point}: after going on, verify finds {damages[:4]}")
-        assert files_of(out) == files_of(expected), point
+        assert files_of(out) == files_of(expected), (point, files_of(out) ^ files_of(expected))
 
     def acquit(self) -> None:
         """Nothing was lost or spoilt so far."""
