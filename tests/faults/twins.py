@@ -28,7 +28,7 @@ def _publishes_in_pieces() -> None:
     """The new series is copied over the old one, file by file."""
     from stsfusion.cube.generations import Generations
 
-    def succeed(self: Generations, made: Path, *, keep: bool = True) -> None:
+    def succeed(self: Generations, made: Path, **how: bool) -> None:
         shutil.copytree(made, self.series, dirs_exist_ok=True)
         shutil.rmtree(made)
 

@@ -60,7 +60,11 @@ def test_scenes_and_methods_can_be_said_anew(load):
         ("compare:\n  profile: slow\n", "line 2: compare.profile", "'quick' or 'full'"),
         ("compare:\n  assumed: [estimated]\n", "line 2: compare.assumed.0", "'box', 'gaussian' or 'hysure'"),
         ("compare:\n  methods: [gsa, gsaa]\n", "line 2", "a method's name"),
-        ("compare:\n  methods:\n  - {name: gsa, rigde: 1}\n", "line 3: rigde", "a known key"),
+        (
+            "compare:\n  methods:\n  - {name: gsa, rigde: 1}\n",
+            "line 3: compare.methods.0.rigde",
+            "a known key",
+        ),
         ("compare: {}\nfit: {tiles: 4}\n", "line 2: fit", "'report' and 'output' alone beside 'compare'"),
         ("compare: {}\nfuse: {method: gsa}\n", "line 2: fuse", "'report' and 'output' alone"),
     ],
