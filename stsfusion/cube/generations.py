@@ -89,7 +89,10 @@ class Generations:
         number = max((int(path.stem.removeprefix(kind)) for path in there), default=0) + 1
         if keep or damaged:
             self.shelf.mkdir(parents=True, exist_ok=True)
+            flush(self.shelf.parent)
             old.rename(self.shelf / f"{kind}{number:04d}.zarr")
+            flush(self.shelf)
+            flush(old.parent)
         else:
             shutil.rmtree(old)
         for path in self.surplus(KEPT):
