@@ -20,10 +20,11 @@ from torch.nn.functional import max_pool2d, pad
 
 from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.learning.changes import Seen
+from stsfusion.learning.jointnoise import FEW, clear_of, texture, unstated_noise
+from stsfusion.learning.live import live_bands
 from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sharedkernel import Look, Sums, shared_kernel, sums_of
 from stsfusion.learning.sighting import place_of
-from stsfusion.learning.signal import neighbour_noise, texture_noise
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import support
 from stsfusion.operators.translate import translate
@@ -44,17 +45,8 @@ _COARSE = 6
 _TELLING = 5.0
 """Variance of a component of the sharp images, in that of its noise, from which it predicts."""
 
-_FEW = 100
-"""Coarse pixels, of all dates together, below which nothing is told by them."""
-
 _MOST = 6000
 """Coarse pixels of a date that are looked at."""
-
-_LEAST = 1e-3
-"""Least noise, in what images vary by."""
-
-_PIECE = 12
-"""Pixels along a side of the squares in which noise is looked for where there are gaps."""
 
 _LOAD = 1e-3
 """On the slopes of the regression by which displacements are found, in variances of the fine components."""
@@ -81,7 +73,7 @@ class JointOptics:
         """From a region's tiles; roles that share no date with the sharp sensor keep what is stated."""
         noise: dict[str, Tensor] = {}
         for role in problems[0].observations:
-            if (sd := _noise(problems, role)) is not None:
+            if (sd := unstated_noise(problems, role)) is not None:
                 noise[role] = sd
         known = [cls({}, noise)(problem) for problem in problems]
         kernels: dict[str, Tensor] = {}
@@ -136,71 +128,6 @@ class JointOptics:
         return cls(parts["kernel"], parts["noise"], tensors.get("added"), tensors.get("days"))
 
 
-# ---------------------------------------------------------------- noise
-
-
-def _noise(problems: Sequence[Problem], role: Role) -> Tensor | None:
-    """(b,) what neighbours cannot tell; None where the noise is stated, or nothing can be said of it."""
-    seen = [problem.observations[role] for problem in problems if role in problem.observations]
-    if all(each.noise is not None and bool((each.noise > 0).all()) for each in seen):
-        return None
-    live = _live(seen)
-    nm = problems[0].target.wavelengths
-    found = _across(seen, live, nm) if role == "rich" else _texture(seen, live)
-    if found is None:
-        return None
-    pixels = [image[live][:, mask].flatten() for image, mask in _images(seen, live)]
-    return found.clamp_min(max(_LEAST * float(torch.cat(pixels).std()), 1e-9)).float()
-
-
-def _across(seen: Sequence[Observation], live: Tensor, nm: Tensor) -> Tensor | None:
-    """(b,) what the bands beside it in the spectrum cannot tell of a band; zero of dead ones."""
-    pixels = torch.cat([image[live][:, mask] for image, mask in _images(seen, live)], 1)
-    if pixels.shape[1] < _FEW:
-        return None
-    out = torch.zeros(len(live), dtype=torch.float64)
-    out[live.cpu()] = neighbour_noise(pixels.T, nm.to(pixels.device)[live]).cpu()
-    return out
-
-
-def _texture(seen: Sequence[Observation], live: Tensor) -> Tensor | None:
-    """(b,) what the other bands cannot tell of a band's finest texture; zero of dead ones."""
-    whole = [piece for image, mask in _images(seen, live) for piece in _pieces(image[live], mask)]
-    if sum(piece[0].numel() for piece in whole) < _FEW:
-        return None
-    out = torch.zeros(len(live), dtype=torch.float64)
-    out[live.cpu()] = texture_noise(whole).cpu()
-    return out
-
-
-def _images(seen: Sequence[Observation], live: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(b, y, x) of every date and tile, with its (y, x) mask."""
-    return [pair for each in seen for pair in zip(each.data, _mask(each, live), strict=True)]
-
-
-def _pieces(image: Tensor, mask: Tensor) -> list[Tensor]:
-    """An image without gaps, or those of its squares that have none."""
-    if bool(mask.all()):
-        return [image]
-    rows, cols = (range(0, length, _PIECE) for length in mask.shape)
-    squares = [(slice(y, y + _PIECE), slice(x, x + _PIECE)) for y in rows for x in cols]
-    return [image[:, y, x] for y, x in squares if bool(mask[y, x].all())]
-
-
-def _live(seen: Sequence[Observation]) -> Tensor:
-    """(b,) bool: bands that some tile has."""
-    return torch.stack([~each.dead_bands for each in seen]).any(0)
-
-
-def _mask(seen: Observation, live: Tensor) -> Tensor:
-    """(t, y, x) bool: pixels of which all live bands are valid."""
-    mask = seen.valid.expand(len(seen.data), -1, *seen.data.shape[2:])
-    return (mask[:, live] if mask.shape[1] > 1 else mask).all(1)
-
-
-# ---------------------------------------------------------------- point spread function
-
-
 @dataclass(frozen=True, eq=False)
 class _Bases:
     """Components in which images are compared."""
@@ -225,7 +152,7 @@ def _kernel(problems: Sequence[Problem], role: Role) -> Tensor | None:
     if bases is None:
         return None
     sums = [own for date in common if (own := _sums(problems, role, date, bases)) is not None]
-    if sum(half.count for halves in sums for half in halves) < _FEW:
+    if sum(half.count for halves in sums for half in halves) < FEW:
         return None
     return shared_kernel(sums, ratio).float()
 
@@ -244,7 +171,7 @@ def _bases(problems: Sequence[Problem], role: Role) -> _Bases | None:
 
 def _surely(seen: Sequence[Observation], stated: Tensor | None) -> Tensor:
     """(b,) noise that sharp images have for sure: what is stated, as far as their texture lets it be."""
-    told = _texture(seen, _live(seen)) if seen[0].data.shape[1] > 2 else None
+    told = texture(seen, live_bands(seen)) if seen[0].data.shape[1] > 2 else None
     if stated is None or told is None:
         return torch.zeros(seen[0].data.shape[1]) if told is None else told.float()
     return torch.minimum(stated.cpu().float(), told.float())
@@ -252,10 +179,10 @@ def _surely(seen: Sequence[Observation], stated: Tensor | None) -> Tensor:
 
 def _axes(seen: Sequence[Observation], noise: Tensor, most: int) -> Tensor | None:
     """(b, n) bands to leading components of unit variance that stand above the noise; dead bands are none."""
-    live = _live(seen)
+    live = live_bands(seen)
     total, count = None, 0
     for each in seen:
-        for image, mask in zip(each.data, _mask(each, live), strict=True):
+        for image, mask in zip(each.data, clear_of(each, live), strict=True):
             pixels = image[live][:, mask].double()
             if pixels.shape[1] < 2:
                 continue
@@ -265,7 +192,7 @@ def _axes(seen: Sequence[Observation], noise: Tensor, most: int) -> Tensor | Non
     if total is None:
         return None
     values, vectors = torch.linalg.eigh(total / count)
-    chance = vectors.square().T @ noise[live.cpu()].to(total).square()
+    chance = vectors.square().T @ noise[live].to(total).square()
     telling = (values > _TELLING * chance) & (values > 1e-9 * values[-1])
     if not bool(telling.any()):
         return None
@@ -307,7 +234,7 @@ def _tile(problem: Problem, role: Role, date: int, bases: _Bases) -> tuple[Tenso
 
 def _components(seen: Observation, date: int, axes: Tensor) -> tuple[Tensor, Tensor]:
     place, live = seen.dates.index(date), axes.abs().sum(1) > 0
-    mask = _mask(seen, live)[place]
+    mask = clear_of(seen, live)[place]
     image = torch.where(mask, seen.data[place].double(), 0.0)
     mean = image[:, mask].mean(1) if bool(mask.any()) else image.mean((1, 2))
     return torch.einsum("bn,byx->nyx", axes, torch.where(mask, image - mean[:, None, None], 0.0)), mask

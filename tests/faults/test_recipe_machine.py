@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults.lives import live as lives_of
 from faults.mishap import Death, mishap
 from faults.nights import Input, expected, quickly, recipe_in, seen_in, stsfusion
 from faults.tally import Strike
+from faults.twins import in_pieces
 from faults.watch import phase_of
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,7 +24,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from stsfusion.cube.generations import Generations
@@ -180,21 +180,8 @@ def shows(found, known):
 
 
 def live(tally, lives, steps):
-    class Told(Life):
-        pass
-
-    Told.tally = tally
-    chosen = settings(
-        max_examples=lives,
-        stateful_step_count=steps,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],  # a life that fails is told as it was lived
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-    )
     with quickly():
-        run_state_machine_as_test(Told, settings=chosen)
+        lives_of(Life, tally, lives, steps)
 
 
 def test_random_lives_of_a_recipe(tally):
@@ -247,12 +234,6 @@ def test_random_lives_find_an_update_that_forgets_the_neighbours(forgetful):
 @pytest.mark.slow
 @pytest.mark.timeout(10_000)
 def test_random_lives_find_a_publisher_in_pieces(monkeypatch):
-    """Another twin: the new series is copied over the old one, file by file."""
-
-    def succeed(self, made, *, keep=True):
-        shutil.copytree(made, self.series, dirs_exist_ok=True)
-        shutil.rmtree(made)
-
-    monkeypatch.setattr(Generations, "succeed", succeed)
+    monkeypatch.setattr(Generations, "succeed", in_pieces)
     with pytest.raises(AssertionError):
         live(None, 50, 12)

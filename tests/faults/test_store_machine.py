@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from faults.lives import live
 from faults.mishap import Death, mishap
 from faults.tally import Strike
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from stsfusion.cube.generations import Generations, carry
@@ -234,29 +233,13 @@ class Life(RuleBasedStateMachine):
             self.tally.strikes.append(Strike("store killed in a random life", phase, point, "hypothesis"))
 
 
-def live(tally, lives, steps):
-    class Told(Life):
-        pass
-
-    Told.tally = tally
-    chosen = settings(
-        max_examples=lives,
-        stateful_step_count=steps,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],  # a life that fails is told as it was lived
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Told, settings=chosen)
-
-
 def test_random_lives_of_a_store(tally):
-    live(tally, 12, 15)
+    live(Life, tally, 12, 15)
     assert len(tally.strikes) > 40
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(10_000)
 def test_many_random_lives_of_a_store(tally):
-    live(tally, 200, 50)
+    live(Life, tally, 200, 50)
     assert len(tally.strikes) > 1000

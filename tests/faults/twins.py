@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["become"]
+if TYPE_CHECKING:
+    from stsfusion.cube.generations import Generations
+
+__all__ = ["become", "in_pieces"]
 
 
 def become(name: str) -> None:
@@ -24,15 +27,16 @@ def become(name: str) -> None:
     }[name]()
 
 
-def _publishes_in_pieces() -> None:
+def in_pieces(self: Generations, made: Path, **how: bool) -> None:
     """The new series is copied over the old one, file by file."""
+    shutil.copytree(made, self.series, dirs_exist_ok=True)
+    shutil.rmtree(made)
+
+
+def _publishes_in_pieces() -> None:
     from stsfusion.cube.generations import Generations
 
-    def succeed(self: Generations, made: Path, **how: bool) -> None:
-        shutil.copytree(made, self.series, dirs_exist_ok=True)
-        shutil.rmtree(made)
-
-    Generations.succeed = succeed  # type: ignore[method-assign]
+    Generations.succeed = in_pieces  # type: ignore[method-assign]
 
 
 def _trusts_what_it_finds() -> None:
