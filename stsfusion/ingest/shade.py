@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from stsfusion.cube.grid import Grid
 from stsfusion.ingest.finding import known_sensor
@@ -145,7 +146,7 @@ def cast(cloud: Mask, ground: Mask, dark: Mask, away: tuple[float, float]) -> Ma
         Cells down and across by which the shadow of what is 1 m high lies off.
     """
     y, x = np.nonzero(cloud)
-    _, label = np.unique(_labels(cloud)[y, x], return_inverse=True)
+    label = ndimage.label(cloud)[0][y, x] - 1  # cells that hang together by their sides
     size = np.bincount(label)
     steps = math.ceil((_HEIGHTS[1] - _HEIGHTS[0]) * max(map(abs, away))) + 1
     best, height = np.zeros(len(size)), np.zeros(len(size))
@@ -160,7 +161,7 @@ def cast(cloud: Mask, ground: Mask, dark: Mask, away: tuple[float, float]) -> Ma
     found = np.zeros(cloud.shape, dtype=bool)
     kept = inside & (best >= _ALIKE)[label]
     found[down[kept], across[kept]] = True
-    return _wider(found)
+    return np.asarray(ndimage.binary_dilation(found, np.ones((3, 3))))
 
 
 def _moved(
@@ -176,31 +177,6 @@ def _moved(
     )
     inside = (down >= 0) & (down < shape[0]) & (across >= 0) & (across < shape[1])
     return np.clip(down, 0, shape[0] - 1), np.clip(across, 0, shape[1] - 1), inside
-
-
-def _labels(mask: Mask) -> NDArray[np.intp]:
-    """(y, x) the same number for cells that hang together by their sides."""
-    count = mask.size
-    label = np.where(mask, np.arange(count).reshape(mask.shape), count)
-    while True:
-        wide = np.pad(label, 1, constant_values=count)
-        least = np.minimum.reduce(
-            [wide[1:-1, 1:-1], wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
-        )
-        least = np.where(mask, least, count)
-        # Whoever points at a cell takes over what that cell has found, so that long ways are short.
-        least = np.append(least.ravel(), count)[least]
-        if np.array_equal(least, label):
-            return np.asarray(label, dtype=np.intp)
-        label = least
-
-
-def _wider(mask: Mask) -> Mask:
-    """Cells and all that touch them."""
-    wide = np.pad(mask, 1)
-    rows, cols = mask.shape
-    parts = [wide[i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
-    return np.asarray(np.logical_or.reduce(parts))
 
 
 def _overview(view: View, grid: Grid, kernel: str) -> tuple[NDArray[np.float32], Mask, Array] | None:
