@@ -41,9 +41,10 @@ from stsfusion.pipeline.words import duration, made_from_all, phases, tile_facts
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.lock import Lock
 
-_KEPT = "steps and tiles are kept, a learning begins anew"
-
 __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
+
+_KEPT = "steps and tiles are kept, a learning begins anew"
+"""What a stopped run does not do again, in words."""
 
 
 def run_recipe(
