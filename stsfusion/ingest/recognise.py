@@ -26,7 +26,8 @@ _RAW = (".dat", ".img", ".bsq", ".bil", ".bip")
 """Names of images that take a header."""
 
 _UNFINISHED = (
-    *(".crdownload", ".part", ".partial", ".filepart", ".download", ".opdownload", ".aria2", ".tmp"),
+    *(".crdownload", ".part", ".partial", ".filepart"),
+    *(".download", ".opdownload", ".aria2", ".tmp"),
 )
 """Names of downloads that have not ended."""
 
@@ -37,17 +38,7 @@ _UNREAD = (
 )
 """Names of archives, images and unfinished downloads that are not read."""
 
-_PLAIN = (
-    ".dat",
-    ".crdownload",
-    ".part",
-    ".partial",
-    ".filepart",
-    ".download",
-    ".opdownload",
-    ".aria2",
-    ".tmp",
-)
+_PLAIN = (".dat", *_UNFINISHED)
 """Of `_UNREAD`, what more often is something else."""
 
 _SIDE = (".xml", ".rpb")
