@@ -12,8 +12,14 @@ from stsfusion.errors import StsfusionError
 __all__ = ["CrowdError", "DeliveryError", "Refused", "reading"]
 
 
+_MEND = "Put the file right, fetch the delivery again, or move it out of the folder."
+
+
 class DeliveryError(StsfusionError):
     """A delivery, or a file in it, is not what it says it is, or not safe to open."""
+
+    def __init__(self, where: str, *, expected: str = "", got: str = "", mend: str = _MEND) -> None:
+        super().__init__(where, expected=expected, got=got, mend=mend or _MEND)
 
 
 class CrowdError(DeliveryError):
