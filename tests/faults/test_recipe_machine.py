@@ -185,7 +185,7 @@ def live(tally, lives, steps):
 
 
 def test_random_lives_of_a_recipe(tally):
-    live(tally, 3, 6)
+    live(tally, 5, 6)
     assert tally.of("recipe killed in a random life") >= 5
 
 
