@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["flush", "replace"]
+__all__ = ["draft_of", "flush", "replace"]
 
 
 def flush(path: Path) -> None:
@@ -17,6 +17,11 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def draft_of(path: Path) -> Path:
+    """Where a file is written before it takes its place; who dies meanwhile leaves it there."""
+    return path.with_name(f".{path.name}.new")
+
+
 def replace(path: Path, content: bytes) -> None:
     """Write a file beside its place, bring it to the disk, and rename it there; if it is new.
 
@@ -25,7 +30,7 @@ def replace(path: Path, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    beside = draft_of(path)
     beside.write_bytes(content)
     flush(beside)
     beside.replace(path)

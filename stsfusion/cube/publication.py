@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stsfusion.cube.disk import flush, replace
+from stsfusion.cube.disk import draft_of, flush, replace
 from stsfusion.cube.listing import Listing, children, composed, parsed
 from stsfusion.cube.manifest import FILE, Manifest, files_of, settled
 from stsfusion.errors import StoreError
@@ -68,6 +68,13 @@ class Publication:
     def pending(self) -> bool:
         """Whether something is staged and not yet published."""
         return (self.path / _STAGED).is_file()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether there is no folder, or nothing in it but what a first staging left that was cut off."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        return {path.name for path in self.path.iterdir()} <= {draft_of(self.path / _STAGED).name}
 
     def stage(self, listings: Mapping[str, Listing]) -> None:
         """Say what the next publication will show; readers see nothing of it."""

@@ -136,7 +136,7 @@ def _admit_name(publication: Publication, name: str) -> None:
             mend="Name it after its role, such as 'rich'.",
         )
     path = publication.path
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if publication.untouched:
         return
     there = publication.upcoming() if path.is_dir() else {}
     if not (there or publication.pending) or any("stsfusion" not in its.attributes for its in there.values()):
