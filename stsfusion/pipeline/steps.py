@@ -13,32 +13,26 @@ from pathlib import Path
 
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
-from stsfusion.cube.verification import verify
 from stsfusion.engine.plan import Source, require_roles
-from stsfusion.errors import StoreError, StsfusionError
+from stsfusion.errors import StsfusionError
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.comparerun import Comparing
 from stsfusion.pipeline.delivered import sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
-from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.ingesting import work_of
 from stsfusion.pipeline.intake import Intake, take_in
-from stsfusion.pipeline.learnt import Learnt, frozen, learn
-from stsfusion.pipeline.madefrom import MadeFrom, asked, published
-from stsfusion.pipeline.making import make, settle
+from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.noroom import no_room
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
-from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.rehearsal import plan_early, rehearse
-from stsfusion.pipeline.standing import Deed, Standing, standing
+from stsfusion.pipeline.renewal import renew
 from stsfusion.pipeline.termination import termination_as_interrupt
-from stsfusion.pipeline.words import duration, made_from_all, phases, tile_facts, unfinished
-from stsfusion.running.ledger import Ledger
+from stsfusion.pipeline.words import duration, phases, unfinished
 from stsfusion.running.lock import Lock
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
@@ -128,7 +122,7 @@ def _carry_out(run: RecipeRun) -> End:
     settle(folder)
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
-    end = _series(run, marks, intake)
+    end = renew(run, marks, intake)
     if end is not None:
         return end
     judged = replace(marks, series=folder.marks()["fuse"]["fingerprint"])
@@ -167,70 +161,6 @@ def _cubes(run: RecipeRun) -> tuple[Intake, str]:
 def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:
     """How the sensors saw the target, by the input cubes and the catalogs as they are now."""
     return assemble(fusing.cubes_of(folder), recipe.roles, near).sources
-
-
-def _series(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
-    """Bring the published series to what is asked for; an end when the run cannot go on from here."""
-    folder, recipe = run.folder, run.recipe
-    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
-    wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
-    found = standing(run, wanted)
-    there = published(folder.fused)
-    run.facts["dates"] = _counted(wanted, found, there)
-    if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
-        return None
-    learnt = _learnt(run, draft, marks, wanted, found)
-    if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
-        run.facts["dates"] |= {"new": 0, "changed": 0}
-        return None
-    if recipe.simulate is None:
-        run.besides += made_from_all(draft.plan.method, recipe.fuse.neighbours)
-    said = provenance(recipe, run.file, marks.content, intake, learnt.made)
-    return make(run, draft, learnt, said, found.change if found.deed is Deed.CHANGE else None)
-
-
-def _counted(wanted: MadeFrom, found: Standing, there: MadeFrom | None) -> dict[str, int]:
-    """How many dates are asked for, how many of these nobody has seen yet, and how many change."""
-    asked_for = len(wanted.dates)
-    if found.change is not None:
-        return {"asked": asked_for, "new": len(found.change.new), "changed": len(found.change.changed)}
-    new = len(wanted.dates.keys() - (there.dates.keys() if there is not None else ()))
-    return {"asked": asked_for, "new": new, "changed": asked_for - new}
-
-
-def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found: Standing) -> Learnt:
-    """What the method knows, from where it is to be taken."""
-    was = found.was
-    if found.deed is Deed.BORROW and was is not None and run.orders.learned is not None:
-        return frozen(run, draft, was, run.orders.learned, wanted)
-    old = was is not None and was.learned_from != wanted.learned_from
-    if was is not None and (found.deed is Deed.CHANGE or (found.deed is Deed.KEEP and old)):
-        return frozen(run, draft, was, run.folder.fused, wanted)
-    return learn(run, draft, marks, wanted)
-
-
-def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
-    """Whether every file of the published series is what it was.
-
-    Known at a glance when it is noted; who says that it may be replaced has every file read.
-    """
-    folder = run.folder
-    known = folder.marks()
-    glance = {"fit", "fuse"} <= known.keys() and not run.orders.overwrite
-    if glance and folder.is_done("fuse", was.identity, [folder.fused]):
-        return True
-    begun = time.perf_counter()
-    try:
-        if any(damage.what != "unknown" for damage in verify(folder.fused).damages):
-            return False
-    except StoreError:
-        return False
-    if "fit" not in known:
-        frozen(run, draft, was, folder.fused, was)
-    with Ledger.open(folder.ledger, was.identity) as ledger:
-        facts = {"seconds": _since(begun), "tiles": tile_facts(draft.plan, ledger.records())}
-    folder.mark("fuse", was.identity, [folder.fused], **facts, need=asdict(draft.need))
-    return True
 
 
 def _evaluate(run: RecipeRun, marks: Prints) -> None:

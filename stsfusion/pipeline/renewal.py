@@ -1,0 +1,103 @@
+"""Renewal: the published series brought to what is asked for; what is so already is left alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from stsfusion.cube.verification import verify
+from stsfusion.errors import StoreError
+from stsfusion.pipeline import fusing
+from stsfusion.pipeline.fusing import Draft
+from stsfusion.pipeline.intake import Intake
+from stsfusion.pipeline.learnt import Learnt, frozen, learn
+from stsfusion.pipeline.madefrom import MadeFrom, asked, published
+from stsfusion.pipeline.making import make
+from stsfusion.pipeline.prints import Prints
+from stsfusion.pipeline.provenance import provenance
+from stsfusion.pipeline.reciperun import End, RecipeRun
+from stsfusion.pipeline.standing import Deed, Standing, standing
+from stsfusion.pipeline.words import made_from_all, tile_facts
+from stsfusion.running.ledger import Ledger
+
+__all__ = ["renew"]
+
+
+def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
+    """Bring the published series to what is asked for; an end when the run cannot go on from here.
+
+    Parameters
+    ----------
+    marks
+        The fingerprints of all steps.
+    intake
+        What came in.
+
+    Raises
+    ------
+    StsfusionError
+        When it cannot be made, or what is there may not be replaced without a word.
+    """
+    folder, recipe = run.folder, run.recipe
+    draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
+    wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
+    found = standing(run, wanted)
+    there = published(folder.fused)
+    run.facts["dates"] = _counted(wanted, found, there)
+    if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
+        return None
+    learnt = _learnt(run, draft, marks, wanted, found)
+    if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
+        run.facts["dates"] |= {"new": 0, "changed": 0}
+        return None
+    if recipe.simulate is None:
+        run.besides += made_from_all(draft.plan.method, recipe.fuse.neighbours)
+    said = provenance(recipe, run.file, marks.content, intake, learnt.made)
+    return make(run, draft, learnt, said, found.change if found.deed is Deed.CHANGE else None)
+
+
+def _counted(wanted: MadeFrom, found: Standing, there: MadeFrom | None) -> dict[str, int]:
+    """How many dates are asked for, how many of these nobody has seen yet, and how many change."""
+    asked_for = len(wanted.dates)
+    if found.change is not None:
+        return {"asked": asked_for, "new": len(found.change.new), "changed": len(found.change.changed)}
+    new = len(wanted.dates.keys() - (there.dates.keys() if there is not None else ()))
+    return {"asked": asked_for, "new": new, "changed": asked_for - new}
+
+
+def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found: Standing) -> Learnt:
+    """What the method knows, from where it is to be taken."""
+    was = found.was
+    if found.deed is Deed.BORROW and was is not None and run.orders.learned is not None:
+        return frozen(run, draft, was, run.orders.learned, wanted)
+    old = was is not None and was.learned_from != wanted.learned_from
+    if was is not None and (found.deed is Deed.CHANGE or (found.deed is Deed.KEEP and old)):
+        return frozen(run, draft, was, run.folder.fused, wanted)
+    return learn(run, draft, marks, wanted)
+
+
+def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
+    """Whether every file of the published series is what it was.
+
+    Known at a glance when it is noted; who says that it may be replaced has every file read.
+    """
+    folder = run.folder
+    known = folder.marks()
+    glance = {"fit", "fuse"} <= known.keys() and not run.orders.overwrite
+    if glance and folder.is_done("fuse", was.identity, [folder.fused]):
+        return True
+    begun = time.perf_counter()
+    try:
+        if any(damage.what != "unknown" for damage in verify(folder.fused).damages):
+            return False
+    except StoreError:
+        return False
+    if "fit" not in known:
+        frozen(run, draft, was, folder.fused, was)
+    with Ledger.open(folder.ledger, was.identity) as ledger:
+        facts = {
+            "seconds": round(time.perf_counter() - begun, 3),
+            "tiles": tile_facts(draft.plan, ledger.records()),
+        }
+    folder.mark("fuse", was.identity, [folder.fused], **facts, need=asdict(draft.need))
+    return True
