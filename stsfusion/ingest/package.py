@@ -190,7 +190,7 @@ def _layer(intake: _Intake, name: str, path: Path) -> Layer:
 
 
 def _check_image(intake: _Intake, raster: Raster, bands: int, name: str) -> None:
-    """Bands as the sensor has them, rows and columns as the XML says, numbers as cameras count."""
+    """Bands as the sensor has them, rows and columns as the XML says, counts as cameras count, 0 for none."""
     count, rows, cols = raster.shape
     kind = str(raster.dataset.dtypes[0])
     if count != bands or kind not in _NUMBERS:
@@ -198,6 +198,13 @@ def _check_image(intake: _Intake, raster: Raster, bands: int, name: str) -> None
             f"file {raster.path}",
             expected=f"{bands} bands of counts ({', '.join(_NUMBERS)})",
             got=f"{count} of {kind}",
+        )
+    if raster.nodata not in (None, 0.0):
+        raise DeliveryError(
+            f"file {raster.path}",
+            expected="0 where there is no data, as the instrument's products have it",
+            got=f"{raster.nodata:g}",
+            mend=f"If the pixels are as they were delivered: gdal_edit.py -unsetnodata {raster.path.name}.",
         )
     said = intake.facts.shape
     if said is None or said == (rows, cols):

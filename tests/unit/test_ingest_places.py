@@ -39,10 +39,10 @@ def places(bands):
     return np.stack([sample if band % 2 == 0 else line for band in range(bands)]) * STEP + BASE
 
 
-def on_a_map(home):
+def on_a_map(home, nodata=0):
     for path in home.glob("*.tif"):
         counts = places(76 if "_VN" in path.name else 90).astype(np.uint16)
-        write_tiff(path, counts, crs="EPSG:32650", transform=MAP, nodata=0)
+        write_tiff(path, counts, crs="EPSG:32650", transform=MAP, nodata=nodata)
     lose(home, ".rpb")
 
 
@@ -95,8 +95,10 @@ REFUSED = {
     "rpb without an end": (AHSI, lambda h: edit(h, "_VN.rpb", lambda b: b.replace(b"END;", b"")), "END;"),
     "rpb with a NaN": (AHSI, lambda h: edit(h, "_VN.rpb", lambda b: b.replace(b"E+00", b"xE", 1)), "finite"),
     "XML of another scene": (AHSI.but(xml={"ProductID": 389922}), None, "number: expected 389921"),
+    "another no data": (
+        AHSI.but(xml={"Level": "LEVEL2A"}), lambda h: on_a_map(h, nodata=65535), "0 where there is no data"),
     "no strip 2": (WFV, lambda h: lose(h, "-2.tiff"), "none called 2"),
-}
+}  # fmt: skip
 """What must not be read, and why."""
 
 
