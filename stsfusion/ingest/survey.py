@@ -17,21 +17,16 @@ from pathlib import Path
 
 from stsfusion.errors import StsfusionError
 from stsfusion.ingest.archive import archive_stem, unpacked
-from stsfusion.ingest.envi import DATA
 from stsfusion.ingest.files import digest
-from stsfusion.ingest.finding import Product, files_below, products
+from stsfusion.ingest.finding import files_below
 from stsfusion.ingest.limits import Limits
-from stsfusion.ingest.loose import envi_scene, tiff_scene
-from stsfusion.ingest.package import product_scene
+from stsfusion.ingest.look import Looking, look, unexpected
 from stsfusion.ingest.recognise import (
-    IMAGES,
-    is_meant,
     is_named,
     others,
     product_name,
     recognised,
     strays,
-    unread,
 )
 from stsfusion.ingest.refusal import CrowdError, DeliveryError, Refused
 from stsfusion.ingest.versions import newest, once
@@ -41,9 +36,6 @@ __all__ = ["Survey", "survey"]
 
 _SHOWN = 5
 """Names that are told of files that are no deliveries."""
-
-_LONGEST = 160
-"""Letters of a fault that nobody has thought of."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +59,6 @@ class Survey:
 
     superseded: tuple[tuple[str, str], ...]
     """(scene, newer scene) of the same moment and place, made again by the provider."""
-
-
-@dataclass(frozen=True)
-class _Looking:
-    """How to look, and where to unpack."""
-
-    scratch: Path
-    limits: Limits
-    allow_missing: bool
-    skip: Path | None
-    watch: Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -116,7 +97,7 @@ def survey(
     """
     if not folder.is_dir():
         raise DeliveryError(f"folder {folder}", expected="a folder of deliveries", got="none")
-    looking = _Looking(
+    looking = Looking(
         scratch, limits or Limits(), allow_missing, skip and skip.resolve(), watch or (lambda path: None)
     )
     found = list(_walk(folder, looking))
@@ -166,7 +147,7 @@ def _without_images(
     return [Refused(str(path), f"file {path}: {words}") for path in lost.values()]
 
 
-def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path | _Stray]:
+def _walk(folder: Path, looking: Looking) -> Iterator[Scene | Refused | Path | _Stray]:
     """Folder by folder, in the order of names; paths are those of other files."""
     for place, folders, names in os.walk(folder, followlinks=False):
         here = Path(place)
@@ -181,7 +162,7 @@ def _walk(folder: Path, looking: _Looking) -> Iterator[Scene | Refused | Path | 
                 looking.watch(path)
                 yield from _archive(path, looking)
         loose = [path for path in files if archive_stem(path) is None]
-        seen = list(_look(here, loose, looking))
+        seen = list(look(here, loose, looking))
         yield from seen
         yield from others(loose)
         yield from (_Stray(path) for path in strays(loose))
@@ -199,13 +180,13 @@ def _linked(path: Path) -> Refused:
     )
 
 
-def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:
+def _archive(path: Path, looking: Looking) -> Iterator[Scene | Refused]:
     """What is in an archive; one that breaks before it shows that it holds none may hold a delivery."""
     members: list[str] = []
     try:
         total = digest(path)
         with unpacked(path, looking.scratch, looking.limits, members.append) as home:
-            found = list(_look(home, files_below(home, looking.limits), looking))
+            found = list(look(home, files_below(home, looking.limits), looking))
             # What is wrong in the archive is told of the archive, not of a folder that is gone.
             found = [
                 replace(one, delivery=str(path), reason=one.reason.replace(str(home), str(path)))
@@ -216,7 +197,7 @@ def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:
     except MemoryError:
         raise
     except Exception as fault:
-        said = str(fault) if isinstance(fault, StsfusionError) else _unexpected(path, fault)
+        said = str(fault) if isinstance(fault, StsfusionError) else unexpected(path, fault)
         unknown = not members and not isinstance(fault, CrowdError)
         yield Refused(str(path), said, unknown or _promising(path, members))
         return
@@ -229,61 +210,3 @@ def _archive(path: Path, looking: _Looking) -> Iterator[Scene | Refused]:
 def _promising(path: Path, members: Sequence[str]) -> bool:
     """Whether an archive, or any file or folder in it, bears a product's name."""
     return any(is_named(part) for name in (path.name, *members) for part in name.split("/"))
-
-
-def _look(home: Path, files: Sequence[Path], looking: _Looking) -> Iterator[Scene | Refused]:
-    """Each product and each loose image among some files."""
-    limits, known = looking.limits, products(files)
-    ours = {path for product in known for path in (*product.rasters.values(), *product.doubles)}
-    for product in known:
-        looking.watch(product.folder / product.name)
-        yield _tried(home / product.name, _product, product, home, looking)
-    data = set()
-    for path in files:
-        if path.suffix.lower() == ".hdr":
-            looking.watch(path)
-            data |= {path.with_suffix(end) for end in DATA}
-            yield _loose(path, envi_scene, home, limits)
-    for path in files:
-        if path.suffix.lower() in IMAGES and path not in ours | data:
-            looking.watch(path)
-            yield _loose(path, tiff_scene, home, limits)
-    yield from (_unread(path) for path in files if unread(path) and path not in data)
-
-
-def _loose(path: Path, read: Callable[..., Scene], home: Path, limits: Limits) -> Scene | Refused:
-    """An image that is of no product by its name."""
-    found = _tried(path, read, path, home, limits)
-    return replace(found, meant=is_meant(path)) if isinstance(found, Refused) else found
-
-
-def _unread(path: Path) -> Refused:
-    """A file of a kind that is not read."""
-    words = f"file {path}: expected {recognised()}, got none of these.\nBring it into one of these forms."
-    return Refused(str(path), words, is_meant(path))
-
-
-def _product(product: Product, home: Path, looking: _Looking) -> Scene:
-    return product_scene(product, home, allow_missing=looking.allow_missing, limits=looking.limits)
-
-
-def _tried(path: Path, read: Callable[..., Scene], *given: object) -> Scene | Refused:
-    try:
-        return read(*given)
-    except StsfusionError as fault:
-        return Refused(str(path), str(fault))
-    except OSError as fault:
-        return Refused(str(path), f"{path}: {fault.strerror or fault}")
-    except MemoryError:
-        raise
-    except Exception as fault:
-        # One delivery that nobody has thought of holds up no other.
-        return Refused(str(path), _unexpected(path, fault))
-
-
-def _unexpected(path: Path, fault: Exception) -> str:
-    said = " ".join(str(fault).split())[:_LONGEST]
-    return (
-        f"{path}: expected a delivery that can be read, got an unexpected fault: {type(fault).__name__}"
-        f"{f' ({said})' if said else ''}.\nTake it away or mend it; the others are not touched by it."
-    )
