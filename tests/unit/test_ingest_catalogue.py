@@ -278,7 +278,7 @@ def test_a_fault_that_nobody_has_thought_of_is_one_bad_delivery(folder, tmp_path
             raise ZeroDivisionError("of nothing")
         return product_scene(product, *given, **said)
 
-    monkeypatch.setattr("stsfusion.ingest.survey.product_scene", broken)
+    monkeypatch.setattr("stsfusion.ingest.look.product_scene", broken)
     found = build_catalog(folder, tmp_path / "mine").found
     (refused,) = found.refused
     assert "unexpected fault: ZeroDivisionError (of nothing)" in refused.reason
