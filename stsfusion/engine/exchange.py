@@ -128,8 +128,9 @@ def _write_bands(
     quality = answer.quality[k, 0, down, across].cpu().numpy()
     values = answer.date(k)[:, down, across].float().cpu().numpy()
     valid = np.isfinite(values) & (quality != int(Quality.NO_DATA)) & ~lost[:, None, None]
-    sigma = None if answer.sigma is None else _sigma(answer, k)[:, down, across].cpu().numpy()[None]
-    store.write("", place, values[None], valid[None], qa=quality[None], sigma=sigma)
+    sigma = answer.sigma_of(k)
+    said = None if sigma is None else sigma[:, down, across].float().cpu().numpy()[None]
+    store.write("", place, values[None], valid[None], qa=quality[None], sigma=said)
     return float(valid.mean())
 
 
@@ -163,8 +164,3 @@ def checksum(plan: Plan, tile: Tile, *, staged: bool = True) -> str:
 def _dates(plan: Plan, tile: Tile) -> list[int]:
     """The tile's dates that are published."""
     return [date for date in range(*tile.core.dates) if date in plan.written]
-
-
-def _sigma(answer: Answer, k: int) -> torch.Tensor:
-    assert answer.sigma is not None
-    return answer.sigma.expand(answer.shape)[k].float()

@@ -51,9 +51,9 @@ def anchors_of(answer: Answer) -> Anchors | None:
 
     Learned from pixels of all dates of the answer, evenly spread.
     """
-    if answer.sigma is None:
+    if (said := answer.sigma) is None:
         return None
-    sigma = answer.sigma.expand(answer.shape).movedim(1, -1)
+    sigma = said.expand(answer.shape).movedim(1, -1)
     known = answer.quality[:, 0] != int(Quality.NO_DATA)
     pixels = sigma[known if bool(known.any()) else torch.ones_like(known)]
     every = max(1, len(pixels) // _SAMPLE)
@@ -101,9 +101,8 @@ def date_maps(factors: Factors, answer: Answer, tile: Tile, k: int) -> DateMaps:
         whole = upsample(values.residual[k : k + 1].sum(1, keepdim=True), ratio)[0, 0, down, across]
         valid &= torch.isfinite(whole).cpu().numpy()
     sigma = None
-    if factors.anchors is not None and answer.sigma is not None:
-        bands = answer.sigma.expand(answer.shape)[k][list(factors.anchors.bands)]
-        sigma = _plain(bands[:, down, across])[None]
+    if factors.anchors is not None and (said := answer.sigma_of(k)) is not None:
+        sigma = _plain(said[list(factors.anchors.bands)][:, down, across])[None]
     return DateMaps(maps[None], valid[None], residual, sigma)
 
 

@@ -46,8 +46,8 @@ def in_parts(method: FusionMethod, problem: Problem, geometry: Geometry, side: i
     for tile in tiles(time, rows, cols, tile=side, shard=side, halo=halo, multiple=multiple):
         answer = method.fuse(problem.crop(tile.padded))
         canvas.put("quality", answer.quality, tile)
-        if answer.sigma is not None:
-            canvas.put("sigma", answer.sigma.expand(-1, -1, *answer.shape[2:]), tile)
+        if (sigma := answer.sigma) is not None:
+            canvas.put("sigma", sigma.expand(-1, -1, *answer.shape[2:]), tile)
         values = _put_values(canvas, answer.values, tile, values, method.card.name)
     assert values is not None
     return Answer(_whole(canvas, values), canvas.maps["quality"], canvas.maps.get("sigma"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -12,7 +13,7 @@ from stsfusion.errors import ProblemError
 from stsfusion.operators.linear import Shape
 from stsfusion.operators.resample import upsample
 
-__all__ = ["Answer", "Factored", "Quality"]
+__all__ = ["Answer", "Deviations", "Factored", "Quality"]
 
 
 class Quality(IntEnum):
@@ -62,11 +63,24 @@ class Factored:
     def date(self, i: int) -> Tensor:
         """(band, y, x) of one date."""
         full = (self.basis.T @ self.coefficients[i].flatten(1)).unflatten(1, self.coefficients.shape[2:])
-        full = full + self.mean[:, None, None]
+        full.add_(self.mean[:, None, None])
         if self.residual is None:
             return full
         ratio = self.coefficients.shape[2] // self.residual.shape[2]
         return full + upsample(self.residual[i : i + 1], ratio)[0]
+
+
+class Deviations(ABC):
+    """Standard deviations made one date at a time, when they are asked for: whole they would be large."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """(time, band, y, x)."""
+
+    @abstractmethod
+    def date(self, i: int) -> Tensor:
+        """(band, y, x) of one date, reflectance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +93,8 @@ class Answer:
     quality: Tensor
     """(time, 1, y, x) uint8, see Quality."""
 
-    sigma: Tensor | None = None
-    """Standard deviation, reflectance, broadcastable to values; None: the method does not say."""
+    deviations: Tensor | Deviations | None = None
+    """Standard deviation, reflectance, broadcastable to values, or made by date; None: it is not said."""
 
     def __post_init__(self) -> None:
         time, _, y, x = self.shape
@@ -100,6 +114,19 @@ class Answer:
     def date(self, i: int) -> Tensor:
         """(band, y, x) of one date in full, so that a large answer is never expanded at once."""
         return self.values.date(i) if isinstance(self.values, Factored) else self.values[i]
+
+    def sigma_of(self, i: int) -> Tensor | None:
+        """(band, y, x) standard deviation of one date; None: the method does not say."""
+        if isinstance(self.deviations, Deviations):
+            return self.deviations.date(i)
+        return None if self.deviations is None else self.deviations.expand(self.shape)[i]
+
+    @property
+    def sigma(self) -> Tensor | None:
+        """Standard deviation, broadcastable to values, of all dates at once; for small cubes and tests."""
+        if not isinstance(self.deviations, Deviations):
+            return self.deviations
+        return torch.stack([self.deviations.date(i) for i in range(self.shape[0])])
 
     def full(self) -> Tensor:
         """(time, band, y, x) expanded; for small cubes and tests."""

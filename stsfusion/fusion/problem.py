@@ -118,11 +118,15 @@ class Observation:
     def select(self, keep: list[int]) -> Observation:
         """Keep these of its own dates, by position; the target stays as it is."""
         valid = self.valid if self.valid.shape[0] == 1 else self.valid[keep]
+        return replace(self, data=self.data[keep], valid=valid, view=self._view(keep))
+
+    def _view(self, keep: list[int]) -> Degradation:
+        """Of these of its own dates."""
         seen = self.view.dates
         temporal = pick([seen[i] for i in keep], self.view.in_shape)
         spectral = self.view.spectral.with_shape(temporal.out_shape)
         spatial = self.view.spatial.with_shape(spectral.out_shape)
-        return replace(self, data=self.data[keep], valid=valid, view=Degradation(temporal, spectral, spatial))
+        return Degradation(temporal, spectral, spatial)
 
     def crop(self, window: Window) -> Observation | None:
         """What it saw of a window of the target; None when it saw none of the window's dates."""
@@ -130,16 +134,16 @@ class Observation:
         keep = [i for i, date in enumerate(self.view.dates) if first <= date < last]
         if not keep:
             return None
-        chosen = self.select(keep)
-        view = chosen.view.crop(window)
+        view = self._view(keep).crop(window)
         time = last - first
-        temporal = pick([date - first for date in chosen.view.dates], (time, *view.in_shape[1:]))
+        temporal = pick([date - first for date in view.dates], (time, *view.in_shape[1:]))
         own = window.coarsen(self.ratio)
         index = (slice(None), slice(None), slice(*own.rows), slice(*own.cols))
-        whole = chosen.valid.expand(*chosen.valid.shape[:2], *chosen.data.shape[2:])
-        return replace(
-            chosen, data=chosen.data[index], valid=whole[index], view=replace(view, temporal=temporal)
-        )
+        data = self.data[index]
+        valid = self.valid.expand(*self.valid.shape[:2], *self.data.shape[2:])[index]
+        if len(keep) < len(data):
+            data, valid = data[keep], valid if len(valid) == 1 else valid[keep]
+        return replace(self, data=data, valid=valid, view=replace(view, temporal=temporal))
 
 
 @dataclass(frozen=True, eq=False)

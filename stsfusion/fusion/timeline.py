@@ -82,13 +82,14 @@ def quality_of(valid: Tensor, days: Tensor, asked: Tensor) -> Tensor:
         As for `date_weights`.
     """
     seen = valid.any(1, keepdim=True)
-    gap = days.to(valid.device)[:, None] - asked.to(valid.device)[None, :]
+    gaps = days.to(valid.device)[None] - asked.to(valid.device)[:, None]
+    return torch.stack([_quality_at(seen, gap) for gap in gaps])
 
-    def any_date(which: Tensor) -> Tensor:
-        return (seen[:, None] & which[:, :, None, None, None]).any(0)
 
-    observed, before, after = any_date(gap == 0), any_date(gap < 0), any_date(gap > 0)
-    quality = torch.full(observed.shape, int(Quality.FILLED), dtype=torch.uint8, device=valid.device)
+def _quality_at(seen: Tensor, gap: Tensor) -> Tensor:
+    """(1, y, x) uint8 of one asked date, from the (n,) days by which others come after it."""
+    observed, before, after = (seen[which].any(0) for which in (gap == 0, gap < 0, gap > 0))
+    quality = torch.full(observed.shape, int(Quality.FILLED), dtype=torch.uint8, device=seen.device)
     quality[before | after] = int(Quality.EXTRAPOLATED)
     quality[before & after] = int(Quality.INTERPOLATED)
     quality[observed] = int(Quality.OBSERVED)

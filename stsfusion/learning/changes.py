@@ -12,17 +12,18 @@ of the guide, which blurring hides from it, is put back by the load on its slope
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from stsfusion.learning.guidedkriging import Coarse, Likeness, Windows, krige, trim
+from stsfusion.learning.guidedkriging import Coarse, Kriging, Likeness, trim
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.krigewindows import Windows
 from stsfusion.operators.blur import Blur
 
-__all__ = ["Changes", "Seen", "through"]
+__all__ = ["Changes", "Seen", "Unmixing", "through"]
 
 _FEW = 12
 """Clear coarse pixels below which a date counts as unseen."""
@@ -115,26 +116,62 @@ class Changes(Kept):
 
     def __call__(self, components: Tensor, looks: Tensor, seen: Seen, half: int) -> tuple[Tensor, Tensor]:
         """(t, b, H, W) the series on the fine grid, and its (t, b, H, W) standard deviation."""
-        plain = self.plain(components)
-        left = (seen.values - through(plain, seen)) / self.spread[:, :, None, None].clamp_min(1e-9)
-        deviation = torch.empty_like(plain)
+        return self.unmixing(components, looks, seen, half).rows(0, components.shape[1])
+
+    def unmixing(self, components: Tensor, looks: Tensor, seen: Seen, half: int) -> Unmixing:
+        """The same, ready for any rows."""
+        left = self._left(components, seen)
         groups = [(dates, bands) for dates in _alike(seen) for bands in _grouped(self.noise)]
         parts = [self._part(left, seen, dates, bands) for dates, bands in groups]
-        for (dates, bands), kriged in zip(
-            groups, krige(looks, parts, self.likeness, seen.ratio, half), strict=True
-        ):
-            fine = kriged.values.unflatten(0, (len(dates), len(bands)))
-            for place, date in enumerate(dates):
-                spread = self.spread[date, bands][:, None, None]
-                plain[date, bands] += fine[place] * spread
-                deviation[date, bands] = kriged.doubt.sqrt() * spread
-        return plain, deviation
+        kriging = Kriging.of(looks, parts, self.likeness, seen.ratio, half)
+        return Unmixing(self, components, groups, kriging)
+
+    def _left(self, components: Tensor, seen: Seen) -> Tensor:
+        """(t, b, h, w) what the regressions leave over, in its own deviation, made one date at a time."""
+        left = torch.empty_like(seen.values)
+        for date, values in enumerate(seen.values):
+            plain = (
+                torch.einsum("qb,qyx->byx", self.slope[date], components) + self.offset[date][:, None, None]
+            )
+            said = through(plain[None], replace(seen, kernels=[seen.kernels[date]]))[0]
+            left[date] = (values - said) / self.spread[date][:, None, None].clamp_min(1e-9)
+        return left
 
     def _part(self, left: Tensor, seen: Seen, dates: list[int], bands: list[int]) -> Coarse:
         """Dates of one kernel and mask, bands of one share of noise."""
         noise = float(self.noise[bands].log().mean().exp())
         some = left[dates][:, bands].flatten(0, 1)
         return Coarse(some, seen.clear[dates[0]], seen.kernels[dates[0]], noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Unmixing:
+    """A tile's series on its way to the fine grid, which it may reach a few rows at a time."""
+
+    changes: Changes
+    """Of its dates."""
+
+    components: Tensor
+    """(q, H, W) of the guide."""
+
+    groups: Sequence[tuple[list[int], list[int]]]
+    """Dates and bands that are kriged together."""
+
+    kriging: Kriging
+    """One part for each group."""
+
+    def rows(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """(t, b, last − first, W) of fine rows, edges on coarse pixels, and their standard deviation."""
+        values = self.changes.plain(self.components[:, first:last])
+        deviation, ratio = torch.empty_like(values), self.kriging.windows.ratio
+        found = self.kriging.rows(first // ratio, last // ratio)
+        for (dates, bands), kriged in zip(self.groups, found, strict=True):
+            fine = kriged.values.unflatten(0, (len(dates), len(bands)))
+            for place, date in enumerate(dates):
+                spread = self.changes.spread[date, bands][:, None, None]
+                values[date, bands] += fine[place] * spread
+                deviation[date, bands] = kriged.doubt.sqrt() * spread
+        return values, deviation
 
 
 def through(fine: Tensor, seen: Seen) -> Tensor:

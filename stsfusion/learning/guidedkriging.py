@@ -15,29 +15,24 @@ in Rasmussen and Williams (2006), sec. 4.2.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.krigewindows import Windows
 from stsfusion.operators.sylvester import trimmed
 
-__all__ = ["Coarse", "Kriged", "Likeness", "Windows", "krige"]
+__all__ = ["Coarse", "Kriged", "Kriging", "Likeness", "krige", "trim"]
 
 _UNSEEN = 1e6
 """Noise of coarse pixels that must not be believed, in variances of a coarse pixel."""
 
 _TRACE = 2e-3
 """Share of a kernel's weight whose outer rings are left out."""
-
-_PIECE = 2_000_000
-"""Numbers of fine covariance that are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,90 +94,20 @@ class Kriged:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
-    """The windows of one tile: which fine and coarse pixels stand about each coarse one."""
+class Blurred:
+    """The covariance of a few windows' fine pixels, seen through one kernel."""
 
-    guide: Tensor
-    """(q, H, W)."""
+    seen: Tensor
+    """(m, side², side²) of the coarse pixels."""
 
-    ratio: int
-    """Fine pixels along one side of a coarse one."""
+    mixed: Tensor
+    """(m, r², side²) of the middle's fine pixels with the coarse ones."""
 
-    half: int
-    """Coarse pixels that a window extends on every side."""
-
-    support: int
-    """Fine pixels along one side of the widest kernel."""
-
-    @property
-    def side(self) -> int:
-        """Coarse pixels along one side of a window."""
-        return 2 * self.half + 1
-
-    @property
-    def span(self) -> int:
-        """Fine pixels along one side of what a window sees."""
-        return self.side * self.ratio + self.support - self.ratio
-
-    @property
-    def margin(self) -> int:
-        """Fine pixels of a window before its middle coarse pixel's block."""
-        return self.half * self.ratio + (self.support - self.ratio) // 2
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Coarse rows and columns."""
-        return self.guide.shape[1] // self.ratio, self.guide.shape[2] // self.ratio
-
-    @cached_property
-    def distance(self) -> Tensor:
-        """(n, n) between the window's fine pixels, in coarse ones."""
-        axis = torch.arange(self.span, dtype=torch.float32, device=self.guide.device) / self.ratio
-        places = torch.cartesian_prod(axis, axis)
-        return torch.cdist(places, places)
-
-    @cached_property
-    def middle(self) -> Tensor:
-        """(r²,) places of the middle coarse pixel's block among the window's fine pixels."""
-        inside = torch.arange(self.margin, self.margin + self.ratio, device=self.guide.device)
-        return (inside[:, None] * self.span + inside[None]).flatten()
-
-    @cached_property
-    def _padded(self) -> Tensor:
-        return pad(self.guide[None], (self.margin,) * 4, mode="replicate")[0]
-
-    def spread(self, kernel: Tensor) -> Tensor:
-        """(side², n) P: weights of the fine pixels in each coarse pixel of the window."""
-        out = kernel.new_zeros(self.side, self.side, self.span, self.span, dtype=torch.float32)
-        off = (self.support - kernel.shape[0]) // 2
-        for i in range(self.side):
-            for j in range(self.side):
-                rows = slice(i * self.ratio + off, i * self.ratio + off + kernel.shape[0])
-                cols = slice(j * self.ratio + off, j * self.ratio + off + kernel.shape[1])
-                out[i, j, rows, cols] = kernel.float()
-        return out.flatten(2).flatten(0, 1).to(self.guide.device)
-
-    def guides(self, places: Tensor) -> Tensor:
-        """(m, n, q) of the windows about these coarse pixels, numbered row by row."""
-        axis = torch.arange(self.span, device=places.device)
-        rows = (places // self.grid[1] * self.ratio)[:, None] + axis
-        cols = (places % self.grid[1] * self.ratio)[:, None] + axis
-        taken = self._padded[:, rows[:, :, None], cols[:, None, :]]
-        return taken.flatten(2).permute(1, 2, 0)
-
-    def around(self, coarse: Tensor, places: Tensor) -> Tensor:
-        """(m, side², c) of (c, h, w); zero (False) beyond the edge."""
-        wide = pad(coarse, (self.half,) * 4)
-        axis = torch.arange(self.side, device=places.device)
-        rows = (places // self.grid[1])[:, None] + axis
-        cols = (places % self.grid[1])[:, None] + axis
-        return wide[:, rows[:, :, None], cols[:, None, :]].flatten(2).permute(1, 2, 0)
-
-    def pieces(self) -> Iterator[Tensor]:
-        """The numbers of all coarse pixels, so many at a time that memory is bounded."""
-        count = math.prod(self.grid)
-        every = torch.arange(count, device=self.guide.device)
-        yield from every.split(max(1, _PIECE // self.span**4))
+    @classmethod
+    def of(cls, fine: Tensor, spread: Tensor, middle: Tensor) -> Self:
+        """From the (m, n, n) covariance of the fine pixels."""
+        mixed = fine @ spread.T
+        return cls(spread @ mixed, mixed[:, middle])
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,15 +127,12 @@ class System:
     """(m, side², c) coarse values."""
 
     @classmethod
-    def of(cls, windows: Windows, fine: Tensor, spread: Tensor, part: Coarse, places: Tensor) -> Self:
-        """From the (m, n, n) covariance of the fine pixels."""
-        mixed = fine @ spread.T
-        seen = spread @ mixed
-        clear = windows.around(part.clear[None].float(), places)[..., 0]
-        noise = torch.where(clear > 0.5, part.noise, _UNSEEN)
+    def of(cls, windows: Windows, blur: Blurred, own: Tensor, part: Coarse, places: Tensor) -> Self:
+        """From the covariances of a part's own kernel, and the part with a frame."""
+        clear = windows.around(part.clear[None], places)[..., 0]
+        noise = torch.where(clear, part.noise, _UNSEEN)
         values = windows.around(part.values, places) * clear[..., None]
-        own = fine.diagonal(dim1=1, dim2=2)[:, windows.middle]
-        return cls(seen + torch.diag_embed(noise), mixed[:, windows.middle], own, values)
+        return cls(blur.seen + torch.diag_embed(noise), blur.mixed, own, values)
 
 
 def trim(kernel: Tensor, ratio: int) -> Tensor:
@@ -218,20 +140,67 @@ def trim(kernel: Tensor, ratio: int) -> Tensor:
     return trimmed(kernel, ratio, _TRACE)
 
 
+@dataclass(frozen=True, eq=False)
+class Kriging:
+    """Parts on their way to one fine grid."""
+
+    windows: Windows
+    """About the coarse pixels."""
+
+    parts: Sequence[Coarse]
+    """What is brought there, each with a frame."""
+
+    spreads: Sequence[Tensor]
+    """(side², n) weights of the fine pixels, one for each kernel."""
+
+    kinds: Sequence[int]
+    """Which of them is every part's."""
+
+    likeness: Likeness
+    """Of fine pixels."""
+
+    @classmethod
+    def of(cls, guide: Tensor, parts: Sequence[Coarse], likeness: Likeness, ratio: int, half: int) -> Self:
+        """To the grid of the (q, H, W) guide, from windows of (2 half + 1)² pixels."""
+        kernels, kinds = _distinct([trim(part.kernel, ratio) for part in parts])
+        windows = Windows(guide, ratio, half, max(kernel.shape[0] for kernel in kernels))
+        framed = [
+            replace(part, values=windows.framed(part.values), clear=windows.framed(part.clear[None])[0])
+            for part in parts
+        ]
+        return cls(windows, framed, [windows.spread(kernel) for kernel in kernels], kinds, likeness)
+
+    def rows(self, first: int, last: int) -> list[Kriged]:
+        """Every part at the fine pixels of these coarse rows."""
+        windows = self.windows
+        found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.parts]
+        for places in windows.pieces(first, last):
+            fine = self.likeness.covariance(windows.guides(places), windows.distance)
+            own = fine.diagonal(dim1=1, dim2=2)[:, windows.middle]
+            blurred = [Blurred.of(fine, spread, windows.middle) for spread in self.spreads]
+            for part, kind, pieces in zip(self.parts, self.kinds, found, strict=True):
+                system = System.of(windows, blurred[kind], own, part, places)
+                weights = torch.linalg.solve(system.seen, system.mixed.transpose(1, 2)).transpose(1, 2)
+                left = (system.own - (weights * system.mixed).sum(2)).clamp_min(0.0)
+                pieces.append((weights @ system.values, left))
+        return [_joined(pieces, windows) for pieces in found]
+
+
 def krige(guide: Tensor, parts: Sequence[Coarse], likeness: Likeness, ratio: int, half: int) -> list[Kriged]:
     """Bring every part to the fine grid of the (q, H, W) guide, from windows of (2 half + 1)² pixels."""
-    kernels = [trim(part.kernel, ratio) for part in parts]
-    windows = Windows(guide, ratio, half, max(kernel.shape[0] for kernel in kernels))
-    spreads = [windows.spread(kernel) for kernel in kernels]
-    found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in parts]
-    for places in windows.pieces():
-        fine = likeness.covariance(windows.guides(places), windows.distance)
-        for part, spread, pieces in zip(parts, spreads, found, strict=True):
-            system = System.of(windows, fine, spread, part, places)
-            weights = torch.linalg.solve(system.seen, system.mixed.transpose(1, 2)).transpose(1, 2)
-            left = (system.own - (weights * system.mixed).sum(2)).clamp_min(0.0)
-            pieces.append((weights @ system.values, left))
-    return [_joined(pieces, windows) for pieces in found]
+    kriging = Kriging.of(guide, parts, likeness, ratio, half)
+    return kriging.rows(0, kriging.windows.grid[0])
+
+
+def _distinct(kernels: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
+    """Kernels that differ, and which of them each one is."""
+    found: list[Tensor] = []
+    kinds = []
+    for kernel in kernels:
+        same = [kind for kind, other in enumerate(found) if torch.equal(kernel, other)]
+        kinds.append(same[0] if same else len(found))
+        found += [] if same else [kernel]
+    return found, kinds
 
 
 def _joined(pieces: Sequence[tuple[Tensor, Tensor]], windows: Windows) -> Kriged:
@@ -240,8 +209,7 @@ def _joined(pieces: Sequence[tuple[Tensor, Tensor]], windows: Windows) -> Kriged
 
 
 def _laid(blocks: Tensor, windows: Windows) -> Tensor:
-    """(h·w, r², c) of every coarse pixel to (c, H, W)."""
-    rows, cols = windows.grid
-    ratio = windows.ratio
-    laid = blocks.reshape(rows, cols, ratio, ratio, -1).permute(4, 0, 2, 1, 3)
-    return laid.reshape(-1, rows * ratio, cols * ratio)
+    """(h·w, r², c) of every coarse pixel of some rows to (c, H, W)."""
+    cols, ratio = windows.grid[1], windows.ratio
+    laid = blocks.reshape(-1, cols, ratio, ratio, blocks.shape[2]).permute(4, 0, 2, 1, 3)
+    return laid.reshape(blocks.shape[2], -1, cols * ratio)

@@ -18,7 +18,7 @@ from torch import Tensor
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.timeline import date_weights, resample
 from stsfusion.learning.assurance import Assurance
-from stsfusion.learning.changes import Changes, Seen
+from stsfusion.learning.changes import Changes, Seen, Unmixing
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.kept import joined, under
@@ -28,9 +28,13 @@ from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
 from stsfusion.learning.steady import Steady
 from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.swaths import swaths
 from stsfusion.learning.unrest import Unrest
 
-__all__ = ["Fine", "Joint", "Timed"]
+__all__ = ["Coming", "Fine", "Joint", "Timed"]
+
+_TAPS = 4
+"""Dense pixels beyond a fine one that its stack looks at: the interpolation's, and those of gaps near it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,26 @@ class Fine:
 
     deviation: Tensor
     """(t, c, H, W) standard deviation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coming:
+    """One sensor's series on its way to the fine grid."""
+
+    days: Tensor
+    """(t,)."""
+
+    unmixing: Unmixing
+    """Of its dates."""
+
+    def rows(self, own: slice) -> Fine:
+        """These fine rows of it, edges on coarse pixels."""
+        return Fine(self.days, *self.unmixing.rows(own.start, own.stop))
+
+    @property
+    def whole(self) -> Fine:
+        """All of it."""
+        return self.rows(slice(0, self.unmixing.components.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,31 +179,45 @@ class Joint:
         """(q, H, W) of the guide."""
         assert self.guide is not None
         days = self.dense.days if self.dense is not None else self.sharp_days[:0]
-        return self.guide.components(stack_of(problem, self.sharp_days, days))
+        told, made = problem.with_observations({"rich": None}), []
+        reach = 0 if told.dense is None else _TAPS * told.dense.ratio
+        for swath in swaths(told, reach):
+            stack = stack_of(swath.of(told), self.sharp_days, days)
+            made.append(self.guide.components(stack)[:, swath.inner])
+        return torch.cat(made, 1)
 
     def fine_dense(self, problem: Problem, components: Tensor) -> Fine | None:
         """The dense series at fine pixels."""
+        coming = self.coming_dense(problem, components)
+        return None if coming is None else coming.whole
+
+    def fine_rich(self, problem: Problem, components: Tensor) -> Fine | None:
+        """The scores of the hyperspectral series at fine pixels."""
+        coming = self.coming_rich(problem, components)
+        return None if coming is None else coming.whole
+
+    def coming_dense(self, problem: Problem, components: Tensor) -> Coming | None:
+        """The dense series, ready for any fine rows."""
         seen = problem.observations.get("dense")
         if seen is None or self.dense is None:
             return None
         days = problem.target.days[seen.dates].float()
-        return self._fine(
+        return self._coming(
             self.dense, days, seen_by(seen, problem.target.days, self.dense.dates), components, 0
         )
 
-    def fine_rich(self, problem: Problem, components: Tensor) -> Fine | None:
-        """The scores of the hyperspectral series at fine pixels."""
+    def coming_rich(self, problem: Problem, components: Tensor) -> Coming | None:
+        """The scores of the hyperspectral series, ready for any fine rows."""
         seen = problem.observations.get("rich")
         if seen is None or self.rich is None or self.subspace is None:
             return None
         days, scores = rich_scores(seen, self.subspace, problem.target.days, self.rich.dates)
-        return self._fine(self.rich, days, scores, components, 1)
+        return self._coming(self.rich, days, scores, components, 1)
 
-    def _fine(self, timed: Timed, days: Tensor, seen: Seen, components: Tensor, which: int) -> Fine:
+    def _coming(self, timed: Timed, days: Tensor, seen: Seen, components: Tensor, which: int) -> Coming:
         assert self.guide is not None
-        half = int(self.half[which])
-        values, deviation = timed.of_dates(days)(components, self.guide.looks(components), seen, half)
-        return Fine(days, values, deviation)
+        half, looks = int(self.half[which]), self.guide.looks(components)
+        return Coming(days, timed.of_dates(days).unmixing(components, looks, seen, half))
 
     def at(self, dense: Fine, day: float) -> tuple[Tensor, Tensor]:
         """(b, H, W) dense bands of a day, between its dates where it was not seen, and their deviation."""

@@ -1,21 +1,26 @@
-"""Answer of joint estimation: what pixels keep is carried to a date and held to what was seen of it."""
+"""Answer of joint estimation: what pixels keep is carried to a date and held to what was seen of it.
+
+A tile's series come to the fine grid a few rows at a time, all dates of them; only scores, and what their
+standard deviation follows from, are held of the whole.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from stsfusion.fusion.answer import Quality
+from stsfusion.fusion.answer import Deviations, Quality
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.assurance import band_variance
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.joint import Fine, Joint
-from stsfusion.learning.origin import origin
 from stsfusion.learning.panel import carry
 from stsfusion.learning.sighting import place_of
+from stsfusion.learning.swaths import swaths
 from stsfusion.learning.told import Glance, told_of
+from stsfusion.operators.linear import Shape
 
 __all__ = [
     "Lasting",
@@ -148,25 +153,82 @@ def sigma_of(joint: Joint, verdict: Verdict, glance: Glance, mask: Tensor | None
     return joint.assurance(variance, signs(verdict, glance.now), apart)
 
 
-def answer_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
-    """(time, p, H, W) scores of every date and their (time, band, H, W) standard deviation."""
+@dataclass(frozen=True, eq=False)
+class _Grounds:
+    """What the standard deviation of one date follows from, in some rows of a tile."""
+
+    verdict: Verdict
+    """Without its scores."""
+
+    glance: Glance
+    """When the pixels were seen."""
+
+    mask: Tensor | None
+    """(h, W) where the sharp sensor saw the date; None: nowhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sure(Deviations):
+    """Standard deviations of a tile."""
+
+    joint: Joint
+    """All that was learned."""
+
+    filled: Tensor
+    """(time, H, W) bool: of which nobody knows anything."""
+
+    parts: list[tuple[slice, list[_Grounds]]]
+    """Rows, and all dates of them."""
+
+    @property
+    def shape(self) -> Shape:
+        """(time, band, y, x)."""
+        assert self.joint.subspace is not None
+        time, rows, cols = self.filled.shape
+        return time, self.joint.subspace.basis.shape[1], rows, cols
+
+    def date(self, i: int) -> Tensor:
+        """(band, y, x); as unsure as the scene varies where nothing is known."""
+        assert self.joint.subspace is not None
+        scene = self.joint.subspace.basis.norm(dim=0)[:, None, None]
+        sigma = scene.new_empty(self.shape[1:], device=self.filled.device)
+        for rows, dates in self.parts:
+            own = sigma_of(self.joint, dates[i].verdict, dates[i].glance, dates[i].mask)
+            sigma[:, rows] = torch.where(self.filled[i, rows], torch.maximum(own, scene), own)
+        return sigma
+
+
+def answer_of(joint: Joint, problem: Problem, quality: Tensor) -> tuple[Tensor, Deviations]:
+    """(time, p, H, W) scores of every date of (time, 1, H, W) quality, and their standard deviation."""
     assert joint.subspace is not None
     components = joint.components(problem)
-    dense, rich = joint.fine_dense(problem, components), joint.fine_rich(problem, components)
+    dense, rich = joint.coming_dense(problem, components), joint.coming_rich(problem, components)
     assert rich is not None
-    kept, told = keep(joint, rich, dense), told_of(joint, problem, dense)
-    quality = origin(problem)[:, 0]
+    scores = components.new_empty(len(quality), joint.subspace.rank, *quality.shape[2:])
+    parts = []
+    for swath in swaths(problem):
+        fine = None if dense is None else dense.rows(swath.own)
+        own, grounds = _answered(joint, swath.of(problem), fine, rich.rows(swath.own))
+        scores[:, :, swath.own] = own
+        parts.append((swath.own, grounds))
     filled = (quality == int(Quality.FILLED)) | (quality == int(Quality.NO_DATA))
-    scene = joint.subspace.basis.norm(dim=0)[:, None, None]
-    scores, sigma = [], []
+    return scores, _Sure(joint, filled[:, 0], parts)
+
+
+def _answered(
+    joint: Joint, problem: Problem, dense: Fine | None, rich: Fine
+) -> tuple[Tensor, list[_Grounds]]:
+    """(time, p, h, W) scores of some rows, and what their deviations follow from."""
+    kept, told = keep(joint, rich, dense), told_of(joint, problem, dense)
+    scores, grounds = [], []
     for date, day in enumerate(problem.target.days.tolist()):
         seen = dense is not None and place_of(dense.days, day) is not None
         verdict = judge(joint, kept, dense, day, seen)
         own, mask = held_to_sharp(joint, problem, date, verdict)
-        deviation = sigma_of(joint, verdict, told.glance(joint, day), mask)
         scores.append(own)
-        sigma.append(torch.where(filled[date], torch.maximum(deviation, scene), deviation))
-    return torch.stack(scores), torch.stack(sigma)
+        bare = replace(verdict, scores=verdict.scores[:0].clone())
+        grounds.append(_Grounds(bare, told.glance(joint, day), mask))
+    return torch.stack(scores), grounds
 
 
 def held_to_sharp(

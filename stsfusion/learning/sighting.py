@@ -80,8 +80,9 @@ def seen_by(observation: Observation, days: Tensor, dates: Dates) -> Seen:
 
 def rich_scores(rich: Observation, subspace: Subspace, days: Tensor, dates: Dates) -> tuple[Tensor, Seen]:
     """The hyperspectral series as scores, (n,) days first."""
-    scores, usable = subspace.project(rich.data, rich.valid)
-    clear = usable.expand(len(scores), 1, *usable.shape[2:])[:, 0]
+    mask = rich.valid.expand(len(rich.data), -1, -1, -1)
+    made = [subspace.project(*pair) for pair in zip(rich.data.split(1), mask.split(1), strict=True)]
+    scores, clear = torch.cat([own for own, _ in made]), torch.cat([usable[:, 0] for _, usable in made])
     kernel = rich.view.spatial.kernel
     own = [place_of(dates.days, float(days[date])) for date in rich.dates]
     kernels = [kernel if p is None else displaced(kernel, dates.shift[p].tolist()) for p in own]

@@ -145,11 +145,12 @@ class JointLR(FusionMethod):
             joint = Joint.of(state)
             assert joint.live is not None
             problem = self._optics(joint.live(problem))
+            quality = origin(problem)
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
-                return Answer(values, origin(problem), sigma)
-            scores, sigma = answer_of(joint, problem)
-        return Answer(Factored(scores, joint.subspace.basis, joint.subspace.mean), origin(problem), sigma)
+                return Answer(values, quality, sigma)
+            scores, deviations = answer_of(joint, problem, quality)
+        return Answer(Factored(scores, joint.subspace.basis, joint.subspace.mean), quality, deviations)
 
     @classmethod
     def example(cls, **settings: Any) -> Self:

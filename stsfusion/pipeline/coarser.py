@@ -180,9 +180,9 @@ def _scores(answer: Answer, asked: _Asked, ratio: int) -> Scores:
 
 def _honesty(answer: Answer, labels: Observation) -> Row:
     """How often the stated intervals hold, over all valid values."""
-    if answer.sigma is None:
+    sigma = [said for date in labels.dates if (said := answer.sigma_of(date)) is not None]
+    if not sigma:
         return dict.fromkeys(INTERVALS)
     known = labels.valid.expand(labels.data.shape)
     values = torch.stack([answer.date(date) for date in labels.dates])
-    sigma = answer.sigma.expand(answer.shape)[labels.dates]
-    return {**intervals(values[known], labels.data[known], sigma[known])}
+    return {**intervals(values[known], labels.data[known], torch.stack(sigma)[known])}

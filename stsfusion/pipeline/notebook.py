@@ -168,7 +168,8 @@ def _labelled(
         "reflectance": (dims, values, {"units": "1", "long_name": "reflectance", **mapped}),
         "qa": (("time", "y", "x"), qa, {**flags, **mapped}),
     }
-    if answer.sigma is not None:
-        sigma = answer.sigma.expand(answer.shape)[keep].cpu().numpy()
-        variables["sigma"] = (dims, sigma, {"units": "1", "long_name": "standard deviation", **mapped})
+    stated = [sigma for i in keep if (sigma := answer.sigma_of(i)) is not None]
+    if stated:
+        deviation = torch.stack(stated).cpu().numpy()
+        variables["sigma"] = (dims, deviation, {"units": "1", "long_name": "standard deviation", **mapped})
     return Dataset(variables, coords, {"method": method.card.name, "source": method.card.source})

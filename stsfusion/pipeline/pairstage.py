@@ -122,10 +122,8 @@ class PairStage:
         truth = torch.from_numpy(self.scene.values)[None]
         own = Extent(answer, *truth.shape[2:])
         scores = score(own, truth, self.protocol.ratio, [0], names=SCORES).average().values
-        sigma = None if answer.sigma is None else answer.sigma.expand(answer.shape)
-        inside = intervals(
-            own.date(0), truth[0], None if sigma is None else unpad(sigma[0], *truth.shape[2:])
-        )
+        sigma = answer.sigma_of(0)
+        inside = intervals(own.date(0), truth[0], None if sigma is None else unpad(sigma, *truth.shape[2:]))
         return {"rows": [{**scores, **inside}]}
 
     def _rich(self, truth: Tensor) -> Observation:

@@ -62,7 +62,7 @@ def factors_for(plan: Plan, product: Product, shard: int, known: Sequence[Path] 
         )
     if factors is None or (product == "auto" and not _pays(factors, shard)):
         return None
-    if answer.sigma is None:
+    if answer.deviations is None:
         return factors
     return replace(factors, anchors=_told(factors, known) or anchors_of(answer))
 

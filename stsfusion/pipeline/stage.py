@@ -142,11 +142,11 @@ class SeriesStage:
 
     def _honesty(self, answer: Answer, scores: Scores) -> Iterator[dict[str, float | None]]:
         """For each average whether stated deviations hold; nothing where none are stated."""
-        if answer.sigma is None:
+        if (said := answer.sigma) is None:
             yield from ({} for _ in scores.averages)
             return
         parts = ranges(self.truth.wavelengths.tolist())
-        sigma = answer.sigma.expand(answer.shape)
+        sigma = said.expand(answer.shape)
         for row in scores.averages:
             asked = {"all": (False, True), "observed": (True,), "missing": (False,)}[row.subset]
             dates = [date for date in range(len(sigma)) if (date in self.observed) in asked]

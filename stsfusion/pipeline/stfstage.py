@@ -142,10 +142,9 @@ class StfStage:
 
     def _honesty(self, answer: Answer, truth: Tensor, valid: Tensor) -> dict[str, float | None]:
         """Whether stated deviations of the hidden date hold; nothing where none are stated."""
-        if answer.sigma is None:
+        if (said := answer.sigma_of(self.hidden)) is None:
             return {}
-        sigma = answer.sigma.expand(answer.shape)[self.hidden][valid]
-        values, true = answer.date(self.hidden)[valid], truth[valid]
+        sigma, values, true = said[valid], answer.date(self.hidden)[valid], truth[valid]
         return {**intervals(values, true, sigma), SIGMA_RANK: rank_correlation(values, true, sigma)}
 
 

@@ -48,10 +48,10 @@ def check_shape(cls: type[FusionMethod]) -> None:
         known = {int(q) for q in Quality}
         hold("shape", answer.quality.dtype == torch.uint8, f"quality is {answer.quality.dtype}, not uint8")
         hold("shape", set(answer.quality.unique().tolist()) <= known, "quality has values outside Quality")
-        said = answer.sigma is not None
-        hold("shape", said == method.card.sigma, "the card and the answer disagree on sigma")
-        if answer.sigma is not None:
-            hold("shape", bool((answer.sigma >= 0).all()), "a negative standard deviation")
+        sigma = answer.sigma
+        hold("shape", (sigma is not None) == method.card.sigma, "the card and the answer disagree on sigma")
+        if sigma is not None:
+            hold("shape", bool((sigma >= 0).all()), "a negative standard deviation")
 
 
 def check_purity(cls: type[FusionMethod]) -> None:

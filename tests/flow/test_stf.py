@@ -68,9 +68,9 @@ def test_rows_say_how_honest_stated_deviations_are(series):
     (row,) = stage.judge(answer)["rows"]
     assert 0.87 < row["coverage90"] < 0.93
     assert 0.4 < row["sigma_rank"] < 0.7
-    (bold,) = stage.judge(replace(answer, sigma=0.1 * size))["rows"]
+    (bold,) = stage.judge(replace(answer, deviations=0.1 * size))["rows"]
     assert bold["coverage90"] < 0.3
-    (silent,) = stage.judge(replace(answer, sigma=None))["rows"]
+    (silent,) = stage.judge(replace(answer, deviations=None))["rows"]
     assert not {"coverage90", "sigma_rank"} & set(silent)
     said = [{"method": "sure", **row}, {"method": "silent", **silent}]
     board = benchtable.table({"protocol": stage.said, "rows": [each | dict.fromkeys(COST) for each in said]})
