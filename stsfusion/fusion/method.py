@@ -56,6 +56,9 @@ class Card:
     sigma: bool = False
     """Says how sure it is: its answers carry a standard deviation."""
 
+    factored: bool = False
+    """Its answers are factored where there is a hyperspectral sensor: a series can be kept compact."""
+
     seam: float = 1e-5
     """Largest step that a tile's border may leave, reflectance."""
 

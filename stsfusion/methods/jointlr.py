@@ -99,6 +99,7 @@ class JointLR(FusionMethod):
             uses=("rich", "dense"),
             fits="scene",
             sigma=True,
+            factored=True,
             seam=5e-5,
             memory=12.0,
         )

@@ -104,6 +104,7 @@ class STSNet(NetworkMethod):
             source="Peng, Li, Zhou and Li (2024)",
             needs=("rich", "dense", "sharp"),
             fits="training",
+            factored=True,
             seam=5e-5 if self.half else 1e-5,
             memory=8.0,
         )

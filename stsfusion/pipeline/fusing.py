@@ -29,6 +29,7 @@ from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.neighbourhood import cut, intervals
+from stsfusion.pipeline.product import require_factored
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.worker import fuse_tile
 from stsfusion.pipeline.worksections import Fuse
@@ -78,6 +79,7 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     """
     method = methods.create(recipe.fuse.method)
     require_roles(method, cubes.keys())
+    require_factored(method, recipe.fuse.product)
     assembly = assemble(cubes, recipe.roles, near)
     settings = recipe.fuse
     shard = settings.shard_size

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from stsfusion import methods
 from stsfusion.cube.anchors import Anchors
 from stsfusion.cube.factors import Factors
 from stsfusion.cube.parts import parts_of
@@ -19,14 +20,37 @@ from stsfusion.engine.factoring import anchors_of, factors_of
 from stsfusion.engine.plan import Plan
 from stsfusion.engine.probe import probe
 from stsfusion.errors import PlanError, StoreError
+from stsfusion.fusion.method import FusionMethod
 
-__all__ = ["Product", "factors_for", "size_of"]
+__all__ = ["Product", "factors_for", "require_factored", "size_of"]
 
 Product = Literal["full", "compact", "auto"]
 """All bands; a few maps; or maps where the method's answers allow it and at least halve what is kept."""
 
 _WORTH = 2.0
 """Times fewer values a pixel from which `auto` keeps maps."""
+
+
+def require_factored(method: FusionMethod, product: Product) -> None:
+    """Refuse maps of a method whose answers hold all bands, before anything is read or computed.
+
+    Raises
+    ------
+    PlanError
+        When maps are asked for, and there are none.
+    """
+    if product == "compact" and not method.card.factored:
+        raise _in_full(method)
+
+
+def _in_full(method: FusionMethod) -> PlanError:
+    those = [name for name in methods.names() if methods.card(name).factored]
+    return PlanError(
+        "recipe, 'fuse.product: compact'",
+        expected=f"a method whose answers are factored: {' or '.join(those)}",
+        got=f"'{method.card.name}', which answers in full here",
+        mend="Use 'product: full', or 'auto' to keep maps where that is possible.",
+    )
 
 
 def factors_for(plan: Plan, product: Product, shard: int, known: Sequence[Path] = ()) -> Factors | None:
@@ -54,12 +78,7 @@ def factors_for(plan: Plan, product: Product, shard: int, known: Sequence[Path] 
     answer = probe(plan)
     factors = factors_of(answer)
     if factors is None and product == "compact":
-        raise PlanError(
-            "recipe, 'fuse.product: compact'",
-            expected="a method whose answers are factored, such as stsnet or jointlr",
-            got=f"'{plan.method.card.name}', which answers in full here",
-            mend="Use 'product: full', or 'auto' to keep maps where that is possible.",
-        )
+        raise _in_full(plan.method)
     if factors is None or (product == "auto" and not _pays(factors, shard)):
         return None
     if answer.deviations is None:

@@ -27,6 +27,7 @@ from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.noroom import no_room
 from stsfusion.pipeline.page import make_page
 from stsfusion.pipeline.prints import Prints, content_of, input_print
+from stsfusion.pipeline.product import require_factored
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.rehearsal import plan_early, rehearse
@@ -94,7 +95,9 @@ def _locked(run: RecipeRun) -> End:
     if run.recipe.cubes is not None:
         plan_early(run)
     if run.recipe.scenes is not None:
-        require_roles(methods.create(run.recipe.fuse.method), sensors_of(run.recipe).keys())
+        method = methods.create(run.recipe.fuse.method)
+        require_roles(method, sensors_of(run.recipe).keys())
+        require_factored(method, run.recipe.fuse.product)
     run.folder.admit()
     with Lock(run.folder.work / "lock"):
         fresh = run.folder.claim()

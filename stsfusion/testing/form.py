@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from stsfusion.errors import MethodError, ProblemError
-from stsfusion.fusion.answer import Quality
+from stsfusion.fusion.answer import Factored, Quality
 from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES
@@ -39,7 +39,7 @@ def check_card(cls: type[FusionMethod]) -> None:
 
 
 def check_shape(cls: type[FusionMethod]) -> None:
-    """An answer has the target's shape, no NaN, known marks, and a sigma where the card says so."""
+    """An answer has the target's shape, no NaN, known marks, a sigma and factors where the card says so."""
     for options in ({}, {"gaps": True}):
         method, problem = lesson(cls, **options)
         answer = method.fuse(problem.question())
@@ -48,6 +48,8 @@ def check_shape(cls: type[FusionMethod]) -> None:
         known = {int(q) for q in Quality}
         hold("shape", answer.quality.dtype == torch.uint8, f"quality is {answer.quality.dtype}, not uint8")
         hold("shape", set(answer.quality.unique().tolist()) <= known, "quality has values outside Quality")
+        factored = isinstance(answer.values, Factored)
+        hold("shape", factored == method.card.factored, "the card and the answer disagree on being factored")
         sigma = answer.sigma
         hold("shape", (sigma is not None) == method.card.sigma, "the card and the answer disagree on sigma")
         if sigma is not None:

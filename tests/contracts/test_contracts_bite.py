@@ -162,6 +162,15 @@ class WrongShape(Bicubic):
 
 
 @dataclass
+class Boastful(Bicubic):
+    """Says that its answers are factored, and gives all bands."""
+
+    @property
+    def card(self) -> Card:
+        return replace(super().card, factored=True)
+
+
+@dataclass
 class Nameless(Bicubic):
     """Says nothing of its source."""
 
@@ -185,6 +194,7 @@ TWINS = {
     Leaking: "gaps",
     NotANumber: "shape",
     WrongShape: "shape",
+    Boastful: "shape",
     Peeking: "truth",
     Writing: "purity",
     Forgetful: "purity",

@@ -99,8 +99,10 @@ def test_a_new_date_is_added_to_it_by_the_same_spectra(write_project, tmp_path):
     assert store.read("", store.spec("").window)[1][-1].mean() > 0.9
 
 
-def test_a_method_that_answers_in_full_is_told(write_project, tmp_path):
+@pytest.mark.parametrize("words", [("plan",), ("run", "--dry-run"), ("run",)], ids=" ".join)
+def test_a_method_that_answers_in_full_is_told_before_anything_is_done(write_project, tmp_path, words):
     recipe = asked(write_project, tmp_path, method="gsa")
-    done = here("run", recipe)
+    done = here(words[0], recipe, *words[1:])
     assert done.exit_code == 2
-    assert "a method whose answers are factored" in " ".join(done.output.split())
+    assert "a method whose answers are factored: jointlr or stsnet" in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()
