@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from stsfusion.errors import LockedError
+from stsfusion.running.flock import hold
 from stsfusion.running.lock import Lock
 
 __all__ = ["Guest"]
@@ -28,19 +28,14 @@ class Guest:
     _held: int | None = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(file)
+        self._held = hold(self.path, shared=True)
+        if self._held is None:
             raise LockedError(
                 f"output {self.path.parent}",
                 expected="no run that has it for itself",
                 got=f"one by {Lock(self.path).holder()}",
                 mend="Wait for it to end and run the same command again.",
-            ) from error
-        self._held = file
+            )
         return self
 
     def __exit__(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-from filelock import FileLock, Timeout
-
-from stsfusion.errors import LockedError
+from stsfusion.errors import LockedError, StoreError
+from stsfusion.running.flock import hold, is_held
 
 __all__ = ["Holder", "Lock"]
+
+_TRIES, _PAUSE = 4, 0.03
+"""Who only asks whether a lock is held has hold of it for a moment; seconds between two tries to take it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,12 @@ class Holder:
     since: str
     """When it was taken, UTC, ISO text."""
 
+    sure: bool = True
+    """Whether it is known to hold it; else it said so last."""
+
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} since {self.since}"
+        who = f"process {self.pid} on {self.host} since {self.since}"
+        return who if self.sure else f"{who} said so last; whether it still runs cannot be told from here"
 
     @classmethod
     def me(cls) -> Holder:
@@ -52,30 +58,41 @@ class Lock:
     path: Path
     """The lock file; it stays when the lock is given back."""
 
-    _held: FileLock | None = field(default=None, init=False, repr=False)
+    _held: int | None = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = FileLock(self.path)
-        try:
-            file.acquire(timeout=0)
-        except Timeout:
+        for at in range(_TRIES):
+            time.sleep(_PAUSE if at else 0.0)
+            held = hold(self.path)
+            if held is not None:
+                break
+        else:
             raise LockedError(
                 f"output {self.path.parent}",
                 expected="no other run on it",
                 got=f"one by {self.holder()}",
                 mend="Wait for it to end and run the same command again.",
-            ) from None
-        self._held = file  # the lock lives as long as this object
-        self._note.write_text(json.dumps(asdict(Holder.me())))
+            )
+        self._held = held
+        try:
+            me = Holder.me()
+            self._note.write_text(json.dumps({"host": me.host, "pid": me.pid, "since": me.since}))
+        except BaseException:
+            self._let_go()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._note.unlink(missing_ok=True)
+        try:
+            self._note.unlink(missing_ok=True)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._held is not None:
-            self._held.release()
+            os.close(self._held)
         self._held = None
 
     def holder(self) -> str:
@@ -84,11 +101,19 @@ class Lock:
         return "a process that has not said its name" if who is None else str(who)
 
     def at_work(self) -> Holder | None:
-        """Who holds it now, found out without touching it; on another machine, who said so last."""
+        """Who holds it now, by what the operating system says of the lock, here or on another machine.
+
+        Where that cannot be asked, who said so last.
+        """
         who = self._noted()
-        if who is None or who.host != socket.gethostname():
-            return who
-        return who if psutil.pid_exists(who.pid) else None
+        if who is None:
+            return None
+        try:
+            return who if is_held(self.path) else None
+        except FileNotFoundError:
+            return None
+        except (StoreError, OSError):
+            return replace(who, sure=False)
 
     def _noted(self) -> Holder | None:
         try:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from stsfusion.errors import LockedError
+from stsfusion.errors import LockedError, StoreError
+from stsfusion.running import flock
+from stsfusion.running.guest import Guest
 from stsfusion.running.lock import Lock
 
 HOLD = """
@@ -115,3 +121,96 @@ def test_who_is_at_work_is_known_without_touching_the_lock(other, tmp_path):
     other.kill()
     other.wait()
     assert lock.at_work() is None, "its note is still there"
+
+
+@pytest.mark.parametrize(("host", "pid"), [(socket.gethostname(), os.getpid()), ("elsewhere", 1)])
+def test_a_note_that_a_crash_left_tells_of_nobody(tmp_path, host, pid):
+    lock = Lock(tmp_path / "lock")
+    left_behind(lock.path, host=host, pid=pid)
+    assert lock.at_work() is None, "whoever has the number of a dead process is taken for it"
+    with Guest(lock.path):
+        assert lock.at_work() is None
+    lock.path.unlink()
+    assert lock.at_work() is None
+
+
+def test_a_run_of_another_machine_is_told_while_it_holds_the_lock(tmp_path):
+    with Lock(tmp_path / "lock") as lock:
+        left_behind(lock.path, host="elsewhere", pid=1)
+        assert str(lock.at_work()) == "process 1 on elsewhere since 2020"
+
+
+def test_where_it_cannot_be_asked_who_said_so_last_is_told_as_such(tmp_path, monkeypatch):
+    left_behind(tmp_path / "lock", host="elsewhere", pid=1)
+    without_flock(monkeypatch, errno.ENOLCK)
+    assert str(Lock(tmp_path / "lock").at_work()).endswith(
+        "since 2020 said so last; whether it still runs cannot be told from here"
+    )
+
+
+def test_who_only_asks_locks_nobody_out(tmp_path):
+    lock, over = Lock(tmp_path / "lock"), threading.Event()
+    with lock:
+        pass
+    left_behind(lock.path, pid=1)
+
+    def ask():
+        while not over.is_set():
+            lock.at_work()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(200):
+            with Lock(lock.path):
+                pass
+    finally:
+        over.set()
+        asking.join()
+
+
+def without_flock(monkeypatch, number):
+    def refused(file, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(flock.fcntl, "flock", refused)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("kind", [Lock, Guest])
+def test_a_file_system_without_locks_is_named_with_what_mends_it(tmp_path, monkeypatch, kind, number):
+    path = tmp_path / "work" / "lock"
+    path.parent.mkdir()
+    path.write_text("")
+    without_flock(monkeypatch, number)
+    with (
+        pytest.raises(StoreError, match=r"(?s)work/lock: .*keeps locks.*Mount it with flock") as told,
+        kind(path),
+    ):
+        pass
+    assert not isinstance(told.value, LockedError), "who is told to wait waits without end"
+    assert os.strerror(number) in str(told.value)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+@pytest.mark.parametrize("kind", [Lock, Guest])
+def test_what_others_hold_is_told_as_held(tmp_path, monkeypatch, kind, number):
+    without_flock(monkeypatch, number)
+    with pytest.raises(LockedError), kind(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_file_that_is_taken_away_meanwhile_holds_nobody(tmp_path, monkeypatch):
+    path, real, taken = tmp_path / "lock", fcntl.flock, []
+
+    def take(file, how):
+        if not taken:
+            path.unlink()  # by a run that found nothing of its own there
+        taken.append(file)
+        real(file, how)
+
+    monkeypatch.setattr(flock.fcntl, "flock", take)
+    with Lock(path):
+        assert len(taken) == 2
+        with pytest.raises(LockedError), Lock(path):
+            pass
