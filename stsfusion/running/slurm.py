@@ -82,7 +82,7 @@ class Jobs:
 
     def settings(self, name: str, logs: Path | None) -> dict[str, Any]:
         """The same in the words of dask-jobqueue."""
-        log = [] if logs is None else [f"--output={logs.resolve()}/%x-%j.log"]
+        log = [] if logs is None else [_output(logs)]
         memory = [f"export DASK_DISTRIBUTED__WORKER__MEMORY__{deed}=False" for deed in _LENIENT]
         threads = f"export OMP_NUM_THREADS={max(1, self.cores // self.processes)}"
         return {
@@ -98,6 +98,12 @@ class Jobs:
             "job_extra_directives": [*log, *self.directives],
             "job_script_prologue": [threads, *memory, *self.prologue],
         }
+
+
+def _output(logs: Path) -> str:
+    """The directive that names a job's log: sbatch parts words at blanks, and reads `%` as a pattern."""
+    folder = str(logs.resolve()).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return f'--output="{folder}/%x-%j.log"'
 
 
 _LENIENT = ("TARGET", "SPILL", "PAUSE")

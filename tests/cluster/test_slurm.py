@@ -40,7 +40,9 @@ class Run:
 
 
 def executor(run, folder, **more):
-    return Slurm(Jobs(**{**ASKED, **more}), limit=60.0, logs=folder, tell=run.said.append, every=1.0)
+    return Slurm(
+        Jobs(**{**ASKED, **more}), limit=60.0, logs=folder / "100 % äö ü", tell=run.said.append, every=1.0
+    )
 
 
 def test_a_job_that_is_cancelled_is_replaced_and_no_key_is_lost(slurm, tmp_path):

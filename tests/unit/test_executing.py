@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import dask
 import pytest
 
@@ -58,6 +61,27 @@ def test_a_worker_in_a_job_has_its_share_of_the_memory():
     assert fuse(executor="slurm", slurm=asked).budget_bytes() == 2_000_000_000
     assert fuse(executor="slurm", slurm=asked, budget="1 GB").budget_bytes() == 1_000_000_000
     assert fuse(executor="local", slurm=asked).budget_bytes() is None
+
+
+def arguments(directive):
+    """What sbatch makes of a line: a backslash takes the next letter as it is, quotes hold blanks."""
+    lexer = shlex.shlex(directive.removeprefix("#SBATCH "), posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "#", "\"'"
+    return list(lexer)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a b  c", "100 % of it", 'say "so"', "it's", "äö ü – 北京", "a#b", "%j"]
+)
+def test_jobs_write_their_logs_wherever_the_output_is(tmp_path, name):
+    (line,) = [
+        line for line in job_script(fuse(executor="slurm"), tmp_path / name).splitlines() if "output" in line
+    ]
+    (said,) = arguments(line)
+    assert said.startswith("--output=")
+    assert re.sub("%(.)", lambda found: {"%": "%", "x": "NAME", "j": "7"}[found[1]], said[9:]) == str(
+        tmp_path / name / "NAME-7.log"
+    )
 
 
 def test_only_executors_that_submit_jobs_have_a_script(tmp_path):
