@@ -14,10 +14,13 @@ from stsfusion.errors import PlanError
 from stsfusion.running.tiling import tiles
 from stsfusion.window import Interval, Window
 
-__all__ = ["Need", "need_of", "overlapped", "refuse_if_no_room", "refuse_if_too_large"]
+__all__ = ["Need", "largest_tile", "need_of", "overlapped", "refuse_if_no_room", "refuse_if_too_large"]
 
 _PROCESS = 500 * 2**20
 """Bytes of a worker that has imported torch and opened the stores, before it reads a tile."""
+
+_WRITING = 4
+"""Times the bytes of one date's target that are held while it is expanded, packed and written."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,15 @@ def _memory(plan: Plan, dates: Interval, area: int) -> int:
     """Bytes of a worker with a tile that reads so many target pixels on these dates: float32 and masks.
 
     Where tiles overlap, the next one is there as it lies in the store, two bytes a value, and the last one's
-    answer, which is no larger than its method's peak.
+    answer, which is no larger than its method's peak, a date of it being written.
     """
-    first, last = dates
-    target = 4 * (last - first) * plan.target.shape[1] * area
-    seen = _values(plan, dates, area)
-    fused = plan.method.card.memory * target + 5 * seen
-    beside = min(plan.method.card.memory, 1.0) * target + 2 * seen
-    return int(_PROCESS + fused + (beside if plan.overlap else 0.0))
+    time, band = dates[1] - dates[0], plan.target.shape[1]
+    seen, date = _values(plan, dates, area), 4 * band * area
+    fused = plan.method.peak((time, band, area, 1), plan.geometry)
+    answer = min(fused, time * date) + _WRITING * date
+    if plan.overlap:
+        return int(_PROCESS + fused + 5 * seen + answer + 2 * seen)
+    return int(_PROCESS + max(fused + 5 * seen, answer))
 
 
 def _values(plan: Plan, dates: Interval, area: int) -> int:
@@ -127,7 +131,7 @@ def refuse_if_too_large(
         raise PlanError(
             f"tiles of {side} pixels with a halo of {plan.method.halo(plan.geometry)}",
             expected=f"at most {_gb(allowed)} in each of {workers} worker(s)",
-            got=f"{_gb(need.memory)} ({plan.method.card.memory:g} times the tile's target of"
+            got=f"{_gb(need.memory)} ({_multiple(plan):.2g} times the tile's target of"
             f" {_longest(plan)} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
             mend=_smaller(plan, allowed, shard),
         )
@@ -167,6 +171,30 @@ def _smaller(plan: Plan, allowed: int, shard: int) -> str:
             return f"Use 'tile: {smaller}'{also}, which needs {_gb(need)}, or a larger 'budget:'."
     least = _largest(plan, multiple)
     return f"No tile fits; give at least {_gb(least)} with 'budget:', or choose a method that needs less."
+
+
+def largest_tile(plan: Plan, *, budget: int | None, workers: int, shard: int) -> int:
+    """Side of the largest tiles, whole shards, that fit, the next one read and the last one written beside.
+
+    Where not even one shard fits, that one: `refuse_if_too_large` says what can be done.
+
+    Parameters
+    ----------
+    plan
+        In tiles of any size.
+    budget, workers, shard
+        See `refuse_if_too_large`.
+    """
+    beside, allowed = replace(plan, overlap=True), _allowed(budget, workers)
+    most = math.ceil(max(plan.target.shape[2:]) / shard) * shard
+    return next((side for side in range(most, shard, -shard) if _largest(beside, side) <= allowed), shard)
+
+
+def _multiple(plan: Plan) -> float:
+    """Peak of the method in multiples of a tile's target."""
+    time, _, rows, cols = max((tile.padded.shape[0], 0, *tile.padded.shape[1:]) for tile in plan.tiles)
+    shape = (time, plan.target.shape[1], rows, cols)
+    return plan.method.peak(shape, plan.geometry) / (4 * math.prod(shape))
 
 
 def _longest(plan: Plan) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.problem import Problem, Role
+from stsfusion.operators.linear import Shape
 
 __all__ = ["Card", "FusionMethod", "Geometry", "Tick", "silent"]
 
@@ -63,7 +64,7 @@ class Card:
     """Largest step that a tile's border may leave, reflectance."""
 
     memory: float = 8.0
-    """Peak of `fuse`, in multiples of the tile's full target in float32."""
+    """Peak of `fuse` at most, in multiples of the tile's full target in float32; see `FusionMethod.peak`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,10 @@ class FusionMethod(ABC):
     def span(self) -> int | None:
         """Neighbouring dates needed on either side; None: all."""
         return None
+
+    def peak(self, shape: Shape, geometry: Geometry) -> float:
+        """Bytes that `fuse` holds at most beside its input, for a target of this (time, band, y, x)."""
+        return self.card.memory * 4 * math.prod(shape)
 
     def lighter(self) -> Self | None:
         """The same, learned all, with half as much in memory at a time; None: it cannot do with less."""

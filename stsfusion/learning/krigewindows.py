@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["Windows"]
+__all__ = ["PIECE", "Windows"]
 
-_PIECE = 2_000_000
+PIECE = 2_000_000
 """Numbers of fine covariance that are held at once."""
 
 
@@ -102,4 +102,4 @@ class Windows:
     def pieces(self, first: int, last: int) -> Iterator[Tensor]:
         """The numbers of all coarse pixels of some rows, so many at a time that memory is bounded."""
         every = torch.arange(first * self.grid[1], last * self.grid[1], device=self.guide.device)
-        yield from every.split(max(1, _PIECE // self.span**4))
+        yield from every.split(max(1, PIECE // self.span**4))

@@ -9,9 +9,9 @@ from stsfusion.fusion.method import Geometry
 from stsfusion.fusion.problem import Problem
 from stsfusion.window import Window
 
-__all__ = ["Swath", "swaths"]
+__all__ = ["PIXELS", "Swath", "swaths"]
 
-_PIXELS = 24_000
+PIXELS = 24_000
 """Target pixels of a swath, about."""
 
 
@@ -51,7 +51,7 @@ def swaths(problem: Problem, reach: int = 0) -> Iterator[Swath]:
     """
     rows, cols = problem.target.shape[2:]
     multiple = Geometry.of(problem).multiple
-    height = max(_PIXELS // cols // multiple, 1) * multiple
+    height = max(PIXELS // cols // multiple, 1) * multiple
     margin = -(-reach // multiple) * multiple
     for top in range(0, rows, height):
         bottom = min(top + height, rows)

@@ -18,10 +18,13 @@ from stsfusion.learning.jointlessons import learn_joint
 from stsfusion.learning.jointoffsets import with_offsets
 from stsfusion.learning.jointoptics import JointOptics, JointPsf
 from stsfusion.learning.kept import under
+from stsfusion.learning.krigewindows import PIECE
 from stsfusion.learning.live import Live
 from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
+from stsfusion.learning.swaths import PIXELS
+from stsfusion.operators.linear import Shape
 from stsfusion.operators.pairmodel import support
 from stsfusion.operators.resample import Upsample
 from stsfusion.operators.translate import TAPS
@@ -32,6 +35,10 @@ _NAME = "jointlr"
 
 _OPTICS = "optics"
 """Prefix of what was found of the sensors."""
+
+
+_GUIDE = 40
+"""Maps of the guide, and of what leads to it."""
 
 
 @dataclass
@@ -115,6 +122,14 @@ class JointLR(FusionMethod):
             return (half + 1) * geometry.ratio(role) - 1 + self._reach(geometry, role) + TAPS
 
         return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
+
+    def peak(self, shape: Shape, geometry: Geometry) -> float:
+        """Scores and what deviations follow from, the bands of a few rows, the windows of a few pixels."""
+        if "rich" not in geometry.ratios:
+            return super().peak(shape, geometry)
+        dates, _, rows, cols = shape
+        whole = rows * cols * (_GUIDE + dates * (2 * self.rank + 10))
+        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (4 * self.rank + 30) + 4 * PIECE)
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Guide, changes, regression and innovations; then every date hidden in turn.

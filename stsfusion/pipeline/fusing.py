@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
-from stsfusion.engine.need import Need, overlapped, refuse_if_too_large
+from stsfusion.engine.need import Need, largest_tile, overlapped, refuse_if_too_large
 from stsfusion.engine.plan import Plan, make_plan, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
@@ -82,30 +82,43 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     require_factored(method, recipe.fuse.product)
     assembly = assemble(cubes, recipe.roles, near)
     settings = recipe.fuse
-    shard = settings.shard_size
-    plan = make_plan(
-        inputs=folder.cubes,
-        output=output,
-        sources=assembly.sources,
-        target=assembly.target,
-        method=method,
-        tile=settings.tile,
-        shard=shard,
-        written=chosen_dates(assembly, settings.dates),
-        device=_device(settings),
-    )
-    around = intervals(len(assembly.times), assembly.sources, method.span(), settings.neighbours)
-    plan = cut(plan, around)
+    budget, shard = settings.budget_bytes(), settings.shard_size
     workers = settings.workers if settings.executor == "local" else 1
-    plan = overlapped(plan, budget=settings.budget_bytes(), workers=workers)
-    need = refuse_if_too_large(
-        plan,
-        budget=settings.budget_bytes(),
-        workers=workers,
-        shard=shard,
-        whole=settings.product == "full",
-    )
+    around = intervals(len(assembly.times), assembly.sources, method.span(), settings.neighbours)
+
+    def planned(tile: int) -> Plan:
+        plan = make_plan(
+            inputs=folder.cubes,
+            output=output,
+            sources=assembly.sources,
+            target=assembly.target,
+            method=method,
+            tile=tile,
+            shard=shard,
+            written=chosen_dates(assembly, settings.dates),
+            device=_device(settings),
+        )
+        return cut(plan, around)
+
+    plan = overlapped(planned(_side(settings, planned)), budget=budget, workers=workers)
+    whole = settings.product == "full"
+    need = refuse_if_too_large(plan, budget=budget, workers=workers, shard=shard, whole=whole)
     return Draft(assembly, plan, need)
+
+
+def _side(settings: Fuse, planned: Callable[[int], Plan]) -> int:
+    """Of a tile, target pixels."""
+    if settings.tile is not None:
+        return settings.tile
+    budget, shard = settings.budget_bytes(), settings.shard_size
+    if budget is None:
+        raise PlanError(
+            "recipe, 'fuse.tile: null'",
+            expected="a 'budget:', so that the tiles are the same in every run",
+            got="none",
+            mend="Say what a worker may use, such as 'budget: 2 GB', or give the tile's side.",
+        )
+    return largest_tile(planned(shard), budget=budget, workers=1, shard=shard)
 
 
 def _device(settings: Fuse) -> str:

@@ -135,7 +135,7 @@ def asked(recipe: Recipe, assembly: Assembly, plan: Plan, content: str) -> MadeF
     method, fuse = plan.method, recipe.fuse
     static = [replace(source, dates=()) for source in plan.sources]
     grid = (assembly.grid.shape, assembly.grid.transform, assembly.grid.crs)
-    work = (fuse.tile, fuse.shard_size, fuse.neighbours, fuse.product)
+    work = (fuse.cutting, fuse.shard_size, fuse.neighbours, fuse.product)
     labels = (assembly.names, plan.target.wavelengths, assembly.fwhm)
     frame = fingerprint(
         "frame", settings_of(method), recipe.digest("fit", "roles"), static, grid, work, labels

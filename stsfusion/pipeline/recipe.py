@@ -82,7 +82,7 @@ class Recipe(Record):
         """A sha256 over all that decides the series; where and by whom it is computed does not."""
         aside: dict[str, Any] = {"output": True, "report": True, "evaluate": True}
         aside["fuse"] = {"executor", "address", "workers", "slurm", "worker", "patience"}
-        aside["fuse"] |= {"budget", "device", "wall"}
+        aside["fuse"] |= {"device", "wall", *([] if self.fuse.tile is None else ["budget"])}
         data = self.model_dump(mode="json", exclude=aside)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 

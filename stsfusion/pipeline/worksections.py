@@ -14,6 +14,10 @@ from stsfusion.records import Record
 __all__ = ["Evaluate", "Fit", "Fuse", "Report"]
 
 
+_LEAST = 96
+"""Side of a shard where tiles are as large as the budget allows."""
+
+
 class Fit(Record):
     """The sampled tiles from which a method learns what is global."""
 
@@ -33,11 +37,13 @@ class Fuse(Record):
     method: MethodSpec
     """A method's name, or its name and settings."""
 
-    tile: int = Field(default=384, ge=1)
-    """Side of a tile's core, target pixels; at least a shard."""
+    tile: int | None = Field(default=384, ge=1)
+    """Side of a tile's core, target pixels; at least a shard. null: as many whole shards as keep a worker
+    within its budget, however many dates there are."""
 
     shard: int | None = Field(default=None, ge=1)
-    """Side of an output shard, target pixels; none: 384, or the tile when that is smaller."""
+    """Side of an output shard, target pixels; none: 384, or the tile when that is smaller; 96 where the
+    budget decides how large tiles are."""
 
     product: Product = "full"
     """What is kept of a method whose answers are factored: all bands, which any tool reads as they are
@@ -98,7 +104,12 @@ class Fuse(Record):
     @property
     def shard_size(self) -> int:
         """The shard's side that is meant."""
-        return self.shard or min(384, self.tile)
+        return self.shard or (_LEAST if self.tile is None else min(384, self.tile))
+
+    @property
+    def cutting(self) -> int | str:
+        """What decides how large tiles are."""
+        return self.tile or f"{self.budget_bytes()} bytes"
 
 
 class Evaluate(Record):

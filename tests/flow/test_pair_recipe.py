@@ -1,6 +1,7 @@
 """The recipe for one hyperspectral and one multispectral cube of a user's own, of many kinds."""
 
 import json
+import re
 import warnings
 
 import numpy as np
@@ -178,3 +179,19 @@ def test_the_plan_keeps_to_the_memory_that_the_method_asks_for(tmp_path):
     done = run(tmp_path, rich, sharp, "fuse.budget=525 MB", code=2)
     assert "times the tile's target of 1 dates × 40 bands" in done.stderr
     assert "'budget:'" in done.stderr
+
+
+def test_tiles_are_as_large_as_the_budget_allows(tmp_path):
+    rich, sharp, _ = scene(size=96)
+    small = ("fuse.shard=24", "fuse.tile=null")
+    refused = run(tmp_path, rich, sharp, *small, "fuse.budget=null", code=2)
+    assert "a 'budget:', so that the tiles are the same in every run" in " ".join(refused.stderr.split())
+    sides = []
+    for budget in ("542 MB", "4 GB"):
+        said = (*small, f"cubes.rich={tmp_path}/rich.nc", f"cubes.sharp={tmp_path}/sharp.nc")
+        words = [word for text in (*CHEAP, *said, f"fuse.budget={budget}") for word in ("--set", text)]
+        planned = here("run", "hsi-msi", "--dry-run", *words)
+        assert planned.exit_code == 0, planned.stderr
+        sides.append(int(re.search(r"tiles +\d+ of (\d+)", planned.stdout + planned.stderr)[1]))
+    assert sides[0] < sides[1]
+    assert sides[-1] == 96

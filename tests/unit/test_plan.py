@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stsfusion.engine import need as planning
-from stsfusion.engine.need import need_of, overlapped, refuse_if_too_large
+from stsfusion.engine.need import largest_tile, need_of, overlapped, refuse_if_too_large
 from stsfusion.engine.plan import Source, geometry_of, make_plan
 from stsfusion.errors import PlanError
 from stsfusion.fusion.method import Card
@@ -124,7 +124,8 @@ def test_tiles_that_read_few_dates_need_less():
     dates = [Window((0, 3), (0, 24), (0, 24)), Window((1, 2), (0, 24), (0, 24))]
     late = replace(whole, tiles=tuple(Tile(i, w, w) for i, w in enumerate(dates[1:])))
     process, target, dense = 500 * 2**20, 4 * 100 * 24**2, 8 * 24**2 / 4
-    assert need_of(late).memory == pytest.approx(process + 4.0 * target + 5 * dense, abs=2)
+    assert need_of(late).memory == pytest.approx(process + (1.0 + 4.0) * target, abs=2)  # while it is written
+    assert need_of(late).memory > process + 4.0 * target + 5 * dense
     assert need_of(late).read == 2 * dense
     both = replace(whole, tiles=tuple(Tile(i, w, w) for i, w in enumerate(dates)))
     assert need_of(both).memory == pytest.approx(by_hand(24**2), abs=2)
@@ -213,12 +214,54 @@ def test_without_a_budget_workers_share_what_is_free(monkeypatch):
 def test_tiles_overlap_where_the_memory_for_it_is_there():
     plan = plan_for()
     area = max(tile.padded.shape[1] * tile.padded.shape[2] for tile in plan.tiles)
-    beside = 4 * 3 * 100 * area + 2 * area * (2 * 100 / 9 + 2 * 4 + 3 * 8 / 4)
+    beside = (3 + 4) * 4 * 100 * area + 2 * area * (2 * 100 / 9 + 2 * 4 + 3 * 8 / 4)
     assert need_of(replace(plan, overlap=True)).memory == pytest.approx(by_hand(area) + beside, rel=1e-6)
     enough = need_of(replace(plan, overlap=True)).memory
     assert overlapped(plan, budget=enough, workers=1).overlap
     assert overlapped(plan, budget=enough - 1, workers=1) is plan
     assert refuse_if_too_large(plan, budget=enough - 1, workers=1, shard=384).memory < enough
+
+
+@pytest.mark.parametrize(("size", "shard"), [((1200, 1200), 96), ((1200, 900), 48), ((30, 12000), 384)])
+def test_the_largest_tile_of_whole_shards_fits_and_the_next_one_does_not(size, shard):
+    limits = {"budget": int(1.1 * GB), "workers": 1}
+    side = largest_tile(plan_for(None, size, shard, shard), **limits, shard=shard)
+    assert side % shard == 0
+    fits, more = (replace(plan_for(None, size, each, shard), overlap=True) for each in (side, side + shard))
+    assert need_of(fits).memory <= limits["budget"] < need_of(more).memory
+    assert overlapped(replace(fits, overlap=False), **limits).overlap
+
+
+def test_a_scene_that_fits_whole_is_one_tile_and_one_that_never_fits_is_refused_with_words():
+    plan = plan_for(size=(300, 204), tile=96, shard=96)
+    assert largest_tile(plan, budget=100 * GB, workers=1, shard=96) == 384
+    assert largest_tile(plan, budget=100, workers=1, shard=96) == 96
+    with pytest.raises(PlanError, match="No tile fits"):
+        refuse_if_too_large(plan, budget=100, workers=1, shard=96)
+
+
+def test_twice_the_dates_take_smaller_tiles_and_no_more_memory():
+    need = {}
+    for dates in (12, 24):
+        seen = tuple(range(dates))
+        sources = [replace(source, dates=seen) for source in ALL]
+        target = Target((dates, 100, 2304, 2304), torch.arange(100.0) + 400, torch.arange(float(dates)))
+
+        def planned(tile, target=target, sources=sources):
+            return make_plan(
+                inputs=Path("i"),
+                output=Path("o"),
+                sources=sources,
+                target=target,
+                method=Bicubic(),
+                tile=tile,
+                shard=96,
+            )
+
+        side = largest_tile(planned(96), budget=4 * GB, workers=1, shard=96)
+        need[dates] = side, need_of(replace(planned(side), overlap=True)).memory
+    assert need[24][0] < need[12][0]
+    assert all(2 * GB < memory <= 4 * GB for _, memory in need.values())
 
 
 # ---------------------------------------------------------------- disk

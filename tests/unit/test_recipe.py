@@ -284,6 +284,16 @@ def test_budgets_are_bytes(text, size):
     assert Fuse(method="gsa", budget=text).budget_bytes() == size
 
 
+def test_a_budget_in_place_of_a_tile_decides_over_the_series(write):
+    by_budget = [load_recipe(write(), ("fuse.tile=null", f"fuse.budget={size} GB"))[0] for size in (1, 2)]
+    assert by_budget[0].fuse.shard_size == 96
+    assert len({recipe.fuse.cutting for recipe in by_budget}) == 2
+    assert len({recipe.result_digest for recipe in by_budget}) == 2
+    by_side = [load_recipe(write(), (f"fuse.budget={size} GB",))[0] for size in (1, 2)]
+    assert {recipe.fuse.cutting for recipe in by_side} == {96}
+    assert len({recipe.result_digest for recipe in by_side}) == 1
+
+
 @pytest.mark.parametrize("text", ["4", "4 gb", "GB", "-4 GB", "4 GB more", "4 KB"])
 def test_other_sizes_are_refused(text):
     with pytest.raises(ValueError, match="a size such as '4 GB'"):
