@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stsfusion.cube.disk import flush
-from stsfusion.cube.listing import Listing, join
+from stsfusion.cube.listing import join
 from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
 from stsfusion.errors import StoreError
@@ -124,7 +124,7 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
             mend="Make the whole series anew.",
         )
     marks, known = (Manifest.read(old) or Manifest()).marks, {}
-    for array in dated(staged):
+    for array in staged.dated:
         for before, after in dates.items():
             source, target = (join(name, f"{array}/c/{at}") for at in (before, after))
             for file in _files(old / source):
@@ -138,20 +138,13 @@ def date_marks(store: Path, name: str) -> list[list[str]]:
     """For each date of a published dataset the names and checksums of its files, as they were published."""
     listing = Publication(store).published()[name]
     found: list[list[str]] = [[] for _ in range(listing.dates)]
-    places = {join(name, array): array for array in dated(listing)}
+    places = {join(name, array): array for array in listing.dated}
     for file, (_, digest) in sorted((Manifest.read(store) or Manifest()).marks.items()):
         folder, _, place = file.partition("/c/")
         date, _, rest = place.partition("/")
         if folder in places and date.isdecimal():
             found[int(date)].append(f"{places[folder]}/{rest} {digest}")
     return found
-
-
-def dated(listing: Listing) -> Iterator[str]:
-    """Arrays that are cut by date."""
-    for array, document in listing.arrays.items():
-        if len(document["shape"]) > 2 and document["chunk_grid"]["configuration"]["chunk_shape"][0] == 1:
-            yield array
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -36,6 +36,15 @@ class Listing:
         return int(self.main["chunk_grid"]["configuration"]["chunk_shape"][-1])
 
     @property
+    def dated(self) -> list[str]:
+        """Arrays that are cut by date, one chunk each: those of images are, coordinates are not."""
+        return [
+            array
+            for array, document in self.arrays.items()
+            if len(document["shape"]) > 2 and document["chunk_grid"]["configuration"]["chunk_shape"][0] == 1
+        ]
+
+    @property
     def compact(self) -> bool:
         """Whether it keeps maps of coefficients instead of all bands."""
         return "coefficients" in self.arrays

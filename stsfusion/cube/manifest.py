@@ -84,7 +84,7 @@ class Manifest:
         return {"sha256": {file: list(mark) for file, mark in self.marks.items()}}
 
     def renewed(self, store: Path, files: Collection[str], settled: Collection[str]) -> Manifest:
-        """A manifest of exactly these files, all of them read but those that cannot have changed.
+        """A manifest of these files, all of them read but those that cannot have changed.
 
         Parameters
         ----------
@@ -93,10 +93,12 @@ class Manifest:
         files
             Paths inside it.
         settled
-            Those that were published before and are never written again.
+            Those that were published before and are never written again: one that is gone stays noted, so
+            that nobody takes it for one that never was.
         """
         known = {file: self.marks[file] for file in settled if file in self.marks}
-        return Manifest({file: known.get(file) or _mark(store / file) for file in files})
+        fresh = {file: _mark(store / file) for file in files if file not in known}
+        return Manifest(dict(sorted({**known, **fresh}.items())))
 
     def damage(self, store: Path, file: str) -> Damage | None:
         """Read a file of the store, by its path inside it, and say how it differs; None: it is as it was."""
@@ -137,16 +139,22 @@ def strays(store: Path, known: Collection[str]) -> list[str]:
     )
 
 
-def settled(store: Path, new: Mapping[str, Listing], old: Mapping[str, Listing]) -> set[str]:
-    """Shards that were published before and that no writer may touch; coordinates grow with the dates."""
-    return {
-        file
-        for name in new.keys() & old.keys()
-        for array, document in old[name].arrays.items()
-        if _is_dated(document)
-        for file in _inside(store, join(name, array), old[name].dates, dated=True)
-        if not file.endswith(_DOCUMENT)
+def settled(marks: Collection[str], new: Mapping[str, Listing], old: Mapping[str, Listing]) -> set[str]:
+    """Of noted files the shards that were published before and that no writer may touch.
+
+    Coordinates are none of them: they grow with the dates.
+    """
+    shown = {
+        join(name, array): old[name].dates for name in new.keys() & old.keys() for array in old[name].dated
     }
+    return {file for file in marks if _is_of_dates(file, shown)}
+
+
+def _is_of_dates(file: str, shown: Mapping[str, int]) -> bool:
+    """Whether a file is a shard of the first so many dates of an array."""
+    array, _, place = file.partition("/c/")
+    date = place.partition("/")[0]
+    return date.isdecimal() and int(date) < shown.get(array, 0)
 
 
 def _is_dated(document: Mapping[str, Any]) -> bool:

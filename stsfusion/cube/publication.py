@@ -30,6 +30,11 @@ __all__ = ["Publication"]
 
 _ROOT, _STAGED = "zarr.json", ".staged.json"
 
+_MEND = {
+    _ROOT: "Restore zarr.json from a copy; 'stsfusion verify' says whether the rest is whole.",
+    _STAGED: "Run its recipe again, which lets go of it: what it told of was never published.",
+}
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -61,8 +66,8 @@ class Publication:
         return parsed(document)
 
     def upcoming(self) -> dict[str, Listing]:
-        """What readers will see next: what is staged, or, when nothing is, what is published."""
-        return self.staged() if self.pending else self.published()
+        """What readers will see next: what is staged, or, where nothing readable is, what is published."""
+        return self.staged() if self.pending and not self.lost else self.published()
 
     @property
     def pending(self) -> bool:
@@ -76,6 +81,19 @@ class Publication:
             return not self.path.exists()
         return {path.name for path in self.path.iterdir()} <= {draft_of(self.path / _STAGED).name}
 
+    @property
+    def lost(self) -> bool:
+        """Whether what is staged cannot be read any more: nobody knows what it was, none has seen it."""
+        try:
+            return self.pending and not all(listing.shape for listing in self.staged().values())
+        except (StoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return True
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a publication died after its moment of truth."""
+        return self.pending and not self.lost and self.staged() == self.published() != {}
+
     def stage(self, listings: Mapping[str, Listing]) -> None:
         """Say what the next publication will show; readers see nothing of it."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +103,8 @@ class Publication:
         """Show what is staged: everything is on disk before the root document is renamed into its place."""
         new, old = self.staged(), self.published()
         for name in new:
-            self._settle(name, new[name] != old.get(name))
+            if new[name] != old.get(name):
+                self._settle(name, old.get(name))
         fresh = [(path, doc) for path, doc in children(new) if not (self.path / path / _ROOT).exists()]
         known = [(path, doc) for path, doc in children(new) if (self.path / path / _ROOT).exists()]
         for path, document in fresh:
@@ -94,21 +113,31 @@ class Publication:
         for path, document in known:
             _replace(self.path / path / _ROOT, document)
         # After a publication that was cut off here, nothing is known of what was noted.
-        same = settled(self.path, new, {} if new == old else old) if old else self._carried()
-        self._note(new, same)
+        noted = self._noted()
+        self._note(new, settled(noted, new, {} if new == old else old) if old else noted)
         (self.path / _STAGED).unlink()
 
     def recover(self) -> None:
         """Finish a publication that was killed after its moment of truth."""
-        if self.pending and self.staged() == self.published() != {}:
+        if self.cut_off:
             self.swap()
 
     def discard(self) -> None:
-        """Forget what is staged and delete its shards; what is published stays."""
+        """Forget what is staged and delete its shards; what is published stays.
+
+        Raises
+        ------
+        StoreError
+            When nothing is published, and what is staged cannot be read.
+        """
         self.recover()
         if not self.pending:
             return
-        new, old = self.staged(), self.published()
+        old = self.published()
+        if self.lost:
+            self._forget(old)
+            return
+        new = self.staged()
         for name in new:
             if name not in old:
                 self.clear(name)
@@ -117,6 +146,24 @@ class Publication:
         (self.path / _STAGED).unlink()
         if not old and not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _forget(self, shown: Mapping[str, Listing]) -> None:
+        """Let go of what is staged and unreadable; of a publication that it cut off the rest is done."""
+        if not shown:
+            raise StoreError(
+                f"store {self.path}",
+                expected="a dataset being written",
+                got=f"a {_STAGED} that is damaged",
+                mend="Nothing in it was ever published: remove that folder, and run the same again.",
+            )
+        for name, listing in shown.items():
+            self._shorten(name, listing)
+        for path, document in children(shown):
+            _replace(self.path / path / _ROOT, document)
+        noted = self._noted()
+        if not noted >= set(files_of(self.path, shown)):
+            self._note(shown, settled(noted, shown, shown))
+        (self.path / _STAGED).unlink()
 
     def withdraw(self, name: str) -> None:
         """Take a published dataset away: from sight first, then from disk."""
@@ -127,15 +174,15 @@ class Publication:
             _replace(self.path / _ROOT, composed(published))
         else:
             (self.path / _ROOT).unlink()
-        self._note(published, settled(self.path, published, published))
+        self._note(published, settled(self._noted(), published, published))
         self.clear(name)
 
     def note(self, marks: Manifest) -> None:
         """Write down, before the first publication, what files were that come from another store."""
         _replace(self.path / FILE, marks.document)
 
-    def _carried(self) -> Collection[str]:
-        """Files that were noted before anything was published."""
+    def _noted(self) -> set[str]:
+        """Files of which it is written down what they were."""
         return set((Manifest.read(self.path) or Manifest()).marks)
 
     def _note(self, listings: Mapping[str, Listing], settled: Collection[str]) -> None:
@@ -147,18 +194,22 @@ class Publication:
         renewed = marks.renewed(self.path, files_of(self.path, listings), settled)
         _replace(self.path / FILE, renewed.document)
 
-    def _settle(self, name: str, changed: bool) -> None:
-        """Bring a dataset's shards to the disk and sweep what a killed writer left."""
-        if not changed:
-            return
+    def _settle(self, name: str, old: Listing | None) -> None:
+        """Bring a dataset's shards to the disk and sweep what a killed writer left.
+
+        Those of dates that were published before are on the disk, and no writer goes near them.
+        """
         folder = self.path / name
-        for root, _, files in os.walk(folder):
+        shown = {} if old is None else {folder / array / "c": old.dates for array in old.dated}
+        for root, folders, files in os.walk(folder):
+            place = Path(root)
+            folders[:] = [each for each in folders if not _is_before(each, shown.get(place, 0))]
             for file in files:
                 if file.endswith(".partial"):
-                    os.unlink(Path(root) / file)
+                    os.unlink(place / file)
                 else:
-                    flush(Path(root) / file)
-            flush(Path(root))
+                    flush(place / file)
+            flush(place)
 
     def clear(self, name: str) -> None:
         """Delete every file of a dataset; the metadata of the store is not touched."""
@@ -173,13 +224,16 @@ class Publication:
         return [path for path in self.path.iterdir() if path.is_dir() and path.name not in others]
 
     def _shorten(self, name: str, listing: Listing) -> None:
-        """Delete the shards of dates that were never published: every array with one chunk a date."""
-        for array, document in listing.arrays.items():
-            if document["chunk_grid"]["configuration"]["chunk_shape"][:1] != [1]:
-                continue
+        """Delete the shards of dates that were never published."""
+        for array in listing.dated:
             for date in (self.path / name / array / "c").glob("*"):
-                if date.name.isdecimal() and int(date.name) >= listing.dates:
+                if date.name.isdecimal() and not _is_before(date.name, listing.dates):
                     shutil.rmtree(date)
+
+
+def _is_before(folder: str, dates: int) -> bool:
+    """Whether a folder is that of one of the first so many dates."""
+    return folder.isdecimal() and int(folder) < dates
 
 
 def _load(path: Path) -> Mapping[str, Any] | None:
@@ -193,7 +247,7 @@ def _load(path: Path) -> Mapping[str, Any] | None:
             f"store {path.parent}",
             expected="a store written by stsfusion",
             got=f"a {path.name} that is damaged",
-            mend=f"Restore {path.name} from a copy; 'stsfusion verify' says whether the rest is whole.",
+            mend=_MEND[path.name],
         ) from error
     except (KeyError, TypeError) as error:
         raise StoreError(

@@ -52,6 +52,7 @@ class CubeStore(StoreReader):
         StoreError
             When the folder holds something else, belongs to another owner, or the dataset is another one.
         """
+        self.recover()
         if staging.begin(self._publication, name, spec, owner, replace):
             self._write_coordinates(name, spec)
 
@@ -69,6 +70,7 @@ class CubeStore(StoreReader):
         attributes
             What it says of itself once they are published; None: what it says now.
         """
+        self.recover()
         spec = self.spec(name).extended(times)
         if staging.extend(self._publication, name, spec, attributes):
             self._write_coordinates(name, spec)
@@ -84,6 +86,13 @@ class CubeStore(StoreReader):
         """
         if self._publication.pending or not self.names():
             self._publication.swap()
+
+    def recover(self) -> None:
+        """Finish a publication that was cut off, or let go of what is staged and cannot be read any more."""
+        if self._publication.lost:
+            self.discard()
+        else:
+            self._publication.recover()
 
     def discard(self) -> None:
         """Delete what was written and not published."""

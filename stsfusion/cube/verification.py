@@ -17,7 +17,7 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.errors import StoreError
 from stsfusion.window import Window
 
-__all__ = ["Verdict", "verify"]
+__all__ = ["Verdict", "damages_of", "verify"]
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,9 @@ def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: 
             got="a file",
             mend="Name a folder such as demo-out/fused.zarr.",
         )
-    publication = Publication(store)
-    listings = publication.published()
-    known = Manifest.read(store)
-    if not listings or known is None or (publication.pending and publication.staged() == listings):
-        raise _refusal(store, listings, known)
-    there = set(files_of(store, listings))
-    if not any(file.endswith(".safetensors") for file in known.marks):  # as earlier versions noted them
-        there = {file for file in there if not file.endswith(".safetensors")}
-    files = sorted(there | known.marks.keys())
-    if publication.pending:
-        files = [file for file in files if _is_shard(file)]
-    else:
-        files += strays(store, {*files, *files_of(store, listings)})
+    known, files = _noted(store)
+    if not Publication(store).pending:
+        files += strays(store, {*files, *files_of(store, Publication(store).published())})
     damages, size = [], 0
     for at, file in enumerate(files):
         tick(at / len(files), file)
@@ -81,6 +71,48 @@ def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: 
         size += (store / file).stat().st_size if (store / file).is_file() else 0
     found = tuple(damage for damage in damages if damage is not None)
     return Verdict(len(files), size, found, _shares(CubeStore(store), {damage.file for damage in found}))
+
+
+def damages_of(
+    store: Path, *, labels: bool = False, tick: Callable[[float, str], None] = lambda done, what: None
+) -> list[Damage]:
+    """Published files that are not what they were; what nobody reads as data is not looked at.
+
+    Parameters
+    ----------
+    store
+        Folder of a published series or of cubes.
+    labels
+        Whether documents and coordinates alone are read, which are small.
+    tick
+        Told the share that is done and the file.
+
+    Raises
+    ------
+    StoreError
+        As `verify`.
+    """
+    known, files = _noted(store)
+    files = [file for file in files if not (labels and _is_shard(file))]
+    found = []
+    for at, file in enumerate(files):
+        tick(at / len(files), file)
+        found.append(known.damage(store, file))
+    return [damage for damage in found if damage is not None]
+
+
+def _noted(store: Path) -> tuple[Manifest, list[str]]:
+    """What is known of a store, and the files that are to be compared with it."""
+    publication = Publication(store)
+    listings = publication.published()
+    known = Manifest.read(store)
+    if not listings or known is None or publication.cut_off:
+        raise _refusal(store, listings, known)
+    there = set(files_of(store, listings))
+    if not any(file.endswith(".safetensors") for file in known.marks):  # as earlier versions noted them
+        there = {file for file in there if not file.endswith(".safetensors")}
+    files = sorted(there | known.marks.keys())
+    return known, [file for file in files if _is_shard(file)] if publication.pending else files
 
 
 def _is_shard(file: str) -> bool:
