@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CubeError",
+    "LaterError",
     "LockedError",
     "MethodError",
     "PlanError",
@@ -73,7 +74,11 @@ class StoreError(StsfusionError):
     """A store cannot be created, read or written as asked."""
 
 
-class LockedError(StoreError):
+class LaterError(StsfusionError):
+    """It cannot go on now; the same command goes on later."""
+
+
+class LockedError(StoreError, LaterError):
     """Another run holds the output; try again later."""
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from stsfusion.errors import LockedError, StsfusionError
+from stsfusion.errors import LaterError, StsfusionError
 
 __all__ = ["FAILED", "LATER", "WRONG", "aside", "indices", "listed", "plainly", "show", "wide"]
 
@@ -33,7 +33,7 @@ def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> It
     """
     try:
         yield
-    except LockedError as error:
+    except LaterError as error:
         code, style, said, which = LATER, "yellow", str(error), vars(error)
     except StsfusionError as error:
         code, style, said, which = WRONG, "red", f"error: {error}", vars(error)

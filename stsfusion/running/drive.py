@@ -17,13 +17,17 @@ from stsfusion.running.brake import Brake
 from stsfusion.running.line import STAGES
 from stsfusion.running.outcome import Failure, OnDone, Outcome, Success
 
-__all__ = ["Drive"]
+__all__ = ["Abandoned", "Drive"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 _AHEAD = STAGES + 1
 """Tasks in flight for each slot: one in each stage of its process's line, and one that waits beside them."""
+
+
+class Abandoned(Exception):
+    """The scheduler took tasks back that are not over, as it does when the client has lost it."""
 
 
 @dataclass
@@ -81,7 +85,13 @@ class Drive(Generic[Key, Result]):
         self.looked, self.manned = -60.0, time.monotonic()
 
     def run(self) -> Outcome[Key]:
-        """Carry it through, or to the end of what is running once the brake is pulled."""
+        """Carry it through, or to the end of what is running once the brake is pulled.
+
+        Raises
+        ------
+        Abandoned
+            When the scheduler is gone, or began anew: no task is to blame.
+        """
         self.client.subscribe_topic(self.topic, lambda event: self.inbox.put(News(**event[1])))
         self._look()
         self._submit()
@@ -175,6 +185,8 @@ class Drive(Generic[Key, Result]):
         """The scheduler says that a task is over; when its end was not told, it could not begin."""
         if number not in self.futures:
             return
+        if self.futures[number].cancelled():
+            raise Abandoned
         try:
             end: Success[Result] | Failure = self.futures[number].result()
         except Exception as error:

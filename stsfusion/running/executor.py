@@ -22,9 +22,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 import distributed
 from dask.system import CPU_COUNT
 
-from stsfusion.errors import PlanError
+from stsfusion.errors import LaterError, PlanError, StsfusionError
 from stsfusion.running.brake import Brake
-from stsfusion.running.drive import Drive
+from stsfusion.running.drive import Abandoned, Drive
 from stsfusion.running.inline import Inline
 from stsfusion.running.line import Line
 from stsfusion.running.outcome import Executor, Failure, OnDone, Outcome, Success, perform
@@ -119,6 +119,10 @@ class Address(OverDask):
     def client(self, tasks: int) -> Iterator[Any]:
         """A client of the scheduler, once it has a worker."""
         where = f"scheduler {self.url}"
+        with _DASK.utils.silence_logging_cmgr("CRITICAL"):  # what it says of a lost one is told in our words
+            yield from self._connected(where)
+
+    def _connected(self, where: str) -> Iterator[Any]:
         try:
             client = _DASK.Client(self.url, timeout=self.patience, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -163,9 +167,30 @@ def run_over(
             rules.tell(f"dashboard {link}")
         held_to = (rules.limit, rules.retries, rules.patience, brake)
         try:
-            return Drive(client, _carry, _end_process, work, keys, on_done, *held_to, watch).run()
+            with _kept_in_touch(client):
+                return Drive(client, _carry, _end_process, work, keys, on_done, *held_to, watch).run()
         finally:
             brake.loosen()
+
+
+@contextmanager
+def _kept_in_touch(client: Any) -> Iterator[None]:
+    """Tell in words that the scheduler went away; what it was doing is lost, what had ended is safe."""
+    where = f"scheduler {client.scheduler.address}"
+    try:
+        yield
+    except StsfusionError:
+        raise
+    except Exception as error:
+        lost = isinstance(error, (Abandoned, _DASK.comm.CommClosedError))
+        if not lost and client.status == "running":
+            raise
+        raise LaterError(
+            where,
+            expected="an answer until the end",
+            got="none any more: it went away",
+            mend="Start it, with workers, and give the same command again: it goes on from here.",
+        ) from error
 
 
 def connected(cluster: Any) -> Any:

@@ -62,7 +62,7 @@ def test_a_job_that_is_cancelled_is_replaced_and_no_key_is_lost(slurm, tmp_path)
     assert any(f"job {struck[0]} ended" in words for words in run.said)
     assert {end.value[2] for end in run.ends.values()} == {"1"}
     assert slurm.is_at_rest(), "jobs were left behind"
-    assert len(list(tmp_path.glob("*.log"))) == 3
+    assert len(list(tmp_path.rglob("*.log"))) == 3
 
 
 def test_two_workers_in_a_job_and_no_more_jobs_than_needed(slurm, tmp_path):

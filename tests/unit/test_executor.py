@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pickle
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from stsfusion.errors import PlanError
+from stsfusion.errors import LaterError, PlanError
 from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
 from stsfusion.running.executor import Address, Failure, Inline, Local, Success
@@ -191,6 +192,36 @@ def test_an_existing_scheduler_is_used_and_left_running():
 def test_a_scheduler_that_does_not_answer_is_named():
     with pytest.raises(PlanError, match=r"scheduler tcp://127\.0\.0\.1:1: expected an answer"):
         Address("tcp://127.0.0.1:1", patience=0.5).run(square(), [1], Diary())
+
+
+ELSEWHERE = """
+    import sys, time
+    from distributed import LocalCluster
+
+    if __name__ == "__main__":
+        cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp")
+        print(cluster.scheduler_address, flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_scheduler_that_goes_away_fails_no_key_and_is_named(capfd):
+    program = [sys.executable, "-c", textwrap.dedent(ELSEWHERE)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    diary = Diary()
+
+    def told(key, end):
+        diary(key, end)
+        process.kill()
+
+    with process, contextlib.ExitStack() as at_last:
+        at_last.callback(process.kill)
+        url = process.stdout.readline().strip()
+        with pytest.raises(LaterError, match=rf"(?s)scheduler {url}: .*went away.*same command again"):
+            Address(url).run(square(), range(4, 40), told)
+    assert 1 <= len(diary.values) < 36
+    assert not diary.kinds
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_run_whose_workers_are_all_gone_ends_with_what_to_do():
