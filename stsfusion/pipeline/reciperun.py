@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from stsfusion.cube.store import CubeStore
+from stsfusion.errors import LaterError
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.journal import Journal
 from stsfusion.pipeline.recipe import Recipe
@@ -152,8 +153,8 @@ class RecipeRun:
 
     def fail(self, error: Exception) -> None:
         """Note that it ended with an error, and give the error what a program wants to know of the run."""
-        words = str(error)
-        self.journal.end(code=WRONG, words=words[:500], seconds=round(time.perf_counter() - self.begun, 3))
+        words, code = str(error), LATER if isinstance(error, LaterError) else WRONG
+        self.journal.end(code=code, words=words[:500], seconds=round(time.perf_counter() - self.begun, 3))
         error.__dict__["run"] = self._names()
 
     def _names(self) -> dict[str, Any]:
