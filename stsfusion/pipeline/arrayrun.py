@@ -26,7 +26,8 @@ from stsfusion.engine.planfile import load_plan, method_settings
 from stsfusion.errors import LockedError
 from stsfusion.pipeline.clustersections import PREPARE
 from stsfusion.pipeline.folder import Folder, write_text
-from stsfusion.pipeline.readable import shows
+from stsfusion.pipeline.madefrom import published
+from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.steps import folder_of, run_recipe
@@ -145,15 +146,22 @@ def _until_prepared(run: RecipeRun, share: Share) -> End | None:
 
 def _unprepared(run: RecipeRun, share: Share) -> End:
     """Nobody prepared anything: either all was over before this worker came, or it came too early."""
-    store = CubeStore(run.folder.fused)
-    if shows(run.folder.fused):
-        made_by = store.spec("").attributes.get("recipe_sha256")
-        if made_by == run.recipe.result_digest:
-            return End(DONE, f"Worker {share}: the series is published; nothing to do.")
+    if _is_over(run):
+        return End(DONE, f"Worker {share}: the series is published; nothing to do.", shows=True)
     words = f"Worker {share}: nothing is prepared for it, and nobody is preparing it. "
     return End(
         LATER, f"{words}Begin worker 1/{share.count}, or run with '--worker {PREPARE}' before all others."
     )
+
+
+def _is_over(run: RecipeRun) -> bool:
+    """Whether the published series is what the recipe makes of the input as it is now."""
+    folder, was = run.folder, published(run.folder.fused)
+    if was is None or not folder.is_done("cubes", input_print(run.recipe, run.near), [folder.cubes]):
+        return False
+    made_by = CubeStore(folder.fused).spec("").attributes.get("recipe_sha256")
+    # Input that is read anew takes the mark of the series away, until one is made from it.
+    return made_by == run.recipe.result_digest and folder.is_done("fuse", was.identity, [folder.fused])
 
 
 def _is_alone(folder: Folder) -> bool:

@@ -34,6 +34,9 @@ class End:
     words: str
     """For people."""
 
+    shows: bool = False
+    """Whether what the recipe asks for is there to be seen: people are told where."""
+
     summary: Mapping[str, Any] = field(default_factory=dict)
     """For programs: one JSON object that says how the run ended and what it did."""
 
@@ -98,6 +101,9 @@ class RecipeRun:
     besides: list[str] = field(default_factory=list)
     """What people should know of its result, sentence by sentence."""
 
+    sound: bool = False
+    """Whether this run has made its input cubes, or found them to be what they were."""
+
     begun: float = field(default_factory=time.perf_counter)
     """When it began, seconds."""
 
@@ -137,14 +143,14 @@ class RecipeRun:
         return self.file.read_text(encoding="utf-8").rstrip() + said
 
     def tell(self, end: End) -> End:
-        """Say it, and where the results are."""
+        """Say it, and where the results are if they are those that were asked for."""
         out = Console(quiet=self.quiet, soft_wrap=True)
         out.print(end.words, markup=False, highlight=False)
         folder = self.folder
-        if end.code == DONE and folder.report.exists():
+        if end.shows and folder.report.exists():
             out.print(f"report   {folder.report}", markup=False, highlight=False)
             out.print(f"scores   {folder.scores}", markup=False, highlight=False)
-        if end.code == DONE and folder.fused.exists():
+        if end.shows and folder.fused.exists():
             store = CubeStore(folder.fused)
             compact = "" in store.names() and store.factors() is not None
             opens = f'{"stsfusion.open_cube" if compact else "xarray.open_zarr"}("{folder.fused}")'

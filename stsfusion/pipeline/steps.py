@@ -32,6 +32,14 @@ from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.rehearsal import plan_early, rehearse
 from stsfusion.pipeline.renewal import renew
+from stsfusion.pipeline.soundcubes import (
+    SpoiltCubes,
+    can_go_on,
+    forsake,
+    lacking,
+    require_labels,
+    require_sound,
+)
 from stsfusion.pipeline.termination import termination_as_interrupt
 from stsfusion.pipeline.words import duration, phases, unfinished
 from stsfusion.running.lock import Lock
@@ -123,6 +131,16 @@ def _carry_out(run: RecipeRun) -> End:
         failed = Comparing(run.recipe, run.file, folder).run(run.step, run.recipe_text)
         return run.tell(End(FAILED, unfinished(failed))) if failed else _over(run, start)
     settle(folder)
+    try:
+        return _go_on(run, start)
+    except SpoiltCubes as spoilt:
+        forsake(run, spoilt)
+        return _go_on(run, start)
+
+
+def _go_on(run: RecipeRun, start: float) -> End:
+    """Every step that is not done."""
+    folder = run.folder
     intake, content = _cubes(run)
     marks = Prints(run.recipe, content, sources_of(run.recipe, folder, run.near))
     end = renew(run, marks, intake)
@@ -137,28 +155,46 @@ def _carry_out(run: RecipeRun) -> End:
 def _over(run: RecipeRun, start: float) -> End:
     """The end of a run in which all went well."""
     if not run.worked:
-        return run.tell(End(DONE, f"Nothing to do: {run.folder.root} is what the recipe asks for."))
+        words = f"Nothing to do: {run.folder.root} is what the recipe asks for."
+        return run.tell(End(DONE, words, shows=True))
     besides = "".join(f"\n{words}" for words in run.besides)
-    return run.tell(End(DONE, f"Done in {duration(time.perf_counter() - start)}.{besides}"))
+    words = f"Done in {duration(time.perf_counter() - start)}.{besides}"
+    return run.tell(End(DONE, words, shows=True))
 
 
 def _cubes(run: RecipeRun) -> tuple[Intake, str]:
-    """What came in, and the fingerprint of its content."""
+    """What came in, and the fingerprint of its content.
+
+    Raises
+    ------
+    SpoiltCubes
+        When what came in before is not what it was.
+    """
     folder, wanted = run.folder, input_print(run.recipe, run.near)
-    if not folder.is_done("cubes", wanted, [folder.cubes]):
-        begun = time.perf_counter()
-        folder.unmark("cubes")
-        if run.recipe.scenes is None and folder.cubes.exists():  # scenes know which of their tiles are good
-            shutil.rmtree(folder.cubes)
-        words = "Ingesting the scenes" if run.recipe.scenes else "Reading the cubes"
-        words = "Simulating the scene" if run.recipe.simulate else words
-        with run.step(words) as bar:
-            intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
-        content = content_of(CubeStore(folder.cubes))
-        facts = {"seconds": _since(begun), "intake": asdict(intake), "content": content}
-        folder.mark("cubes", wanted, [folder.cubes], **facts)
+    if folder.is_done("cubes", wanted, [folder.cubes]):
+        require_labels(folder.cubes)
+    elif folder.marks().get("cubes", {}).get("fingerprint") == wanted:
+        raise lacking(folder.cubes)
+    else:
+        _make_cubes(run, wanted)
     known = folder.marks()["cubes"]
     return Intake(**known["intake"]), known["content"]
+
+
+def _make_cubes(run: RecipeRun, wanted: str) -> None:
+    folder, begun = run.folder, time.perf_counter()
+    folder.unmark("cubes")
+    # Scenes know which of their tiles are good.
+    if folder.cubes.exists() and (run.recipe.scenes is None or not can_go_on(folder.cubes)):
+        shutil.rmtree(folder.cubes)
+    words = "Ingesting the scenes" if run.recipe.scenes else "Reading the cubes"
+    words = "Simulating the scene" if run.recipe.simulate else words
+    with run.step(words) as bar:
+        intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
+    content = content_of(CubeStore(folder.cubes))
+    run.sound = True
+    facts = {"seconds": _since(begun), "intake": asdict(intake), "content": content}
+    folder.mark("cubes", wanted, [folder.cubes], **facts)
 
 
 def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:
@@ -170,6 +206,7 @@ def _evaluate(run: RecipeRun, marks: Prints) -> None:
     folder, recipe = run.folder, run.recipe
     if folder.is_done("evaluate", marks.evaluate, [folder.scores]):
         return
+    require_sound(run)
     begun = time.perf_counter()
     folder.unmark("evaluate")
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)

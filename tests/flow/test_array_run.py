@@ -9,6 +9,7 @@ import time
 
 import pytest
 import yaml
+from nightly import FIRST_DATES, deliver, one_version, recipe_in, shown
 from small_project import bytes_of, here
 
 from stsfusion.pipeline import arrayrun
@@ -122,6 +123,37 @@ def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it
     ended = here("run", recipe, *ARRAY)
     assert ended.exit_code == 0, ended.output
     assert bytes_of(series(recipe)) == inline
+
+
+def test_a_worker_of_an_update_that_came_first_comes_again_when_it_is_prepared(tmp_path):
+    recipe = recipe_in(tmp_path, "bicubic")
+
+    def night(name):
+        said = ("fuse.executor=array", "fuse.patience=0", f"fuse.worker={name}")
+        done = here("update", recipe, *(word for text in said for word in ("--set", text)))
+        return done.exit_code, done.output
+
+    with one_version():
+        deliver(tmp_path, FIRST_DATES)
+        assert here("run", recipe, "-q").exit_code == 0
+        code, said = night("2/2")
+        assert (code, "is published; nothing to do" in said, "open it" in said) == (0, True, True)
+        deliver(tmp_path, {**FIRST_DATES, "dense": {**FIRST_DATES["dense"], 16: 0, 20: 0}})
+        code, said = night("2/2")
+        assert (code, "nothing is prepared for it" in said) == (75, True), said
+        with pytest.MonkeyPatch.context() as torn:  # read, and the series not made yet
+            torn.setattr("stsfusion.pipeline.steps.renew", lambda *given: 1 / 0)
+            here("update", recipe, "-q")
+        code, said = night("2/2")
+        assert (code, "nothing is prepared for it" in said) == (75, True), said
+        code, said = night("1/2")
+        assert (code, "its tiles are done" in said) == (0, True), said
+        assert "open it" not in said, "the series of before was shown as what was asked for"
+        assert "report " not in said
+        assert shown(series(recipe))[0] == [0, 4, 8, 12]
+        code, said = night("2/2")
+        assert (code, "open it" in said) == (0, True), said
+        assert shown(series(recipe))[0] == [0, 4, 8, 12, 16, 20]
 
 
 @pytest.mark.slow
