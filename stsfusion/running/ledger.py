@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from stsfusion.errors import StoreError
+from stsfusion.errors import LockedError, StoreError
 from stsfusion.running.outcome import Failure, Success
 
 __all__ = ["Ledger"]
@@ -35,6 +35,27 @@ CREATE TABLE IF NOT EXISTS keys (
     clock TEXT
 );
 """
+
+_PATIENCE = 30.0
+"""Seconds to wait while another process has the file for itself."""
+
+_DISK = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}
+"""What SQLite says of a disk, as the operating system says it."""
+
+_REMOVE = "Remove the file; tiles that were finished are then fused again."
+_ALLOW = "Check that the file and its folder can be read and written."
+_ASIDE = "Another program made it: move it elsewhere. Tiles that were finished are then fused again."
+
+_MENDS = {
+    sqlite3.SQLITE_NOTADB: _REMOVE,
+    sqlite3.SQLITE_CORRUPT: _REMOVE,
+    sqlite3.SQLITE_CANTOPEN: _ALLOW,
+    sqlite3.SQLITE_PERM: _ALLOW,
+    sqlite3.SQLITE_AUTH: _ALLOW,
+    sqlite3.SQLITE_READONLY: _ALLOW,
+    sqlite3.SQLITE_ERROR: _ASIDE,
+}
+"""What mends a ledger of which SQLite says this; what it says of anything else is told as it is."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +97,10 @@ class Ledger:
 
         Raises
         ------
+        LockedError
+            When another process has it for itself, and for long.
         StoreError
-            When the file is no ledger.
+            When the file is no ledger, or cannot be read and written.
         OSError
             When the disk is full or fails.
         """
@@ -85,27 +108,19 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
             return cls(path, _empty())
-        database = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-        try:
-            if readonly and _fingerprint(database) != fingerprint:
-                database.close()
-                return cls(path, _empty())
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute(f"PRAGMA query_only = {int(readonly)}")
-            if not readonly:
-                with _disk_told(path):
+        with _told(path):
+            database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            try:
+                if readonly and _fingerprint(database) != fingerprint:
+                    database.close()
+                    return cls(path, _empty())
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute(f"PRAGMA query_only = {int(readonly)}")
+                if not readonly:
                     _begin(database, fingerprint)
-        except OSError:
-            database.close()
-            raise
-        except sqlite3.DatabaseError as error:
-            database.close()
-            raise StoreError(
-                f"ledger {path}",
-                expected="a ledger of stsfusion",
-                got=str(error),
-                mend="Remove the file; tiles that were finished are then fused again.",
-            ) from error
+            except BaseException:
+                database.close()
+                raise
         return cls(path, database, told)
 
     def plan(self, keys: Sequence[str]) -> None:
@@ -117,7 +132,7 @@ class Ledger:
             When the disk is full or fails.
         """
         rows = [(key, place) for place, key in enumerate(keys)]
-        with _disk_told(self.path), self.database:
+        with _told(self.path), self.database:
             self.database.execute("BEGIN")
             self.database.executemany(
                 "INSERT INTO keys (key, place, state) VALUES (?, ?, 'planned') ON CONFLICT (key) DO NOTHING",
@@ -145,7 +160,7 @@ class Ledger:
             clock,
             key,
         )
-        with _disk_told(self.path):
+        with _told(self.path):
             changed = self.database.execute(
                 "UPDATE keys SET state = ?, record = ?, why = ?, worker = ?, seconds = ?, clock = ?"
                 " WHERE key = ?",
@@ -169,7 +184,7 @@ class Ledger:
         """
         known = {record["key"]: record["checksum"] for record in self.records()}
         good = {key for key, was in known.items() if checksum(key) == was}
-        with _disk_told(self.path):
+        with _told(self.path):
             for key in known.keys() - good:
                 forget = "UPDATE keys SET state = 'planned', record = NULL WHERE key = ?"
                 self.database.execute(forget, (key,))
@@ -177,24 +192,27 @@ class Ledger:
 
     def records(self) -> list[dict[str, Any]]:
         """What the work returned for each key that is done, with its worker, in the order of the keys."""
-        rows = self.database.execute("SELECT record, worker FROM keys WHERE state = 'done' ORDER BY place")
+        rows = self._ask("SELECT record, worker FROM keys WHERE state = 'done' ORDER BY place")
         return [{**json.loads(record), "worker": worker} for record, worker in rows]
 
     def done_since(self, clock: str) -> int:
         """How many keys were done at this time or later (UTC, as `2026-03-01T02:00:00Z`)."""
-        found = self.database.execute(
-            "SELECT COUNT(*) FROM keys WHERE state = 'done' AND clock >= ?", (clock,)
-        ).fetchone()
-        return int(found[0])
+        found = self._ask("SELECT COUNT(*) FROM keys WHERE state = 'done' AND clock >= ?", clock)
+        return int(found[0][0])
 
     def failures(self) -> dict[str, str]:
         """Why each failed key failed."""
-        return dict(self.database.execute("SELECT key, why FROM keys WHERE state = 'failed' ORDER BY place"))
+        return dict(self._ask("SELECT key, why FROM keys WHERE state = 'failed' ORDER BY place"))
 
     def summary(self) -> dict[str, int]:
         """Number of keys in each state."""
-        counted = dict(self.database.execute("SELECT state, COUNT(*) FROM keys GROUP BY state"))
+        counted = dict(self._ask("SELECT state, COUNT(*) FROM keys GROUP BY state"))
         return {state: counted.get(state, 0) for state in ("planned", "done", "failed")}
+
+    def _ask(self, question: str, *words: str) -> list[Any]:
+        """The rows of an answer."""
+        with _told(self.path):
+            return self.database.execute(question, words).fetchall()
 
     def close(self) -> None:
         """Give the file back."""
@@ -236,14 +254,26 @@ def _begin(database: sqlite3.Connection, fingerprint: str) -> None:
 
 
 @contextmanager
-def _disk_told(path: Path) -> Iterator[None]:
-    """What SQLite says of a full or failing disk is an error of files, told like those of all other files."""
+def _told(path: Path) -> Iterator[None]:
+    """What SQLite says in words that mend it: only a file that is damaged is to be removed.
+
+    A full or failing disk is an error of files, told like those of all other files.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        code = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}.get(
-            error.sqlite_errorcode & 0xFF
-        )
-        if code is None:
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        if code in _DISK:
+            raise OSError(_DISK[code], os.strerror(_DISK[code]), str(path)) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise LockedError(
+                f"ledger {path}",
+                expected="a moment in which it is free",
+                got=f"another process that has had it for {_PATIENCE:g} s",
+                mend="Wait for that to end and run the same command again.",
+            ) from error
+        if code not in _MENDS:
             raise
-        raise OSError(code, os.strerror(code), str(path)) from error
+        raise StoreError(
+            f"ledger {path}", expected="a ledger of stsfusion", got=str(error), mend=_MENDS[code]
+        ) from error

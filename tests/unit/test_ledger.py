@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 
-from stsfusion.errors import StoreError
+from stsfusion.errors import LockedError, StoreError
+from stsfusion.running import ledger as ledgers
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Failure, Success
 
@@ -110,6 +113,79 @@ def test_what_is_no_ledger_is_refused_and_left_alone(path, readonly):
     with pytest.raises(StoreError, match=r"(?s)ledger .*not a database.*Remove the file"):
         Ledger.open(path, "a", readonly=readonly)
     assert path.read_text() == "not a database " * 100
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_who_meets_another_in_it_comes_later_and_removes_nothing(path, readonly, monkeypatch):
+    monkeypatch.setattr(ledgers, "_PATIENCE", 0.05)
+    with Ledger.open(path, "a") as ledger, sqlite3.connect(path, isolation_level=None) as other:
+        ledger.plan(["x"])
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LockedError, match="another process that has had it") as told:
+            Ledger.open(path, "a", readonly=readonly)
+        assert "Remove" not in str(told.value)
+        for deed in (ledger.summary, ledger.records, ledger.failures, lambda: ledger.record("x", done("x"))):
+            with pytest.raises(LockedError):
+                deed()
+        other.execute("ROLLBACK")
+        ledger.record("x", done("x"))
+        assert ledger.summary()["done"] == 1
+    other.close()
+
+
+class Failing:
+    """A database of which SQLite says the same of everything."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def execute(self, *words):
+        error = sqlite3.OperationalError("as SQLite says it")
+        error.sqlite_errorcode = self.code
+        raise error
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_failing_disk_is_told_as_such(path, readonly, monkeypatch):
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr(sqlite3, "connect", lambda *place, **said: Failing(sqlite3.SQLITE_IOERR_READ))
+    with pytest.raises(OSError, match="Input/output error") as told:
+        Ledger.open(path, "a", readonly=readonly)
+    assert told.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (sqlite3.SQLITE_CORRUPT, "Remove the file"),
+        (sqlite3.SQLITE_CANTOPEN, "can be read and written"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "can be read and written"),
+        (sqlite3.SQLITE_ERROR, "move it elsewhere"),
+    ],
+)
+def test_only_what_is_damaged_is_to_be_removed(path, monkeypatch, code, words):
+    monkeypatch.setattr(sqlite3, "connect", lambda *place, **said: Failing(code))
+    with pytest.raises(StoreError, match=words) as told:
+        Ledger.open(path, "a")
+    assert ("Remove" in str(told.value)) == (code == sqlite3.SQLITE_CORRUPT)
+
+
+def test_what_is_damaged_after_it_was_opened_is_told_with_what_mends_it(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan([f"key {number:0200d}" for number in range(400)])
+    whole = path.read_bytes()
+    with Ledger.open(path, "a", readonly=True) as ledger:
+        with path.open("r+b") as file:
+            file.seek(8192)
+            file.write(b"\xff" * (len(whole) - 8192))
+            file.flush()
+            os.fsync(file.fileno())
+        with pytest.raises(StoreError, match="Remove the file"):
+            ledger.summary()
 
 
 RUN = """
