@@ -108,6 +108,18 @@ def test_commands_are_there(words):
     understand(words)
 
 
+def test_the_verbs_that_speak_json_are_those_that_can():
+    sentence = only(
+        re.findall(r"Asked for it by `--json`, (.*?) print one\s+line of JSON", README, re.DOTALL)
+    )
+    able = {
+        name
+        for name, command in typer.main.get_command(app).commands.items()
+        if any("--json" in each.opts and each.is_flag for each in command.params if hasattr(each, "is_flag"))
+    }
+    assert set(re.findall(r"`(\w+)`", sentence)) == able
+
+
 @pytest.mark.parametrize(
     "line", ["make dmeo", "mkae", "stsfusion rnu demo", "stsfusion run demo --sett a=b", "python tabels.py"]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stsfusion.cli.options import Quiet, Store, grouped
-from stsfusion.cli.terminal import plainly, show
+from stsfusion.cli.options import AsJson, Quiet, Store, grouped
+from stsfusion.cli.terminal import plainly, show, tell_in_json
 
 if TYPE_CHECKING:
     from stsfusion.export.part import Part
@@ -57,7 +56,7 @@ def export(
     chosen: Chosen,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     quiet: Quiet = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a published series as files that other programs read, block by block.
 
@@ -76,14 +75,14 @@ def export(
     from stsfusion.export.formats import load
     from stsfusion.running.progress import progress
 
-    with plainly():
+    with plainly(as_json):
         kind, part = load(form), chosen.of(store)
         folder = out or store.parent / f"{part.stem}-{form}"
         with progress("Exporting", 1.0, quiet=quiet) as bar:
             written = deliver(part, kind, folder, overwrite=overwrite, watch=bar.at)
     if as_json:
         files = [{"file": str(one.path), "bytes": one.bytes} for one in written]
-        print(json.dumps({"format": form, **_facts(part), "files": files}, indent=1))
+        tell_in_json(0, format=form, **_facts(part), files=files)
         return
     show("", ("file", "MiB"), [(one.path, f"{one.bytes / 2**20:.1f}") for one in written])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from stsfusion.cli.options import AsJson
-from stsfusion.cli.terminal import plainly, show
+from stsfusion.cli.terminal import plainly, show, tell_in_json
 
 __all__ = ["doctor", "methods", "schema", "sensors"]
 
@@ -31,12 +31,12 @@ def methods(as_json: AsJson = False) -> None:
 
     from stsfusion import methods as zoo
 
-    with plainly():
+    with plainly(as_json):
         cards = [(zoo.kind(name), zoo.card(name)) for name in zoo.names()]
     settings = [[f.name for f in fields(cls) if f.init] for cls, _ in cards]  # type: ignore[arg-type]
     if as_json:
         rows = [{**vars(card), "settings": own} for (_, card), own in zip(cards, settings, strict=True)]
-        print(json.dumps(rows, indent=1))
+        tell_in_json(0, methods=rows)
         return
     lines = [
         (c.name, c.title, " + ".join(c.needs), c.fits, c.source, ", ".join(own))

@@ -24,7 +24,7 @@ Set = Annotated[
 ]
 Store = Annotated[Path, typer.Argument(help="A store: fused.zarr, cubes.zarr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, on errors too, and no table.")]
 
 
 def grouped(command: Callable[..., Result]) -> Callable[..., Result]:

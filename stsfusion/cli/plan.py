@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stsfusion.cli.options import AsJson, Quiet, Recipe, Set
-from stsfusion.cli.terminal import plainly, show
+from stsfusion.cli.terminal import plainly, show, tell_in_json
 
 if TYPE_CHECKING:
     from stsfusion.pipeline.estimate import Estimate
@@ -47,19 +46,18 @@ def plan(
     """
     with plainly(as_json):
         found = _found(recipe, assignments or [], sample, tile_seconds, quiet or as_json)
-    if found is None:
-        return
     if as_json:
-        said = {**asdict(found), "tiles": len(found.tiles), "hours": found.hours}
-        print(json.dumps(said | ({"keys": found.tiles} if tiles else {})))
-        return
-    show("", ("what", "takes"), [*_rows(found), *(("", key) for key in (found.tiles if tiles else ()))])
+        tell_in_json(0, **_facts(found, tiles))
+    elif isinstance(found, str):
+        typer.echo(found)
+    else:
+        show("", ("what", "takes"), [*_rows(found), *(("", key) for key in (found.tiles if tiles else ()))])
 
 
 def _found(
     recipe: str, given: list[str], sample: bool, tile_seconds: float | None, quiet: bool
-) -> Estimate | None:
-    """What it takes; None for a comparison, of which it is said at once what it will do."""
+) -> Estimate | str:
+    """What it takes; of a comparison what it will do, in words."""
     from stsfusion.pipeline.comparerun import intended
     from stsfusion.pipeline.estimate import estimate
     from stsfusion.pipeline.recipe import load_recipe
@@ -69,10 +67,17 @@ def _found(
     loaded, file = load_recipe(recipe, given)
     folder = folder_of(loaded, file)
     if loaded.compares:
-        typer.echo(intended(loaded, file, folder))
-        return None
+        return intended(loaded, file, folder)
     run = RecipeRun(loaded, file, folder, given, quiet)
     return estimate(run, sample=sample, tile_seconds=tile_seconds)
+
+
+def _facts(found: Estimate | str, keys: bool) -> dict[str, object]:
+    """The same for programs."""
+    if isinstance(found, str):
+        return {"words": found}
+    said = {**asdict(found), "tiles": len(found.tiles), "hours": found.hours}
+    return said | ({"keys": found.tiles} if keys else {})
 
 
 def _rows(found: Estimate) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from stsfusion.cli.options import AsJson, Recipe, Set, grouped
-from stsfusion.cli.terminal import listed, plainly, show
+from stsfusion.cli.terminal import listed, plainly, show, tell_in_json
 
 if TYPE_CHECKING:
     from stsfusion.pipeline.reciperun import Orders
@@ -117,7 +116,7 @@ def run(
 
     given = [*(assignments or []), *asked.assignments(), *manner.assignments()]
     if print_job:
-        _print_job(recipe, given)
+        _print_job(recipe, given, manner.as_json)
     orders = Orders(
         overwrite=overwrite,
         learned=learned,
@@ -187,20 +186,24 @@ def _carry_out(
         else:
             end = run_or_share(loaded, file, quiet=quiet, said=given, orders=orders)
     if manner.as_json:
-        print(json.dumps(end.summary or {"code": end.code, "words": end.words}, default=str))
+        tell_in_json(end.code, **(end.summary or {"words": end.words}))
     elif quiet and end.code:
         print(end.words, file=sys.stderr)
     raise typer.Exit(end.code)
 
 
-def _print_job(recipe: str, given: list[str]) -> NoReturn:
+def _print_job(recipe: str, given: list[str], as_json: bool) -> NoReturn:
     from stsfusion.pipeline.executing import job_script
     from stsfusion.pipeline.recipe import load_recipe
     from stsfusion.pipeline.steps import folder_of
 
-    with plainly():
+    with plainly(as_json):
         loaded, file = load_recipe(recipe, given)
-        print(job_script(loaded.fuse, folder_of(loaded, file).jobs), end="")
+        script = job_script(loaded.fuse, folder_of(loaded, file).jobs)
+    if as_json:
+        tell_in_json(0, script=script)
+    else:
+        print(script, end="")
     raise typer.Exit
 
 
@@ -227,7 +230,7 @@ def status(
         loaded, file = load_recipe(recipe, assignments or ())
         lines = status_of(loaded, file)
         if as_json:
-            print(json.dumps({what.strip(): state for what, state in lines}))
+            tell_in_json(0, **{what.strip(): state for what, state in lines})
         else:
             show("", ("what", "state"), lines)
 
@@ -261,7 +264,7 @@ def gc(
         found = clean(folder_of(*load_recipe(recipe, assignments or ())), keep=keep, dry_run=dry_run)
     if as_json:
         rows = [{"path": str(each.path), "why": each.why, "bytes": each.size} for each in found]
-        print(json.dumps({"code": 0, "dry_run": dry_run, "removed": rows}))
+        tell_in_json(0, dry_run=dry_run, removed=rows)
         return
     show(
         "",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from stsfusion.cli.options import AsJson, Quiet, Store
-from stsfusion.cli.terminal import FAILED, plainly, show
+from stsfusion.cli.terminal import FAILED, plainly, show, tell_in_json
 from stsfusion.errors import StoreError
 
 if TYPE_CHECKING:
@@ -65,10 +65,11 @@ def verify(
     from stsfusion.cube.verification import verify as read_all
     from stsfusion.running.progress import progress
 
-    with plainly(), progress("Reading", 1.0, quiet=quiet) as bar:
+    with plainly(as_json), progress("Reading", 1.0, quiet=quiet) as bar:
         verdict = read_all(store, bar.at)
+    code = FAILED if verdict.damages else 0
     if as_json:
-        print(json.dumps(asdict(verdict)))
+        tell_in_json(code, **asdict(verdict))
     else:
         size = f"{verdict.size / 2**20:.1f} MiB"
         rows = [("files", f"{verdict.files} ({size})"), ("not what they were", len(verdict.damages))]
@@ -77,7 +78,7 @@ def verify(
         for name, dates in verdict.shares.items():
             rows += [(f"{name} {date}".strip(), f"{share:.1%} with data") for date, share in dates.items()]
         show("", ("what", "is"), rows)
-    raise typer.Exit(FAILED if verdict.damages else 0)
+    raise typer.Exit(code)
 
 
 def _mends(verdict: Verdict) -> Iterator[str]:

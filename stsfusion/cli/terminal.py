@@ -14,7 +14,18 @@ from rich.table import Column, Table
 
 from stsfusion.errors import LaterError, StsfusionError
 
-__all__ = ["FAILED", "LATER", "WRONG", "aside", "indices", "listed", "plainly", "show", "wide"]
+__all__ = [
+    "FAILED",
+    "LATER",
+    "WRONG",
+    "aside",
+    "indices",
+    "listed",
+    "plainly",
+    "show",
+    "tell_in_json",
+    "wide",
+]
 
 FAILED, LATER, WRONG = 3, 75, 2
 """Exit codes: some tiles or methods failed, try again later, wrong settings or input."""
@@ -37,6 +48,10 @@ def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> It
         code, style, said, which = LATER, "yellow", str(error), vars(error)
     except StsfusionError as error:
         code, style, said, which = WRONG, "red", f"error: {error}", vars(error)
+    except typer.BadParameter as error:
+        if as_json:
+            tell_in_json(WRONG, words=error.format_message())
+        raise
     except KeyboardInterrupt:
         code, style, said, which = LATER, "yellow", "stopped; the same command goes on from here", {}
     except OSError as error:
@@ -48,8 +63,13 @@ def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> It
     Console(stderr=True).print(said, style=style, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         run = {**(about or {}), **which.get("run", {})}
-        print(json.dumps({**run, "code": code, "words": said.removeprefix("error: ")}))
+        tell_in_json(code, **run, words=said.removeprefix("error: "))
     raise typer.Exit(code)
+
+
+def tell_in_json(code: int, /, **facts: Any) -> None:
+    """One line on standard output for programs: the exit code, and what there is to know."""
+    print(json.dumps({"code": code, **facts}, default=str))
 
 
 def aside(json_asked: bool) -> Console:

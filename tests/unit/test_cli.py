@@ -10,6 +10,7 @@ from stsfusion import __version__, methods
 from stsfusion.cli import app
 from stsfusion.cli.bench import Simulated
 from stsfusion.cli.terminal import show
+from stsfusion.errors import MethodError
 from stsfusion.sensing.sensor import sensor_names
 
 
@@ -28,6 +29,56 @@ def verbs(command=None, words=()):
     if not below:
         return [" ".join(words)]
     return [verb for name, each in below.items() for verb in verbs(each, (*words, name))]
+
+
+def speaking(command):
+    """Whether it has a `--json` that takes no file."""
+    return any("--json" in each.opts and getattr(each, "is_flag", False) for each in command.params)
+
+
+def wrong(command, missing):
+    """Words for all that a command needs, none of which is there."""
+    for each in command.params:
+        if each.required:
+            yield from ([each.opts[0]] if each.opts[0].startswith("-") else [])
+            yield str(missing)
+
+
+SPEAKING = {name: command for name, command in get_command(app).commands.items() if speaking(command)}
+
+
+@pytest.mark.parametrize("verb", SPEAKING)
+def test_who_is_asked_for_json_says_one_line_on_errors_too(verb, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise MethodError("method 'none'", mend="Remove it.")
+
+    monkeypatch.setattr(methods, "card", refuse)
+    monkeypatch.chdir(tmp_path)
+    done = call(verb, *wrong(SPEAKING[verb], tmp_path / "none"), "--json")
+    assert done.exit_code == 2
+    (line,) = done.stdout.splitlines()
+    said = json.loads(line)
+    assert said["code"] == 2
+    assert "none" in said["words"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_option_a_job_and_a_comparison_are_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("cubes: {rich: a.zarr}\nfuse: {method: bicubic}\n")
+    job = ("run", "own.yaml", "--executor", "slurm", "--print-job", "--json")
+    for code, words, key in (
+        (2, ("export", tmp_path, "--format", "cog", "--area", "1,2", "--json"), "words"),
+        (0, job, "script"),
+        (2, ("run", "own.yaml", "--print-job", "--json"), "words"),
+        (0, ("status", "own.yaml", "--json"), "output"),
+        (0, ("plan", "hyconet-tables", "--json"), "words"),
+        (0, ("methods", "--json"), "methods"),
+    ):
+        done = call(*words)
+        (line,) = done.stdout.splitlines()
+        assert (done.exit_code, json.loads(line)["code"]) == (code, code), words
+        assert json.loads(line)[key]
 
 
 LISTS = {"methods", "sensors", "schema"}
@@ -51,7 +102,7 @@ def test_the_first_help_names_every_command():
 
 
 def test_methods_and_sensors_list_all_of_them():
-    rows = json.loads(call("methods", "--json").stdout)
+    rows = json.loads(call("methods", "--json").stdout)["methods"]
     assert [row["name"] for row in rows] == methods.names()
     assert all(row["source"] and row["needs"] for row in rows)
     table = call("sensors").stdout

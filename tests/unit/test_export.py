@@ -643,7 +643,8 @@ def test_the_command_writes_beside_the_store(store):
 def test_the_command_speaks_json_and_shows_progress(store, tmp_path):
     words = (store, "--format", "netcdf", "--out", tmp_path / "o", "--area", "398000,4419800,398200,4420000")
     done = call(*words, "--json")
-    said = json.loads(done.stdout)
+    said = json.loads(*done.stdout.splitlines())
+    assert said["code"] == 0
     assert said["dates"] == ["2021-12-13T02:58:31Z", "2022-02-13T03:04:29Z", "2022-02-13T05:04:29Z"]
     assert said["shape"] == {"band": 5, "y": 20, "x": 20}
     assert [Path(one["file"]).stat().st_size for one in said["files"]] == [said["files"][0]["bytes"]]
