@@ -40,6 +40,9 @@ class Bar(Protocol):
     def say(self, words: str) -> None:
         """Say something in a line of its own."""
 
+    def stopped(self) -> None:
+        """Say that the work ends before all of it is done."""
+
 
 @dataclass
 class _Silent:
@@ -54,6 +57,9 @@ class _Silent:
     def say(self, words: str) -> None:
         """Say nothing."""
 
+    def stopped(self) -> None:
+        """Say nothing."""
+
 
 @dataclass
 class _Drawn:
@@ -62,6 +68,7 @@ class _Drawn:
     drawn: Progress
     task: TaskID
     total: float
+    end: str = "done in"
 
     def advance(self, steps: float = 1.0, note: str = "") -> None:
         """Draw the bar further."""
@@ -75,6 +82,10 @@ class _Drawn:
         """Write above the bar."""
         self.drawn.console.print(words, markup=False)
 
+    def stopped(self) -> None:
+        """Say so at the end."""
+        self.end = "stopped after"
+
 
 @dataclass
 class _Written:
@@ -86,6 +97,7 @@ class _Written:
     done: float = 0.0
     begun: float = field(default_factory=time.monotonic)
     last: float = field(default_factory=time.monotonic)
+    end: str = "done in"
 
     def advance(self, steps: float = 1.0, note: str = "") -> None:
         """Count, and write when it is time."""
@@ -106,6 +118,10 @@ class _Written:
     def say(self, words: str) -> None:
         """Write at once."""
         self.console.print(words, markup=False)
+
+    def stopped(self) -> None:
+        """Say so at the end."""
+        self.end = "stopped after"
 
 
 @contextmanager
@@ -135,11 +151,13 @@ def progress(
     begun = time.monotonic()
     if shown.is_terminal:
         with Progress(*_columns(), console=shown, transient=True) as drawn:
-            yield _Drawn(drawn, drawn.add_task(words, total=total, note=""), total)
+            bar: _Drawn | _Written = _Drawn(drawn, drawn.add_task(words, total=total, note=""), total)
+            yield bar
     else:
         shown.print(f"{words} …", markup=False)
-        yield _Written(shown, words, total)
-    shown.print(f"{words}: done in {_clock(time.monotonic() - begun)}", markup=False)
+        bar = _Written(shown, words, total)
+        yield bar
+    shown.print(f"{words}: {bar.end} {_clock(time.monotonic() - begun)}", markup=False)
 
 
 class _Speed(ProgressColumn):

@@ -77,9 +77,21 @@ def test_a_terminal_gets_a_bar_with_share_time_left_and_note():
     assert "Fusing: done in" in text.splitlines()[-1]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_stopped_work_is_not_called_done(terminal):
+    console = Console(file=io.StringIO(), width=120, force_terminal=terminal)
+    with progress("Fusing", 9, console=console) as bar:
+        bar.advance(3)
+        bar.stopped()
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).splitlines()[-1]
+    assert "Fusing: stopped after 0.0 s" in last
+    assert "done" not in last
+
+
 def test_quiet_says_nothing(capsys):
     with progress("Fusing", 9, quiet=True) as bar:
         bar.advance()
+        bar.stopped()
         bar.at(0.5, "half")
     assert capsys.readouterr() == ("", "")
 
