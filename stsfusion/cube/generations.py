@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
 from stsfusion.errors import StoreError
 
-__all__ = ["KEPT", "Generations", "carry", "date_marks", "exchange"]
+__all__ = ["KEPT", "Generations", "carry", "date_marks", "exchange", "exchanges"]
 
 KEPT = 2
 """Generations that stay: the one that readers see and the one before."""
@@ -63,7 +64,8 @@ class Generations:
     def succeed(self, made: Path, *, keep: bool = True, damaged: bool = False) -> None:
         """Let a finished store take the place of the series in one step, and shelve what stood there.
 
-        Who opens it sees the old series or the whole new one; what was opened before must be opened anew.
+        Who opens it sees the old series or the whole new one, where the file system exchanges folders at once
+        (see `exchanges`); elsewhere there is none for a moment. What was opened before must be opened anew.
 
         Parameters
         ----------
@@ -175,10 +177,32 @@ def _aside(series: Path) -> Path:
 
 def exchange(one: Path, other: Path) -> None:
     """Swap two folders, at once where the system can (Linux), else by renames; nothing is deleted."""
-    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if swap is not None and swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
+    if _swap(one, other):
         return
     aside = _aside(other)
     other.rename(aside)
     one.rename(other)
     aside.rename(one)
+
+
+def exchanges(folder: Path) -> bool:
+    """Whether this place's file system swaps two folders at once, by trying it.
+
+    Raises
+    ------
+    OSError
+        When nothing can be written there.
+    """
+    with tempfile.TemporaryDirectory(prefix=".exchange-", dir=folder) as place:
+        one, other = Path(place, "one"), Path(place, "other")
+        one.mkdir()
+        other.mkdir()
+        return _swap(one, other)
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; whether the system could."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is None:
+        return False
+    return swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0
