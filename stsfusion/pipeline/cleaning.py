@@ -19,7 +19,7 @@ from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.readable import is_replaced, shows
 from stsfusion.running.lock import Lock
 
-__all__ = ["Waste", "clean", "waste_of"]
+__all__ = ["Waste", "clean", "is_of_shown", "waste_of"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
         yield Waste(path, "an old generation", _size(path))
     for path in folder.generations.damaged():
         yield Waste(path, "a damaged series that was replaced", _size(path))
-    for path in sorted(folder.root.glob(".fused-*.zarr")):
+    for path in folder.stagings:
         old = is_replaced(folder, path)
         yield Waste(path, "an old generation" if old else "a series that was not finished", _size(path))
     if shows(folder.fused) and Publication(folder.fused).pending:
@@ -93,9 +93,15 @@ def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
 
 def _is_of_series(folder: Folder, path: Path) -> bool:
     """Whether a file of what was learned is that of the present series, or may be: it can restore it."""
-    mark, beside = folder.marks().get("fit", {}).get("fingerprint", ""), folder.fused / FILE
+    mark = folder.marks().get("fit", {}).get("fingerprint", "")
     if path.name == f"weights-{mark[:12]}.safetensors":
         return True
+    return is_of_shown(folder, path)
+
+
+def is_of_shown(folder: Folder, path: Path) -> bool:
+    """Whether a file of what was learned is what the published series was made with, or may be."""
+    beside = folder.fused / FILE
     if not shows(folder.fused) or not beside.is_file():
         return False
     known = Manifest.read(folder.fused) or Manifest()

@@ -90,6 +90,11 @@ class Folder:
         """Where a series is made before it takes the place of `fused`."""
         return self.root / f".fused-{fingerprint[:12]}.zarr"
 
+    @property
+    def stagings(self) -> list[Path]:
+        """Series that are being made, or were replaced and not put away yet."""
+        return sorted(path for path in self.root.glob(".fused-*.zarr") if path.is_dir())
+
     def admit(self) -> None:
         """Let a run of this recipe in, before anything is written.
 
@@ -173,7 +178,7 @@ class Folder:
             _write(self.work / "steps.json", left)
 
     def marks(self) -> dict[str, dict[str, Any]]:
-        """Fingerprint and facts of every finished step; none when there is no file, or a damaged one.
+        """Fingerprint and facts of every finished step; none of what is damaged or not there.
 
         Raises
         ------
@@ -184,7 +189,18 @@ class Folder:
             found = json.loads((self.work / "steps.json").read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return {step: found[step] for step in STEPS if step in found} if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {step: found[step] for step in STEPS if _is_entry(found.get(step))}
+
+
+def _is_entry(found: object) -> bool:
+    """Whether it has the shape of what is noted of a finished step."""
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("fingerprint"), str)
+        and isinstance(found.get("made"), list)
+    )
 
 
 def _tally(made: Sequence[Path]) -> list[list[int]]:

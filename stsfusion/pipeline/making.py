@@ -195,9 +195,11 @@ def settle(folder: Folder) -> None:
     """Finish what a kill cut off in the midst of a publication; nothing is lost and nothing computed."""
     folder.generations.recover()
     if shows(folder.fused):
-        Publication(folder.fused).recover()
-    for path in folder.root.glob(".fused-*.zarr"):
-        if is_replaced(folder, path):
+        CubeStore(folder.fused).recover()
+    for path in folder.stagings:
+        if Publication(path).lost and not shows(path):
+            shutil.rmtree(path)  # nobody knows what was being made there
+        elif is_replaced(folder, path):
             folder.generations.shelve(path, damaged=is_damaged(path))
 
 
@@ -214,6 +216,6 @@ def _upcoming(series: Path) -> str | None:
 
 def _sweep(folder: Folder, place: Path) -> None:
     """Take away what earlier settings left half done."""
-    for path in folder.root.glob(".fused-*.zarr"):
+    for path in folder.stagings:
         if path != place:
             shutil.rmtree(path)

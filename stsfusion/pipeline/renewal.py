@@ -16,6 +16,7 @@ from stsfusion.pipeline.making import make
 from stsfusion.pipeline.prints import Prints
 from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.reciperun import End, RecipeRun
+from stsfusion.pipeline.soundcubes import require_sound
 from stsfusion.pipeline.standing import Deed, Standing, standing
 from stsfusion.pipeline.words import made_from_all, tile_facts
 from stsfusion.running.ledger import Ledger
@@ -46,6 +47,7 @@ def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     run.facts["dates"] = _counted(wanted, found, there)
     if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
         return None
+    require_sound(run)
     learnt = _learnt(run, draft, marks, wanted, found)
     if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
         run.facts["dates"] |= {"new": 0, "changed": 0}

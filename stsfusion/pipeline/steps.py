@@ -36,7 +36,6 @@ from stsfusion.pipeline.soundcubes import (
     SpoiltCubes,
     can_go_on,
     forsake,
-    lacking,
     require_labels,
     require_sound,
 )
@@ -171,13 +170,15 @@ def _cubes(run: RecipeRun) -> tuple[Intake, str]:
         When what came in before is not what it was.
     """
     folder, wanted = run.folder, input_print(run.recipe, run.near)
-    if folder.is_done("cubes", wanted, [folder.cubes]):
-        require_labels(folder.cubes)
-    elif folder.marks().get("cubes", {}).get("fingerprint") == wanted:
-        raise lacking(folder.cubes)
-    else:
+    known = folder.marks().get("cubes", {})
+    if known.get("fingerprint") != wanted:
         _make_cubes(run, wanted)
-    known = folder.marks()["cubes"]
+        known = folder.marks()["cubes"]
+    else:
+        require_labels(folder.cubes)
+    if not folder.is_done("cubes", wanted, [folder.cubes]):
+        require_sound(run)
+        folder.mark("cubes", **{**known, "made": [folder.cubes]})  # files of someone else came or went
     return Intake(**known["intake"]), known["content"]
 
 

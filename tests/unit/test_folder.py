@@ -135,11 +135,26 @@ def test_marks_are_kept_beside_each_other(folder):
     assert sorted(path.name for path in folder.work.iterdir()) == ["owner.json", "steps.json"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"cubes": {"finger'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"cubes": {"finger', '{"cubes": 5}', '{"cubes": {}}', '{"cubes": {"fingerprint": 7}}']
+)
 def test_damaged_marks_are_no_marks(folder, text):
     folder.mark("cubes", "a", [])
     (folder.work / "steps.json").write_text(text)
     assert folder.marks() == {}
+
+
+def test_an_entry_of_another_shape_leaves_the_others(folder):
+    folder.mark("cubes", "a", [])
+    found = json.loads((folder.work / "steps.json").read_text())
+    (folder.work / "steps.json").write_text(json.dumps({**found, "fuse": [1], "fit": {"made": []}}))
+    assert set(folder.marks()) == {"cubes"}
+
+
+def test_what_is_no_folder_is_no_series_in_the_making(folder):
+    (folder.root / ".fused-x.zarr").write_text("")
+    (folder.root / ".fused-0123.zarr").mkdir()
+    assert [path.name for path in folder.stagings] == [".fused-0123.zarr"]
 
 
 def test_marks_that_cannot_be_read_are_not_taken_for_none(folder):
