@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from stsfusion.cube.generations import exchanges
+
 __all__ = ["VERSIONED", "Finding", "examine", "memory_limit", "versions"]
 
 VERSIONED = ("stsfusion", "xarray", "dask", "distributed", "zarr", "numpy", "torch", "rasterio", "odc-geo")
@@ -78,6 +80,27 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield Finding("memory", f"{_gb(free)} free of {_gb(memory_limit())}", low)
     disk = shutil.disk_usage(folder).free
     yield Finding("disk", f"{_gb(disk)} free at {folder}", "Free some disk." if disk < 2 * 2**30 else "")
+    yield _replacing(folder)
+    yield _dashboard()
+
+
+def _replacing(folder: Path) -> Finding:
+    """How a new generation takes the place of a series."""
+    what = "new generations"
+    try:
+        at_once = exchanges(folder)
+    except OSError as error:
+        return Finding(what, f"cannot tell: {error.strerror} at {folder}")
+    if at_once:
+        return Finding(what, f"take a series' place in one step at {folder}")
+    return Finding(what, f"take a series' place by renames at {folder}: for a moment there is none to open")
+
+
+def _dashboard() -> Finding:
+    found = _version("bokeh")
+    if found == "missing":
+        return Finding("dashboard", "none, bokeh is missing: runs go on without it; 'pip install bokeh'")
+    return Finding("dashboard", f"Dask's, by bokeh {found}: a run over workers tells its address")
 
 
 def _gpu() -> Finding:

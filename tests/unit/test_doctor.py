@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import namedtuple
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 
+from stsfusion.cube import generations
 from stsfusion.pipeline import doctor
 from stsfusion.pipeline.doctor import VERSIONED, examine, memory_limit, versions
 
@@ -19,9 +21,37 @@ def found(folder):
 
 def test_everything_is_looked_at(tmp_path):
     seen = found(tmp_path)
-    assert {"Python", "GPU", "cores", "memory", "disk", *VERSIONED} == seen.keys()
+    assert {
+        "Python",
+        "GPU",
+        "cores",
+        "memory",
+        "disk",
+        "new generations",
+        "dashboard",
+        *VERSIONED,
+    } == seen.keys()
     assert all(each.says for each in seen.values())
     assert str(tmp_path) in seen["disk"].says
+
+
+def test_a_dashboard_is_told_and_its_lack_is_nothing_amiss(tmp_path, monkeypatch):
+    said = {}
+    for bokeh in ("missing", "3.9"):
+        monkeypatch.setattr(doctor, "_version", lambda name, found=bokeh: found)
+        said[bokeh] = doctor._dashboard()
+    assert "pip install bokeh" in said["missing"].says
+    assert "bokeh 3.9" in said["3.9"].says
+    assert not said["missing"].mend
+
+
+def test_a_file_system_that_cannot_exchange_folders_is_told(tmp_path, monkeypatch):
+    assert "in one step" in found(tmp_path)["new generations"].says
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(generations, "_swap", lambda one, other: False)
+    assert "for a moment there is none" in found(tmp_path)["new generations"].says
+    monkeypatch.setattr(doctor, "exchanges", lambda folder: Path(folder, "none", "there").mkdir())
+    assert "cannot tell: No such file" in found(tmp_path)["new generations"].says
 
 
 def test_versions_are_the_installed_ones():
