@@ -221,6 +221,8 @@ def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool
                 bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
             outcome = Inline().run(partial(fuse_tile, str(folder.plan.resolve()), series), left, ended)
+            if outcome.interrupted:
+                bar.stopped()
     finally:
         book.close()
     ends = notes.ends()

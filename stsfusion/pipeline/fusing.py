@@ -197,7 +197,10 @@ def fuse_tiles(
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
     executor = Unbegun() if settings.prepares else executor_of(settings, folder.jobs, bar.say)
-    return executor.run(work, left, ended)
+    outcome = executor.run(work, left, ended)
+    if outcome.interrupted:
+        bar.stopped()
+    return outcome
 
 
 def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collection[str]) -> None:
