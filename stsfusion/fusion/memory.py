@@ -26,14 +26,16 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        given = {each.untyped_storage()._cdata for each in args if isinstance(each, Tensor)}
         for tensor in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
+                self._add(tensor.untyped_storage(), given)
         return out
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
+    def _add(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        """Count it, unless it is a view of what was given: that was counted, or was there before."""
         key, size = storage._cdata, storage.nbytes()
-        if key in self._seen:
+        if key in self._seen or key in given:
             return
         self._seen.add(key)
         self.now += size

@@ -128,8 +128,8 @@ class JointLR(FusionMethod):
         if "rich" not in geometry.ratios:
             return super().peak(shape, geometry)
         dates, _, rows, cols = shape
-        whole = rows * cols * (_GUIDE + dates * (2 * self.rank + 10))
-        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (4 * self.rank + 30) + 4 * PIECE)
+        whole = rows * cols * (_GUIDE + dates * (1.5 * self.rank + 4))
+        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (2 * self.rank + 30) + 4 * PIECE)
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Guide, changes, regression and innovations; then every date hidden in turn.

@@ -1,9 +1,9 @@
 """Series of many dates through the engine: seconds and a worker's memory, of all tiles or of some of them.
 
-    python tests/flow/large_series.py FOLDER jointlr 12x1152 24x2304@264:4
+    python tests/flow/large_series.py FOLDER jointlr 12x1152 24x2304@288:4
 
 Three sensors see each scene, 166 bands are asked for on every date; `:4` fuses four tiles, spread evenly. A
-tile holds all dates that its method looks at: `@264` is the side that keeps 24 of them within what 384 takes
+tile holds all dates that its method looks at: `@288` is the side that keeps 24 of them within what 384 takes
 for 12.
 """
 
