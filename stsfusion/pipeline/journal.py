@@ -83,6 +83,17 @@ class Journal:
         path = self.folder / FILE
         if path.exists() and path.stat().st_size > _LARGE:
             path.replace(path.with_name(f"{FILE}.1"))
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in self.waiting))
+        text = "".join(f"{line}\n" for line in self.waiting).encode()
+        with path.open("a+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if file.read(1) not in (b"", b"\n"):  # cut short by a death or a power cut
+                text = b"\n" + text
+            try:
+                whole = file.write(text) == len(text)
+            except OSError:
+                whole = False
+            if not whole:  # half a line would spoil the next one
+                file.truncate(size)
+                return
         self.waiting.clear()
