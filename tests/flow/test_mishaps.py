@@ -117,6 +117,22 @@ def test_stopped_while_learning_it_says_how_to_go_on(write_project, tmp_path, mo
     assert here("run", recipe, "-q").exit_code == 0
 
 
+def test_stopped_while_fusing_tiles_are_not_called_done(write_project, tmp_path, monkeypatch):
+    recipe = write_project(tmp_path, tile=36)
+    real = fusing.fuse_tile
+
+    def interrupted(*words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fusing, "fuse_tile", interrupted)
+        done = here("run", recipe, "--executor", "inline")
+    assert done.exit_code == 75, done.output
+    assert "Fusing tiles: stopped after" in done.stderr
+    assert "Fusing tiles: done" not in done.stderr
+
+
 def test_who_comes_too_early_takes_nothing_away(write_project, tmp_path):
     recipe = write_project(tmp_path, tile=36)
     folder = Folder(tmp_path / "out", "small", recipe)

@@ -1,6 +1,8 @@
 """What a run does, line by line."""
 
 import json
+import resource
+import signal
 
 from stsfusion.pipeline import journal
 from stsfusion.pipeline.journal import FILE, Journal
@@ -41,6 +43,31 @@ def test_a_full_disk_stops_nobody_and_nothing_is_lost(tmp_path, monkeypatch):
     assert not (tmp_path / FILE).exists()
     log.end(code=2)
     assert [line["event"] for line in lines(tmp_path)] == ["begin", "step", "end"]
+
+
+def test_a_disk_that_fills_within_a_line_spoils_none(tmp_path):
+    log = Journal(tmp_path)
+    log.say("step", step="Reading")
+    size = (tmp_path / FILE).stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, before[1]))
+        log.say("step", step="Fusing")
+        assert (tmp_path / FILE).stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    log.end(code=0)
+    assert [line.get("step") for line in lines(tmp_path)] == ["Reading", "Fusing", None]
+
+
+def test_a_line_that_a_death_cut_short_does_not_spoil_the_next(tmp_path):
+    (tmp_path / FILE).write_text('{"time": "2026')
+    Journal(tmp_path).say("step", step="Fusing")
+    torn, whole = (tmp_path / FILE).read_text().splitlines()
+    assert torn == '{"time": "2026'
+    assert json.loads(whole)["step"] == "Fusing"
 
 
 def test_who_does_nothing_writes_nothing(tmp_path):
