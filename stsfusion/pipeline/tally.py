@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.words import duration
 from stsfusion.running.ledger import Ledger
@@ -28,7 +26,7 @@ def tally(folder: Folder, series: str, since: str | None = None) -> list[tuple[s
         total = sum(ledger.summary().values())
         done = {record["key"] for record in ledger.records()}
         failures = ledger.failures()
-        lately = ledger.done_since(since) if since is not None else 0
+        lately, passed = ledger.done_since(since) if since is not None else (0, 0.0)
     if not total:
         return []
     ends = notes.ends()
@@ -37,16 +35,14 @@ def tally(folder: Folder, series: str, since: str | None = None) -> list[tuple[s
     failures = {key: why for key, why in failures.items() if key not in done}
     counts = {"planned": total - len(done) - len(failures), "done": len(done), "failed": len(failures)}
     lines = [(f"tiles {state}", str(count)) for state, count in counts.items()]
-    if since is not None and lately and counts["planned"]:
-        lines += _pace(lately, counts["planned"], since)
+    if lately and counts["planned"]:
+        lines += _pace(lately, counts["planned"], passed)
     for worker, (well, badly) in notes.tally().items():
         lines.append((f"  worker {worker}", f"{well} done, {badly} failed"))
     return lines + [(f"  {key}", why) for key, why in failures.items()]
 
 
-def _pace(lately: int, left: int, since: str) -> list[tuple[str, str]]:
-    """Tiles by time since a run began, its preparations included, and how long the others will take."""
-    begun = datetime.fromisoformat(since.replace("Z", "+00:00"))
-    passed = max(1.0, (datetime.now(UTC) - begun).total_seconds())
-    pace = lately / passed
+def _pace(lately: int, left: int, passed: float) -> list[tuple[str, str]]:
+    """Tiles by the time that they took, without what came before them, and how long the others will take."""
+    pace = lately / max(passed, 1.0)  # clocks are noted in whole seconds
     return [("pace", f"{60 * pace:.3g} tiles a minute"), ("time left", f"about {duration(left / pace)}")]

@@ -195,10 +195,17 @@ class Ledger:
         rows = self._ask("SELECT record, worker FROM keys WHERE state = 'done' ORDER BY place")
         return [{**json.loads(record), "worker": worker} for record, worker in rows]
 
-    def done_since(self, clock: str) -> int:
-        """How many keys were done at this time or later (UTC, as `2026-03-01T02:00:00Z`)."""
-        found = self._ask("SELECT COUNT(*) FROM keys WHERE state = 'done' AND clock >= ?", clock)
-        return int(found[0][0])
+    def done_since(self, clock: str) -> tuple[int, float]:
+        """How many keys were done at this time or later (UTC, as `2026-03-01T02:00:00Z`), and how long it took.
+
+        Seconds are counted from when the first of them began until the last was done, by their own clocks.
+        """
+        count, passed = self._ask(
+            "SELECT COUNT(*), MAX(strftime('%s', clock)) - MIN(strftime('%s', clock) - seconds) "
+            "FROM keys WHERE state = 'done' AND clock >= ?",
+            clock,
+        )[0]
+        return int(count), float(passed or 0.0)
 
     def failures(self) -> dict[str, str]:
         """Why each failed key failed."""
