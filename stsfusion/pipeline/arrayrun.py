@@ -220,7 +220,8 @@ def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool
                 book.record(key, end)
                 bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
-            outcome = Inline().run(partial(fuse_tile, str(folder.plan.resolve()), series), left, ended)
+            work = partial(fuse_tile, str(folder.plan.resolve()), series)
+            outcome = Inline(limit=run.recipe.fuse.wall).run(work, left, ended)
             if outcome.interrupted:
                 bar.stopped()
     finally:

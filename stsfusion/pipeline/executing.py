@@ -44,7 +44,7 @@ def executor_of(
     """
     limit, memory = settings.wall, settings.budget_bytes() or "auto"
     if settings.executor == "inline":
-        return Inline(overlap=settings.device != "cpu" and torch.cuda.is_available())
+        return Inline(overlap=settings.device != "cpu" and torch.cuda.is_available(), limit=limit)
     if settings.executor == "slurm":
         return Slurm(_jobs(settings), limit=limit, logs=logs, dashboard=_SHOWN, tell=tell)
     if settings.executor == "cuda":

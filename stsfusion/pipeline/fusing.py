@@ -189,6 +189,7 @@ def fuse_tiles(
     _take_over(folder, fingerprint, ledger, tiles)
     done = ledger.still_done(lambda key: checksum(plan, tiles[key]) if key in tiles else "")
     left = [key for key in keys if key not in done and (only is None or key in only)]
+    left.sort(key=ledger.failures().__contains__)  # one that hung does not hold the others up again
     bar.advance(len(done), f"{len(done)} were done before" if done else "")
 
     def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Executor", "Failure", "OnDone", "Outcome", "Success", "perform"]
+__all__ = ["Executor", "Failure", "OnDone", "Outcome", "Success", "perform", "this_process"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -104,10 +104,15 @@ class Executor(Protocol):
 
 def perform(work: Callable[[Key], Result], key: Key) -> Success[Result] | Failure:
     """Do one key's work in this process; an exception becomes a `Failure`."""
-    start, worker = time.perf_counter(), f"{socket.gethostname()}:{os.getpid()}"
+    start, worker = time.perf_counter(), this_process()
     try:
         value = work(key)
     except Exception as error:
         trace = "".join(traceback.format_exception(error))[-_TRACE:]
         return Failure(type(error).__name__, str(error)[:_TRACE], trace, time.perf_counter() - start, worker)
     return Success(value, time.perf_counter() - start, worker)
+
+
+def this_process() -> str:
+    """The process that asks, as `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -79,14 +79,16 @@ def fake_slurm(folder, environment):
 class Workers:
     """Workers of an array, one after another: each an executor that does its share."""
 
-    def __init__(self, count):
+    def __init__(self, count, limit=None):
         self.shares = [Share(number, count) for number in range(1, count + 1)]
+        self.limit = limit
 
     def run(self, work, keys, on_done):
         ends = []
         for share in self.shares:
             stopped = any(end.interrupted for end in ends)
-            ends.append((Unbegun() if stopped else Inline()).run(work, share.among(keys), on_done))
+            executor = Unbegun() if stopped else Inline(limit=self.limit)
+            ends.append(executor.run(work, share.among(keys), on_done))
         left = tuple(key for end in ends for key in end.left)
         done, failed = sum(end.done for end in ends), sum(end.failed for end in ends)
         return Outcome(done, failed, left, interrupted=any(end.interrupted for end in ends))
@@ -138,6 +140,9 @@ def work(key):
 
 BULKY = 1000
 """The key whose result is too large to cross a process border."""
+
+HANGS = 30.0
+"""Seconds of a key that hangs."""
 
 
 def check(executor, crosses=False, keys=(*range(10), BULKY)):
@@ -192,9 +197,35 @@ def check_brake(executor, count=60):
     assert len(outcome.left) >= count // 2, "the run went on"
 
 
-def by_value(function):
+def check_wall(executor, goes_on=True, hangs=None):
+    """A key over its time is given up and told of as such; the others are done, or left; none is lost."""
+    ends, keys = {}, [0, 1, 4, 2, 3]
+
+    def slow(key):
+        import time
+
+        for _ in range(1000 if key == 4 else 1):
+            try:
+                time.sleep(HANGS / 1000)
+            except Exception as error:
+                raise AssertionError("what gives a key up must pass what catches failures") from error
+        return key
+
+    begun = time.monotonic()
+    outcome = executor.run(by_value(slow, HANGS=hangs or HANGS), keys, ends.__setitem__)
+    assert isinstance(ends[4], Failure), "a key that hung was not given up"
+    assert (ends[4].kind, ends[4].text) == ("TimeLimit", "took more than 1 s")
+    assert time.monotonic() - begun < 20.0
+    assert sorted([*ends, *outcome.left]) == sorted(keys), "keys were lost"
+    assert {key for key, end in ends.items() if isinstance(end, Failure)} == {4}, "another key was blamed"
+    assert (outcome.done, outcome.failed) == (len(ends) - 1, 1)
+    assert outcome.interrupted == (not goes_on)
+    assert not (goes_on and outcome.left), "a key that hung stopped others"
+
+
+def by_value(function, **known):
     """A copy that pickles whole, wherever it is sent."""
-    around = {"__builtins__": __builtins__, "__name__": "__main__", "BULKY": BULKY}
+    around = {"__builtins__": __builtins__, "__name__": "__main__", "BULKY": BULKY, "HANGS": HANGS, **known}
     return type(function)(function.__code__, around, "work")
 
 
@@ -209,6 +240,17 @@ def test_all_keys_once_and_failures_recorded(executor):
 
 def test_the_brake_is_honoured(executor):
     check_brake(executor)
+
+
+@pytest.mark.parametrize("kind", ["inline", "overlap", "array", "local"])
+def test_a_key_that_hangs_is_given_up(kind):
+    executors = {
+        "inline": Inline(limit=1.0),
+        "overlap": Inline(overlap=True, limit=1.0),
+        "array": Workers(3, limit=1.0),
+        "local": Local(2, memory="1 GB", limit=1.0),
+    }
+    check_wall(executors[kind], goes_on=kind != "overlap")
 
 
 class Forgetful:
@@ -302,3 +344,25 @@ def test_a_deaf_twin_is_found():
 def test_two_keys_alike_are_found():
     with pytest.raises(pytest.fail.Exception):
         check_twice_refused(Deaf())
+
+
+class Patient:
+    """Waits for whatever hangs."""
+
+    def run(self, work, keys, on_done):
+        return Inline().run(work, keys, on_done)
+
+
+class Fainthearted:
+    """Does nothing more after a key that hung, and forgets the others."""
+
+    def run(self, work, keys, on_done):
+        return Inline(limit=1.0).run(work, keys[:3], on_done)
+
+
+@pytest.mark.parametrize(
+    ("twin", "why"), [(Patient(), "was not given up"), (Fainthearted(), "keys were lost")], ids=["1", "2"]
+)
+def test_who_does_not_heed_the_wall_is_found(twin, why):
+    with pytest.raises(AssertionError, match=why):
+        check_wall(twin, hangs=1.5)

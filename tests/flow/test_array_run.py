@@ -16,6 +16,7 @@ from stsfusion.pipeline import arrayrun
 from stsfusion.running.guest import Guest
 from stsfusion.running.lock import Lock
 from stsfusion.running.notes import Notes
+from stsfusion.running.outcome import Failure
 
 ARRAY = ("--executor", "array", "--set", "fuse.patience=0", "-q")
 
@@ -107,7 +108,20 @@ def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it
             raise MemoryError("not today")
         return real(folder, series, key)
 
+    def hangs(folder, series, key):
+        tried.append(key)
+        if len(tried) == 3:
+            time.sleep(60)
+        return real(folder, series, key)
+
     assert worker(recipe, "prepare").exit_code == 0
+    with pytest.MonkeyPatch.context() as hanging:
+        hanging.setattr(arrayrun, "fuse_tile", hangs)
+        late = here("run", recipe, *ARRAY, "--set", "fuse.wall=4", "--worker", "2/3")
+    assert (late.exit_code, len(tried)) == (3, 5), "a tile that hung held a worker up, or its others"
+    assert notes(recipe).tally() == {"2/3": (4, 1)}
+    assert [end.kind for end in notes(recipe).ends().values() if isinstance(end, Failure)] == ["TimeLimit"]
+    tried.clear()
     with pytest.MonkeyPatch.context() as illness:
         illness.setattr(arrayrun, "fuse_tile", sick)
         bad = here("run", recipe, *ARRAY[:-1], "--worker", "1/3")
@@ -115,7 +129,9 @@ def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it
     for name, value in {"ID": "7", "MIN": "5", "COUNT": "8"}.items():
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
     assert here("run", recipe, *ARRAY).exit_code == 0
-    assert notes(recipe).tally() == {"1/3": (5, 1), "3/8": (2, 0)}, "SLURM's number was not heeded"
+    assert notes(recipe).tally() == {"1/3": (5, 1), "2/3": (4, 1), "3/8": (1, 0)}, (
+        "SLURM's number was not heeded"
+    )
     shown = here("status", recipe, "--set", "fuse.executor=array").output
     assert all(words in shown for words in ("worker 1/3", "5 done, 1 failed", "not today"))
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")

@@ -25,7 +25,7 @@ def fuse(**said):
 
 def test_each_executor_is_made_as_the_recipe_says(tmp_path):
     told = []
-    assert executor_of(fuse(executor="inline")) == Inline()
+    assert executor_of(fuse(executor="inline")) == Inline(limit=7.0)
     local = executor_of(fuse(executor="local", workers=3, budget="2 GB"))
     assert (type(local), local.workers, local.memory, local.limit) == (Local, 3, 2_000_000_000, 7.0)
     assert isinstance(executor_of(fuse(executor="array")), Local), "what workers left is done here"
