@@ -56,8 +56,9 @@ def require_labels(cubes: Path) -> None:
     try:
         CubeStore(cubes).recover()
         found = damages_of(cubes, labels=True)
-    except StoreError as error:
-        raise _spoilt(cubes, [f"{error.where} ({error.got})"]) from error
+    except (StoreError, ValueError, LookupError, TypeError, AttributeError) as error:  # a letter may be wrong
+        said = f"{error.where} ({error.got})" if isinstance(error, StoreError) else f"a document ({error!r})"
+        raise _spoilt(cubes, [said]) from error
     _refuse(cubes, found)
 
 
@@ -68,7 +69,7 @@ def can_go_on(cubes: Path) -> bool:
         store.recover()
         if store.names():
             require_labels(cubes)
-    except StoreError:
+    except (StoreError, ValueError, LookupError, TypeError, AttributeError):
         return False
     return True
 

@@ -1,9 +1,9 @@
-"""The suite bites: broken twins of publisher, writer, resume and lock are found out by the same checks."""
+"""The suite bites: broken twins of publisher, writer, resume, look and lock are found out by these checks."""
 
 import random
 
 import pytest
-from faults.forgetting import forget_a_bit
+from faults.forgetting import forget_a_bit, forget_input
 from faults.judge import Judge, Reader
 from faults.notes import notes_of
 from faults.powercut import Disk, Outage
@@ -48,6 +48,17 @@ def test_a_resume_without_checksums_is_found_out_by_a_forgotten_bit(project, own
     with pytest.raises(AssertionError) as grief:  # of the judge, or of the run itself
         judged()
     assert "no run was killed" not in str(grief.value)
+
+
+def test_a_run_that_looks_at_no_input_is_found_out_by_wrong_values(project, own):
+    for number in range(10):
+        try:
+            forget_input(project, own, number, twin="looks at no input")
+        except AssertionError:
+            continue  # what the disk has left cannot even be unpacked: not a silent one
+        if found_out(own):
+            break
+    assert any("differ" in words for words in own.corrupt)
 
 
 def test_a_writer_that_forces_nothing_is_found_out_by_power_cuts(project, own):

@@ -1,4 +1,4 @@
-"""Broken twins: a publisher, a writer, a resume and a lock, wrong on purpose, so that the suite must cry.
+"""Broken twins: of a publisher, a writer, a resume, a look and a lock, wrong so that the suite must cry.
 
 Each replaces one promise of the product in a fork; what watches for that promise must find it out.
 """
@@ -21,6 +21,7 @@ def become(name: str) -> None:
     {
         "publishes in pieces": _publishes_in_pieces,
         "trusts what it finds": _trusts_what_it_finds,
+        "looks at no input": _looks_at_no_input,
         "forces nothing to the disk": _forces_nothing,
         "hears no refusal": _hears_no_refusal,
         "locks nothing": _locks_nothing,
@@ -44,6 +45,13 @@ def _trusts_what_it_finds() -> None:
     from stsfusion.running.ledger import Ledger
 
     Ledger.still_done = lambda self, checksum: {r["key"] for r in self.records()}  # type: ignore[method-assign]
+
+
+def _looks_at_no_input() -> None:
+    """Input cubes are taken for what they were."""
+    from stsfusion.pipeline import soundcubes
+
+    soundcubes.damages_of = lambda *words, **more: []
 
 
 def _forces_nothing() -> None:
