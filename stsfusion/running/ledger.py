@@ -196,7 +196,7 @@ class Ledger:
         return [{**json.loads(record), "worker": worker} for record, worker in rows]
 
     def done_since(self, clock: str) -> tuple[int, float]:
-        """How many keys were done at this time or later (UTC, as `2026-03-01T02:00:00Z`), and how long it took.
+        """How many keys were done at this time or later (UTC, `2026-03-01T02:00:00Z`), and how long it took.
 
         Seconds are counted from when the first of them began until the last was done, by their own clocks.
         """
