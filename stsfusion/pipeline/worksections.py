@@ -84,7 +84,8 @@ class Fuse(Record):
     """torch device; auto: cuda when there is one, else cpu."""
 
     wall: float = Field(default=3600.0, gt=0)
-    """Seconds after which a tile is given up."""
+    """Seconds after which a tile is given up; in the run's own process and in workers of an array, which
+    nobody can end from outside, unless one call of a library never comes back."""
 
     def budget_bytes(self) -> int | None:
         """The budget as a number; for jobs what a worker of theirs has."""
