@@ -1,6 +1,7 @@
 """Scenes on their way to cubes: stopped or dead, a run goes on with what lacks, to the same bytes."""
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -134,3 +135,25 @@ def test_other_settings_begin_anew(deliveries, whole, tmp_path, monkeypatch):
     assert run(deliveries, tmp_path / "out").exit_code == 0
     assert len(keys) == 3
     assert bytes_of(tmp_path / "out" / "cubes.zarr") == whole
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind, made", [("rich/reflectance/c/0", 1), ("dense/wavelength/c", 3)])
+def test_cubes_that_a_disk_has_changed_are_made_again(deliveries, whole, tmp_path, monkeypatch, kind, made):
+    """A tile is made again with its cube alone; without its labels nothing can be gone on from."""
+    out = tmp_path / "out"
+    assert run(deliveries, out).exit_code == 0
+    series = bytes_of(out / "fused.zarr")
+    flip(next(path for path in (out / "cubes.zarr" / kind).rglob("*") if path.is_file()))
+    shutil.rmtree(out / "fused.zarr")
+    keys = counted(monkeypatch, lambda done: None)
+    ended = run(deliveries, out)
+    assert ended.exit_code == 0, ended.output
+    assert len(keys) == made
+    assert bytes_of(out / "cubes.zarr") == whole
+    assert bytes_of(out / "fused.zarr") == series
