@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -162,9 +163,8 @@ def run_over(
     if not keys:
         return Outcome(0, 0)
     with Brake() as brake, client_for(len(keys)) as client:
-        link = _dashboard(client)
-        if link:
-            rules.tell(f"dashboard {link}")
+        for words in _watching(rules, client):
+            rules.tell(words)
         held_to = (rules.limit, rules.retries, rules.patience, brake)
         try:
             with _kept_in_touch(client):
@@ -196,6 +196,15 @@ def _kept_in_touch(client: Any) -> Iterator[None]:
 def connected(cluster: Any) -> Any:
     """A client of a cluster, to be closed after use."""
     return _DASK.Client(cluster, set_as_default=False)
+
+
+def _watching(rules: Rules, client: Any) -> Iterator[str]:
+    """Where people can watch tiles; of our own scheduler also what it needs, where that is missing."""
+    link = _dashboard(client)
+    if link:
+        yield f"dashboard {link}"
+    elif hasattr(rules, "dashboard") and find_spec("bokeh") is None:
+        yield "no dashboard: it needs bokeh, which 'pip install bokeh' brings"
 
 
 def _dashboard(client: Any) -> str | None:

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from stsfusion.running.executor import Local, _dashboard
+from stsfusion.running import executor
+from stsfusion.running.executor import Address, Local, _dashboard
 from stsfusion.running.progress import progress
+from stsfusion.running.slurm import Slurm
 
 
 @contextmanager
@@ -57,6 +59,15 @@ def test_a_run_says_where_it_is(monkeypatch):
     monkeypatch.setattr("stsfusion.running.executor._dashboard", lambda client: "http://here/status")
     Local(1, memory="1 GB", tell=said.append).run(abs, [-1], lambda key, end: None)
     assert said == ["dashboard http://here/status"]
+
+
+def test_a_run_says_once_what_a_dashboard_needs_and_only_where_it_is_its_own(monkeypatch):
+    monkeypatch.setattr(executor, "find_spec", lambda name: None)
+    wanted = ["no dashboard: it needs bokeh, which 'pip install bokeh' brings"]
+    for rules, said in ((Local(1), wanted), (Slurm(), wanted), (Address("tcp://a:1"), [])):
+        assert list(executor._watching(rules, SimpleNamespace())) == said
+    monkeypatch.setattr(executor, "find_spec", lambda name: "there")
+    assert not list(executor._watching(Local(1), SimpleNamespace())), "nobody wanted one"
 
 
 @pytest.mark.parametrize("terminal", [True, False])
