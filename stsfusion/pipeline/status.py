@@ -28,7 +28,8 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
     """How far a recipe's run is, as lines of two words."""
     folder = folder_of(recipe, file)
     if not folder.root.exists():
-        return [("output", f"{folder.root} (not begun)")]
+        here = "" if folder.root.is_absolute() else f": 'output:' is seen from {Path.cwd()}"
+        return [("output", f"{folder.root.absolute()} (not begun{here})")]
     if recipe.compares:
         return states(recipe, file, folder)
     was = published(folder.fused)
