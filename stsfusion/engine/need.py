@@ -101,10 +101,8 @@ def _values(plan: Plan, dates: Interval, area: int) -> int:
     )
 
 
-def refuse_if_too_large(
-    plan: Plan, *, budget: int | None, workers: int, shard: int, whole: bool = True
-) -> Need:
-    """The plan's needs, or a refusal with the numbers and a tile that fits.
+def refuse_if_too_large(plan: Plan, *, budget: int | None, workers: int, shard: int) -> Need:
+    """The plan's needs, or a refusal of its memory with the numbers and a tile that fits.
 
     Parameters
     ----------
@@ -116,13 +114,11 @@ def refuse_if_too_large(
         Processes that run at once.
     shard
         Side of an output shard, pixels: a smaller tile is a multiple of it.
-    whole
-        Whether all bands will be kept; else nobody knows yet how much disk is needed.
 
     Raises
     ------
     PlanError
-        When memory or disk cannot do.
+        When memory cannot do.
     """
     need = need_of(plan)
     allowed = _allowed(budget, workers)
@@ -135,24 +131,31 @@ def refuse_if_too_large(
             f" {_longest(plan)} dates × {plan.target.shape[1]} bands, its inputs, and the process)",
             mend=_smaller(plan, allowed, shard),
         )
-    if whole:
-        refuse_if_no_room(plan.output, need.disk)
     return need
 
 
-def refuse_if_no_room(output: Path, disk: int) -> None:
+def refuse_if_no_room(output: Path, disk: int, *, spare: int = 0, measured: bool = False) -> None:
     """Refuse an output of so many bytes where there is no room for it.
+
+    Parameters
+    ----------
+    spare
+        Bytes that come free before it is written.
+    measured
+        Whether what is written of it already tells how many bytes the rest takes; else they are counted
+        before compression.
 
     Raises
     ------
     PlanError
         With what is free.
     """
-    free = shutil.disk_usage(_existing(output)).free
+    free = shutil.disk_usage(_existing(output)).free + spare
+    known = "by what is written already" if measured else "before compression"
     if disk > free:
         raise PlanError(
             f"output {output}",
-            expected=f"room for {_size(disk)} (before compression)",
+            expected=f"room for {_size(disk)} ({known})",
             got=f"{_size(free)} free",
             mend="Free some disk, ask for fewer dates or a smaller area, or write elsewhere with 'output:'.",
         )

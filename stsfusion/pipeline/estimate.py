@@ -19,12 +19,13 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import open_own, take_in
 from stsfusion.pipeline.madefrom import published
-from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.reciperun import RecipeRun
+from stsfusion.pipeline.rehearsal import foresee
+from stsfusion.pipeline.room import of_dates
 from stsfusion.pipeline.scenesections import Area
-from stsfusion.pipeline.todo import to_do
+from stsfusion.pipeline.todo import ToDo, to_do
 from stsfusion.pipeline.worksections import Fuse
 
 __all__ = ["Estimate", "estimate"]
@@ -114,18 +115,25 @@ def estimate(run: RecipeRun, *, sample: bool = False, tile_seconds: float | None
     run.journal.mute = True
     with tempfile.TemporaryDirectory(prefix="stsfusion-") as name:
         draft, there = _drafted(run, Path(name))
+        found = to_do(run, draft)
+        foresee(run, draft, found)
         known, source, factors = tile_seconds, "stated", None
         if known is None and sample:
             (known, factors), source = _timed(run, draft, there, Path(name)), "a timed tile"
         if known is None:
             known, source = _last(run.folder), "the last run"
-        return _estimate(run, draft, known, source if known is not None else "", factors)
+        return _estimate(run, draft, found, known, source if known is not None else "", factors)
 
 
 def _estimate(
-    run: RecipeRun, draft: Draft, seconds: float | None, source: str, factors: Factors | None
+    run: RecipeRun,
+    draft: Draft,
+    found: ToDo | None,
+    seconds: float | None,
+    source: str,
+    factors: Factors | None,
 ) -> Estimate:
-    plan, settings, found = draft.plan, run.recipe.fuse, to_do(run, draft)
+    plan, settings = draft.plan, run.recipe.fuse
     was = published(run.folder.fused)
     times = milliseconds(draft.assembly.times)[list(plan.written)].tolist()
     rows, cols = (max(tile.core.shape[axis] for tile in plan.tiles) for axis in (1, 2))
@@ -133,8 +141,7 @@ def _estimate(
     changed, share = len(times) - new, 1.0
     if found is not None:
         chosen, changed = (*found.new, *found.changed), len(found.changed)
-        around = intervals(plan.target.shape[0], plan.sources, plan.method.span(), settings.neighbours)
-        plan, share = cut(plan, around, chosen), len(chosen) / len(times)
+        plan, share = of_dates(plan, settings.neighbours, chosen), len(chosen) / len(times)
     need, disk = need_of(plan), _disk(run, draft, factors)
     return Estimate(
         method=plan.method.card.name,

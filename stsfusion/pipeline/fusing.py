@@ -17,7 +17,7 @@ from stsfusion.cube.factors import Factors
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
-from stsfusion.engine.need import Need, largest_tile, overlapped, refuse_if_too_large
+from stsfusion.engine.need import Need, largest_tile, need_of, overlapped
 from stsfusion.engine.plan import Plan, make_plan, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
@@ -44,7 +44,7 @@ __all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_ti
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """What is going to be done, checked against memory and disk."""
+    """What would be done, and what all of it would take."""
 
     assembly: Assembly
     """What is asked, and of whom."""
@@ -70,7 +70,7 @@ def cubes_of(folder: Folder) -> dict[Role, DataArray]:
 
 
 def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near: Path, output: Path) -> Draft:
-    """Plan the work on these cubes, without reading a pixel.
+    """Plan the work on these cubes, without reading a pixel; whether it fits, `room` says.
 
     Raises
     ------
@@ -101,9 +101,7 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
         return cut(plan, around)
 
     plan = overlapped(planned(_side(settings, planned)), budget=budget, workers=workers)
-    whole = settings.product == "full"
-    need = refuse_if_too_large(plan, budget=budget, workers=workers, shard=shard, whole=whole)
-    return Draft(assembly, plan, need)
+    return Draft(assembly, plan, need_of(plan))
 
 
 def _side(settings: Fuse, planned: Callable[[int], Plan]) -> int:

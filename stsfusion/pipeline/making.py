@@ -23,19 +23,18 @@ from stsfusion.cube.generations import carry
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
-from stsfusion.engine.need import refuse_if_no_room
 from stsfusion.engine.plan import Plan
-from stsfusion.errors import PlanError, nearest
 from stsfusion.pipeline import fusing
+from stsfusion.pipeline.chosen import chosen
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.learnt import FILE, Learnt
 from stsfusion.pipeline.madefrom import Difference, published
-from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.product import factors_for, size_of
 from stsfusion.pipeline.provenance import inherited
 from stsfusion.pipeline.readable import is_damaged, is_replaced, shows
-from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
+from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, RecipeRun
+from stsfusion.pipeline.room import left, of_dates, upcoming
 from stsfusion.pipeline.words import failures, tile_facts
 from stsfusion.running.ledger import Ledger
 
@@ -66,14 +65,13 @@ def make(
     shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
     said = {**inherited(folder.cubes), **said}
     spec = fusing.frame(draft.assembly, plan, shard, said, sigma, factors)
-    if run.recipe.fuse.product != "full":
-        refuse_if_no_room(place, draft.need.disk if factors is None else size_of(spec))
+    left(run, plan, learnt.made).require_disk(draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
     with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:
         if not finished:
             _begin(folder, place, spec, learnt, change)
-            only = _chosen(plan, run.orders, ledger)
+            only = chosen(run.orders, ledger.failures())
             with run.step("Fusing tiles", len(plan.tiles)) as bar:
                 end = fusing.fuse_tiles(
                     plan, spec, folder, run.recipe.fuse, learnt.made.identity, ledger, bar, only
@@ -97,28 +95,6 @@ def make(
     }
     folder.mark("fuse", learnt.made.identity, [folder.fused], **facts)
     return None
-
-
-def _chosen(plan: Plan, orders: Orders, ledger: Ledger) -> set[str] | None:
-    """Keys of those tiles alone that were asked for; None: all.
-
-    Raises
-    ------
-    PlanError
-        When there is no such tile.
-    """
-    if not (orders.tiles or orders.retry_failed):
-        return None
-    keys = [tile.key for tile in plan.tiles]
-    for key in orders.tiles:
-        if key not in keys:
-            raise PlanError(
-                f"tile '{key}'",
-                expected=f"one of the {len(keys)} tiles, such as {keys[0]}",
-                got="no such tile",
-                mend=nearest(key, keys),
-            )
-    return {*orders.tiles, *(ledger.failures() if orders.retry_failed else ())}
 
 
 def _stopped(run: RecipeRun, left: int, count: int) -> End:
@@ -150,8 +126,8 @@ def _planned(run: RecipeRun, draft: Draft, learnt: Learnt, change: Difference | 
     plan = replace(whole, method=learnt.method, output=place, target=target)
     if change is None:
         return plan
-    around = intervals(len(days), plan.sources, plan.method.span(), run.recipe.fuse.neighbours)
-    return cut(plan, around, [plan.written[at] for at in (*change.new, *change.changed)])
+    dates = [plan.written[at] for at in (*change.new, *change.changed)]
+    return of_dates(plan, run.recipe.fuse.neighbours, dates)
 
 
 def _factors(run: RecipeRun, plan: Plan, change: Difference | None) -> Factors | None:
@@ -165,7 +141,7 @@ def _begin(folder: Folder, place: Path, spec: CubeSpec, learnt: Learnt, change: 
     """Make room for the tiles; what is there of an earlier try that was cut off stays."""
     store = CubeStore(place)
     if change is not None and change.appends:
-        if _upcoming(place) != learnt.made.identity:
+        if upcoming(place) != learnt.made.identity:
             store.discard()
         store.extend("", spec.times[len(change.kept) :], spec.attributes)
         return
@@ -206,12 +182,6 @@ def settle(folder: Folder) -> None:
 def _is(series: Path, identity: str) -> bool:
     there = published(series)
     return there is not None and there.identity == identity
-
-
-def _upcoming(series: Path) -> str | None:
-    """Identity of the series that is being written there."""
-    upcoming = Publication(series).upcoming().get("")
-    return None if upcoming is None else str(upcoming.attributes.get("series_sha256"))
 
 
 def _sweep(folder: Folder, place: Path) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from stsfusion.cube.verification import verify
 from stsfusion.errors import StoreError
 from stsfusion.pipeline import fusing
+from stsfusion.pipeline.chosen import require_tiles
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.intake import Intake
 from stsfusion.pipeline.learnt import Learnt, frozen, learn
-from stsfusion.pipeline.madefrom import MadeFrom, asked, published
+from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.making import make
 from stsfusion.pipeline.prints import Prints
 from stsfusion.pipeline.provenance import provenance
 from stsfusion.pipeline.reciperun import End, RecipeRun
+from stsfusion.pipeline.room import left, of_dates
 from stsfusion.pipeline.soundcubes import require_sound
 from stsfusion.pipeline.standing import Deed, Standing, standing
 from stsfusion.pipeline.words import made_from_all, tile_facts
@@ -41,12 +43,17 @@ def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     """
     folder, recipe = run.folder, run.recipe
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
+    require_tiles(draft.plan, run.orders)
     wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
     found = standing(run, wanted)
     there = published(folder.fused)
     run.facts["dates"] = _counted(wanted, found, there)
     if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
         return None
+    change = found.change if found.deed is Deed.CHANGE else None
+    expected = _expected(run, wanted, found)
+    if there is None or there.identity != expected.identity:
+        _require_room(run, draft, change, expected)
     require_sound(run)
     learnt = _learnt(run, draft, marks, wanted, found)
     if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
@@ -55,7 +62,7 @@ def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     if recipe.simulate is None:
         run.besides += made_from_all(draft.plan.method, recipe.fuse.neighbours)
     said = provenance(recipe, run.file, marks.content, intake, learnt.made)
-    return make(run, draft, learnt, said, found.change if found.deed is Deed.CHANGE else None)
+    return make(run, draft, learnt, said, change)
 
 
 def _counted(wanted: MadeFrom, found: Standing, there: MadeFrom | None) -> dict[str, int]:
@@ -65,6 +72,22 @@ def _counted(wanted: MadeFrom, found: Standing, there: MadeFrom | None) -> dict[
         return {"asked": asked_for, "new": len(found.change.new), "changed": len(found.change.changed)}
     new = len(wanted.dates.keys() - (there.dates.keys() if there is not None else ()))
     return {"asked": asked_for, "new": new, "changed": asked_for - new}
+
+
+def _expected(run: RecipeRun, wanted: MadeFrom, found: Standing) -> MadeFrom:
+    """What the series will be made from, as far as it is known before the method learns."""
+    if found.deed is not Deed.LEARN and found.was is not None:
+        return wanted.with_learning_of(found.was)
+    return replace(wanted, weights=run.folder.marks().get("fit", {}).get("weights", ""))
+
+
+def _require_room(run: RecipeRun, draft: Draft, change: Difference | None, series: MadeFrom) -> None:
+    """Refuse what memory or disk cannot do, before anything is learned."""
+    plan, settings = draft.plan, run.recipe.fuse
+    if change is not None:
+        dates = [plan.written[at] for at in (*change.new, *change.changed)]
+        plan = of_dates(plan, settings.neighbours, dates)
+    left(run, plan, series).require(draft.need.disk if settings.product == "full" else None)
 
 
 def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found: Standing) -> Learnt:

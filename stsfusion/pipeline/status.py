@@ -12,7 +12,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.prints import Prints, input_print
-from stsfusion.pipeline.readable import is_damaged
+from stsfusion.pipeline.readable import is_damaged, shows
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.tally import tally
@@ -47,11 +47,17 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
     return [*lines, *_tiles(folder, wanted, was, holder)]
 
 
+_UNTOLD = (
+    "published, but it does not say what it was made from, so that no update can go on from it: restore its "
+    "zarr.json from a copy, or make all of it anew with 'stsfusion run --overwrite'"
+)
+
+
 def _shown(folder: Folder, was: MadeFrom | None) -> str:
     if is_damaged(folder.fused):
         return "damaged: it cannot be opened, and no run goes on beside it; restore its zarr.json from a copy"
     if was is None:
-        return "nothing published"
+        return _UNTOLD if shows(folder.fused) else "nothing published"
     older = len(folder.generations.older())
     kept = f", {older} generation{'s' * (older > 1)} before it" if older else ""
     return f"{len(was.dates)} dates published{kept}"

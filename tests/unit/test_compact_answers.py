@@ -18,7 +18,7 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import verify
 from stsfusion.engine import exchange
 from stsfusion.engine.factoring import anchors_of, factors_of
-from stsfusion.engine.need import need_of, refuse_if_no_room, refuse_if_too_large
+from stsfusion.engine.need import need_of, refuse_if_no_room
 from stsfusion.engine.run import run_tile
 from stsfusion.errors import PlanError
 from stsfusion.fusion.answer import Answer, Factored, Quality
@@ -190,14 +190,13 @@ def test_room_is_asked_for_what_maps_take(bench, tmp_path, monkeypatch):
     assert size_of(spec) < need.disk / 2
     few = SimpleNamespace(free=(size_of(spec) + need.disk) // 2)
     monkeypatch.setattr("stsfusion.engine.need.shutil.disk_usage", lambda path: few)
-    limits = {"budget": 2**40, "workers": 1, "shard": 24}
     with pytest.raises(PlanError, match="room for"):
-        refuse_if_too_large(plan, **limits)
-    assert refuse_if_too_large(plan, **limits, whole=False) == need
+        refuse_if_no_room(plan.output, need.disk)
+    refuse_if_no_room(plan.output, need.disk, spare=need.disk - few.free)
     refuse_if_no_room(plan.output, size_of(spec))
     few.free = size_of(spec) - 1
-    with pytest.raises(PlanError, match="room for"):
-        refuse_if_no_room(plan.output, size_of(spec))
+    with pytest.raises(PlanError, match=r"room for .* \(by what is written already\)"):
+        refuse_if_no_room(plan.output, size_of(spec), measured=True)
 
 
 def test_gaps_are_those_of_the_full_series(bench, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stsfusion.engine import need as planning
-from stsfusion.engine.need import largest_tile, need_of, overlapped, refuse_if_too_large
+from stsfusion.engine.need import largest_tile, need_of, overlapped, refuse_if_no_room, refuse_if_too_large
 from stsfusion.engine.plan import Source, geometry_of, make_plan
 from stsfusion.errors import PlanError
 from stsfusion.fusion.method import Card
@@ -277,6 +277,7 @@ def test_too_little_disk_is_refused(monkeypatch, tmp_path):
 
     monkeypatch.setattr(planning.shutil, "disk_usage", disk)
     plan = replace(plan_for(), output=tmp_path / "not" / "yet" / "fused.zarr")
-    with pytest.raises(PlanError, match=r"output .*fused.zarr: .*room for 836.3 MiB.*got 100.0 MiB free"):
-        refuse_if_too_large(plan, budget=100 * GB, workers=1, shard=384)
+    said = r"output .*fused.zarr: .*room for 836.3 MiB \(before compression\), got 100.0 MiB free"
+    with pytest.raises(PlanError, match=said):
+        refuse_if_no_room(plan.output, need_of(plan).disk)
     assert asked == [tmp_path]
