@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -21,6 +22,7 @@ from stsfusion.learning.network import Lessons, NetworkMethod
 from stsfusion.learning.posing import Asked, choose_penalty
 from stsfusion.learning.preparation import Preparation, learn_head
 from stsfusion.learning.units import learn_units
+from stsfusion.operators.linear import Shape
 from stsfusion.operators.resample import Upsample, blocks
 
 __all__ = ["STSNet"]
@@ -130,6 +132,19 @@ class STSNet(NetworkMethod):
         detail = filled + there_and_back("dense", dense)
         coarse = max(detail + there_and_back("rich", rich), self.passes * rich + there_and_back("rich", rich))
         return coarse + (self.blocks * (max(self.kernels) // 2) if self.branches else 0)
+
+    def peak(self, shape: Shape, geometry: Geometry) -> float:
+        """Features and scores of all dates, and what layers hold of the rows that are walked at a time.
+
+        The numbers of values a pixel are measured; bands do not matter, for the answer is factored.
+        """
+        dates, _, rows, cols = shape
+        values = 75.0 + 3 * self.rank
+        if self.branches:
+            reach = self.blocks * (max(self.kernels) // 2)
+            share = min(1.0, (self._strip + 2 * reach) / math.sqrt(rows * cols))
+            values = max(values, 24 + 3 * self.rank + share * (36 + 3 * self.rank + 9 * self.width))
+        return 4.0 * dates * rows * cols * values
 
     def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Lessons]:
         """Units, detail and head in closed form; lessons for the network."""

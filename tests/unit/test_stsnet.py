@@ -7,6 +7,7 @@ import torch
 
 from stsfusion.errors import MethodError, ProblemError
 from stsfusion.fusion.answer import Quality
+from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import Geometry
 from stsfusion.fusion.wald import hide
 from stsfusion.fusion.weights import load_state, save_state
@@ -205,3 +206,21 @@ def test_training_ends_before_its_steps_when_nothing_is_gained(monkeypatch):
     first, again = (STSNet.example(steps=200, patience=1, width=4).fit([big]) for _ in range(2))
     assert 9 <= float(first.curve[-1, 0]) < 200
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
+
+
+@pytest.mark.parametrize(
+    ("size", "bands", "settings"),
+    [
+        (96, 40, {}),
+        (144, 40, {}),
+        (96, 80, {"rank": 24, "variance": 1.0}),
+        (96, 40, {"width": 16, "kernels": (1, 3, 5)}),
+        (96, 40, {"branches": False}),
+    ],
+)
+def test_it_holds_what_it_expects_to_hold(size, bands, settings):
+    problem = tiny_problem(size=size, bands=bands, dates=3).question()
+    method = STSNet(**{"steps": 0, "kernels": (3,), **settings}).fit([problem])
+    held = peak_bytes(lambda: method.fuse(problem))
+    expected = method.peak(problem.target.shape, Geometry.of(problem))
+    assert 0.8 * expected < held <= expected
