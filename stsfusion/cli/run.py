@@ -98,8 +98,10 @@ def run(
     What is done already is not done again; a run that was stopped goes on where it was. A published series of
     other settings or input is only replaced when that is said.
 
-    It writes into the recipe's `output:` folder alone: cubes.zarr (the input on one grid), fused.zarr (the
-    series), scores.json, report.html with its pictures, and .stsfusion (what is known of the run).
+    It writes into the recipe's `output:` folder alone, a relative one being seen from the folder that the
+    command is given in, though other paths are seen from the recipe: cubes.zarr (the input on one grid),
+    fused.zarr (the series), scores.json, report.html with its pictures, and .stsfusion (what is known of the
+    run).
 
     Exit codes: 0 done; 2 wrong settings or input; 3 some tiles failed (--retry-failed tries them again);
     75 locked by another run, or interrupted: the same command goes on.
@@ -149,11 +151,13 @@ def update(
     all dates that stay. Without 'fuse.neighbours' every date is made from all dates, and new input makes
     every date anew. Without a published series it runs the recipe.
 
-    Who opens the series sees the old one or the whole new one. What was opened lazily before a new generation
-    must be opened anew: a path always leads to the present files. To go on reading the old ones, read from a
-    copy of links, 'cp -al my-out/fused.zarr mine.zarr', which takes no room and never changes.
+    Who opens the series sees the old one or the whole new one; on file systems that cannot exchange folders
+    in one step ('stsfusion doctor' tells) there is none to open for a moment. What was opened lazily
+    before a new generation must be opened anew: a path always leads to the present files. To go on reading
+    the old ones, read from a copy of links, 'cp -al my-out/fused.zarr mine.zarr', which takes no room and never changes.
 
-    It writes where `run` does, and ends with the same exit codes: 0, 2, 3, 75. What was published before a
+    It writes where `run` does: give it in the same folder, or let `output:` be absolute. It says so when
+    nothing is there yet, and ends with the same exit codes: 0, 2, 3, 75. What was published before a
     new generation stays in .stsfusion/generations, the last one until the next comes.
 
     [bold]Examples[/bold]
@@ -175,12 +179,15 @@ def _carry_out(
 ) -> NoReturn:
     from stsfusion.pipeline.arrayrun import run_or_share
     from stsfusion.pipeline.recipe import load_recipe
-    from stsfusion.pipeline.steps import run_recipe
+    from stsfusion.pipeline.steps import folder_of, run_recipe
 
     quiet = manner.quiet or manner.as_json
     about = {"command": "update" if orders.update else "run", "recipe": recipe}
     with plainly(manner.as_json, about):
         loaded, file = load_recipe(recipe, given)
+        root = folder_of(loaded, file).root
+        if orders.update and not root.exists():
+            print(f"Nothing is there yet, the series begins: {root.absolute()}", file=sys.stderr)
         if dry_run:
             end = run_recipe(loaded, file, dry_run=True, quiet=quiet, said=given, orders=orders)
         else:
@@ -214,7 +221,8 @@ def status(
 ) -> None:
     """Say how far a recipe's run is: steps, tiles, failures, time.
 
-    Nothing is written, and a run that is under way is not disturbed.
+    Nothing is written, and a run that is under way is not disturbed. It looks where `run` would write if it
+    were given in this folder.
 
     Exit codes: 0 told; 2 wrong settings or input.
 

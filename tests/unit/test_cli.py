@@ -81,6 +81,21 @@ def test_a_wrong_option_a_job_and_a_comparison_are_told_in_one_line(tmp_path, mo
         assert json.loads(line)[key]
 
 
+def test_who_was_not_begun_is_told_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("cubes: {rich: a.zarr}\nfuse: {method: bicubic}\n")
+    said = json.loads(call("status", "own.yaml", "--json").stdout)["output"]
+    assert said == f"{tmp_path / 'own-out'} (not begun: 'output:' is seen from {tmp_path})"
+    elsewhere = ("--set", f"output={tmp_path / 'there'}")
+    assert json.loads(call("status", "own.yaml", "--json", *elsewhere).stdout)["output"] == (
+        f"{tmp_path / 'there'} (not begun)"
+    )
+    done = call("update", "own.yaml", "--quiet")
+    assert done.exit_code == 2
+    assert f"the series begins: {tmp_path / 'own-out'}\n" in done.stderr
+    assert "the series begins" not in call("run", "own.yaml", "--quiet").stderr
+
+
 LISTS = {"methods", "sensors", "schema"}
 """They cannot go wrong."""
 
