@@ -154,7 +154,8 @@ def update(
     Who opens the series sees the old one or the whole new one; on file systems that cannot exchange folders
     in one step ('stsfusion doctor' tells) there is none to open for a moment. What was opened lazily
     before a new generation must be opened anew: a path always leads to the present files. To go on reading
-    the old ones, read from a copy of links, 'cp -al my-out/fused.zarr mine.zarr', which takes no room and never changes.
+    the old ones, read from a copy of links, 'cp -al my-out/fused.zarr mine.zarr', which takes no room and
+    never changes.
 
     It writes where `run` does: give it in the same folder, or let `output:` be absolute. It says so when
     nothing is there yet, and ends with the same exit codes: 0, 2, 3, 75. What was published before a
