@@ -143,7 +143,7 @@ class STSNet(NetworkMethod):
         if self.branches:
             reach = self.blocks * (max(self.kernels) // 2)
             share = min(1.0, (self._strip + 2 * reach) / math.sqrt(rows * cols))
-            values = max(values, 24 + 3 * self.rank + share * (36 + 3 * self.rank + 9 * self.width))
+            values = max(values, 24 + 3 * self.rank + share * (56 + 3 * self.rank + 9 * self.width))
         return 4.0 * dates * rows * cols * values
 
     def prepare(self, problems: Sequence[Problem], tick: Tick) -> tuple[dict[str, Tensor], Lessons]:
