@@ -123,7 +123,9 @@ def test_who_is_at_work_is_known_without_touching_the_lock(other, tmp_path):
     assert lock.at_work() is None, "its note is still there"
 
 
-@pytest.mark.parametrize(("host", "pid"), [(socket.gethostname(), os.getpid()), ("elsewhere", 1)])
+@pytest.mark.parametrize(
+    ("host", "pid"), [(socket.gethostname(), os.getpid()), ("elsewhere", 1)], ids=["here", "elsewhere"]
+)
 def test_a_note_that_a_crash_left_tells_of_nobody(tmp_path, host, pid):
     lock = Lock(tmp_path / "lock")
     left_behind(lock.path, host=host, pid=pid)
