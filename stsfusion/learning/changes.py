@@ -160,6 +160,11 @@ class Unmixing:
     kriging: Kriging
     """One part for each group."""
 
+    @property
+    def looks(self) -> Tensor:
+        """(q', H, W) of the guide."""
+        return self.kriging.windows.guide
+
     def rows(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """(t, b, last − first, W) of fine rows, edges on coarse pixels, and their standard deviation."""
         values = self.changes.plain(self.components[:, first:last])

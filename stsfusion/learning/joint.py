@@ -17,8 +17,10 @@ from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.timeline import date_weights, resample
+from stsfusion.learning.akin import Akin
 from stsfusion.learning.assurance import Assurance
 from stsfusion.learning.changes import Changes, Seen, Unmixing
+from stsfusion.learning.floor import Floor
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.kept import joined, under
@@ -94,6 +96,9 @@ class Fine:
     deviation: Tensor
     """(t, c, H, W) standard deviation."""
 
+    looks: Tensor
+    """(q', H, W) of the guide."""
+
 
 @dataclass(frozen=True, eq=False)
 class Coming:
@@ -107,7 +112,7 @@ class Coming:
 
     def rows(self, own: slice) -> Fine:
         """These fine rows of it, edges on coarse pixels."""
-        return Fine(self.days, *self.unmixing.rows(own.start, own.stop))
+        return Fine(self.days, *self.unmixing.rows(own.start, own.stop), self.unmixing.looks[:, own])
 
     @property
     def whole(self) -> Fine:
@@ -143,6 +148,9 @@ class Joint:
     panel: Panel | None = None
     """Scores from these features."""
 
+    akin: Akin | None = None
+    """What pixels that look alike keep in common."""
+
     carried: Carried | None = None
     """What pixels keep."""
 
@@ -154,6 +162,9 @@ class Joint:
 
     covariance: Tensor | None = None
     """(p, p) of estimates' errors at hidden dates, before they are held to anything."""
+
+    floor: Floor | None = None
+    """What no estimate falls below."""
 
     assurance: Assurance | None = None
     """How sure it is."""
@@ -254,9 +265,11 @@ _KINDS: dict[str, Any] = {
     "subspace": Subspace,
     "bent": Bent,
     "panel": Panel,
+    "akin": Akin,
     "carried": Carried,
     "by_dense": Innovation,
     "by_sharp": Innovation,
+    "floor": Floor,
     "assurance": Assurance,
     "unrest": Unrest,
     "steady": Steady,

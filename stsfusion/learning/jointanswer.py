@@ -27,6 +27,7 @@ __all__ = [
     "Verdict",
     "answer_of",
     "estimate",
+    "floored",
     "held_to_sharp",
     "judge",
     "keep",
@@ -57,17 +58,17 @@ class Lasting:
 
 
 def keep(joint: Joint, rich: Fine, dense: Fine | None) -> Lasting:
-    """Take the panel's answer from the scores."""
+    """Take from the scores what is told by their bands."""
     assert joint.carried is not None
     doubt = (rich.deviation / joint.carried.lasting[:, None, None]).square().mean(1)
-    if dense is None or joint.panel is None or joint.bent is None:
+    if dense is None or joint.panel is None:
         bands = rich.values.new_zeros(len(rich.days), 1, *rich.values.shape[2:])
         return Lasting(rich.days, bands, rich.values, doubt)
     leading, left = [], []
     for day, scores in zip(rich.days.tolist(), rich.values, strict=True):
-        own = joint.at(dense, day)[0]
-        leading.append(joint.bent.components(own)[:4])
-        left.append(scores - joint.panel(joint.bent(own)))
+        said, own = _told(joint, dense, day)
+        leading.append(own)
+        left.append(scores - said)
     return Lasting(rich.days, torch.stack(leading), torch.stack(left), doubt)
 
 
@@ -75,12 +76,28 @@ def estimate(joint: Joint, kept: Lasting, dense: Fine | None, day: float) -> tup
     """(p, H, W) scores of a day before they are held to anything, and their (H, W) unsureness."""
     assert joint.carried is not None
     when = torch.tensor(day, device=kept.kept.device)
-    if dense is None or joint.panel is None or joint.bent is None:
+    if dense is None or joint.panel is None:
         return carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, kept.bands[0]), joint.carried)
+    said, leading = _told(joint, dense, day)
+    rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, leading), joint.carried)
+    return said + rest, unsure
+
+
+def _told(joint: Joint, dense: Fine, day: float) -> tuple[Tensor, Tensor]:
+    """(p, H, W) scores by the dense bands of a day and the guide, and the bands' leading components."""
+    assert joint.panel is not None
+    assert joint.bent is not None
     own = joint.at(dense, day)[0]
     leading = joint.bent.components(own)[:4]
-    rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, leading), joint.carried)
-    return joint.panel(joint.bent(own)) + rest, unsure
+    scores = joint.panel(joint.bent(own))
+    return (scores if joint.akin is None else scores + joint.akin(leading, dense.looks)), leading
+
+
+def floored(joint: Joint, scores: Tensor) -> Tensor:
+    """(p, H, W) scores, no band below the floor."""
+    if joint.floor is None or joint.subspace is None:
+        return scores
+    return joint.floor(scores, joint.subspace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +242,7 @@ def _answered(
         seen = dense is not None and place_of(dense.days, day) is not None
         verdict = judge(joint, kept, dense, day, seen)
         own, mask = held_to_sharp(joint, problem, date, verdict)
-        scores.append(own)
+        scores.append(floored(joint, own))
         bare = replace(verdict, scores=verdict.scores[:0].clone())
         grounds.append(_Grounds(bare, told.glance(joint, day), mask))
     return torch.stack(scores), grounds

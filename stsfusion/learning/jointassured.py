@@ -15,7 +15,7 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.learning.assurance import Assurance, Outcome, band_variance, in_common
 from stsfusion.learning.fading import fading
 from stsfusion.learning.joint import Fine, Joint
-from stsfusion.learning.jointanswer import Lasting, held_to_sharp, judge, keep, signs
+from stsfusion.learning.jointanswer import Lasting, floored, held_to_sharp, judge, keep, signs
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointtrial import Tile, Trial, tile_of
 from stsfusion.learning.sighting import place_of
@@ -88,12 +88,12 @@ def _truth(joint: Joint, tile: Tile, date: int) -> Tensor:
     seen = tile.problem.dense is not None and date in tile.problem.dense.dates
     kept = keep(joint, tile.rich, tile.dense)
     verdict = judge(joint, kept, tile.dense, float(tile.problem.target.days[date]), seen)
-    return held_to_sharp(joint, tile.problem, date, verdict)[0]
+    return floored(joint, held_to_sharp(joint, tile.problem, date, verdict)[0])
 
 
 def _own(joint: Joint, trial: Trial) -> tuple[Joint, Lasting]:
     """What a trial learned without its date, and otherwise what was learned of all."""
-    shared = {name: getattr(joint, name) for name in ("carried", "by_dense", "unrest", "covariance")}
+    shared = {name: getattr(joint, name) for name in ("carried", "by_dense", "unrest", "covariance", "floor")}
     own = replace(trial.joint, **shared)
     return own, keep(own, trial.tile.rich, trial.tile.dense)
 
@@ -121,7 +121,7 @@ def _blind(
         rest = [k for k in range(len(dense.days)) if k != place_of(dense.days, day)]
         if not rest:
             return None
-        dense = Fine(dense.days[rest], dense.values[rest], dense.deviation[rest])
+        dense = Fine(dense.days[rest], dense.values[rest], dense.deviation[rest], dense.looks)
     glance = told_of(own, trial.tile.problem, dense).glance(own, day)
     return _met(own, trial, tiles, truth, (kept, dense, glance.now), glance.apart)
 
@@ -146,7 +146,7 @@ def _met(
     some = some[:: max(1, len(some) // _PIXELS)]
     verdict = judge(own, kept, dense, day, seen)
     basis = own.subspace.basis
-    errors = basis.T @ (verdict.scores - truth).flatten(1)[:, some]
+    errors = basis.T @ (floored(own, verdict.scores) - truth).flatten(1)[:, some]
     unsure = verdict.unsure.flatten()[some][None]
     assert own.covariance is not None
     variance = band_variance(own.covariance, unsure, own.by_dense if seen else None, own.subspace)[:, 0]

@@ -19,7 +19,7 @@ from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sighting import Dates, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
 
-__all__ = ["Settings", "learn_base", "noise_of", "score_noise"]
+__all__ = ["Settings", "learn_base", "noise_of", "score_noise", "valid_pixels"]
 
 _POINTING = 10.0
 """Load on the slopes of the regression by which displacements are found."""
@@ -55,6 +55,9 @@ class Settings:
 
     curve: float
     """Load on bent features."""
+
+    akin: int
+    """Pixels that stand for all that look like them; 0: none."""
 
     spans: tuple[float, ...]
     """Days over which what pixels keep may last; hidden dates decide."""
@@ -109,13 +112,14 @@ def noise_of(observations: Sequence[Observation]) -> Tensor:
         own = torch.stack([each.noise for each in observations if each.noise is not None]).mean(0)
         if bool((own > 0).all()):
             return own.float()
-    kept = [_valid_pixels(each) for each in observations]
+    kept = [valid_pixels(each) for each in observations]
     spread = torch.stack([pixels.std(1) for pixels in kept if pixels.shape[1] > 1]).mean(0)
     assert first.data.shape[1] == len(spread)
     return (0.02 * spread).clamp_min(1e-6)
 
 
-def _valid_pixels(observation: Observation) -> Tensor:
+def valid_pixels(observation: Observation) -> Tensor:
+    """(b, n) pixels of which all bands are valid."""
     mask = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:]).all(1)
     return observation.data.movedim(1, 0)[:, mask]
 
@@ -156,7 +160,7 @@ def _subspace(problems: Sequence[Problem], settings: Settings) -> Subspace:
     seen = [p.rich for p in problems if p.rich is not None]
     noise = noise_of(seen) if all(each.noise is not None for each in seen) else None
     live = live_bands(seen).to(seen[0].data.device)
-    pixels = (_valid_pixels(_alive(each, live)).T for each in seen)
+    pixels = (valid_pixels(_alive(each, live)).T for each in seen)
     found = Subspace.learn(pixels, rank=settings.rank, noise=noise)
     telling = (found.basis / found.noise).square().sum(1) > _SIGNAL
     count = max(int(telling.sum()), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
+from stsfusion.learning.floor import Floor
 from stsfusion.learning.innovation import Innovation, ground
 from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointassured import assured
-from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise
+from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise, valid_pixels
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
@@ -79,7 +81,8 @@ def with_innovations(
     assert joint.rich is not None
     if not tried:
         spread = joint.rich.changes.spread.square().mean(0)
-        return assured(_held(joint, torch.diag(spread).double(), problems), (), problems, settings)
+        held = _held(joint, torch.diag(spread).double(), problems)
+        return assured(_floored(held, problems), (), problems, settings)
     losses = [[_size(t.errors(guess(t, span)[0]), subspace) for t in tried] for span in settings.spans]
     best = settings.spans[int(torch.tensor(losses).square().sum(1).argmin())]
     guesses = [guess(trial, best) for trial in tried]
@@ -90,18 +93,39 @@ def with_innovations(
     typical = float(torch.tensor([_size(each, subspace) for each in errors]).square().mean().sqrt())
     found = []
     for size in settings.grounds:
-        loss = 0.0
+        loss = []
         for i, (trial, (scores, unsure)) in enumerate(zip(tried, guesses, strict=True)):
             others = [e for j, e in enumerate(errors) if j != i] or errors
             covariance = _covariance(others, subspace) + (size * typical) ** 2 * smooth
             own = _held(joint, covariance, [trial.whole])
             if own.by_dense is not None and trial.tile.dense is not None:
                 scores = own.by_dense(scores, trial.wanted.bands, unsure / usual)[0]
-            loss += _size(trial.errors(scores), subspace) ** 2
+            loss.append(_size(trial.errors(scores), subspace) ** 2)
         found.append(loss)
-    size = settings.grounds[int(torch.tensor(found).argmin())]
+    size = settings.grounds[_simplest(torch.tensor(found))]
     covariance = _covariance(errors, subspace) + (size * typical) ** 2 * smooth
-    return assured(_held(joint, covariance, problems), tried, problems, settings)
+    return assured(_floored(_held(joint, covariance, problems), problems), tried, problems, settings)
+
+
+def _floored(joint: Joint, problems: Sequence[Problem]) -> Joint:
+    """With what no estimate falls below."""
+    assert joint.covariance is not None
+    assert joint.subspace is not None
+    seen = [valid_pixels(p.rich) for p in problems if p.rich is not None]
+    return replace(joint, floor=Floor.learn(seen, joint.covariance, joint.subspace))
+
+
+def _simplest(losses: Tensor) -> int:
+    """The first row of (choices, dates) losses that is, within its standard error, as good as the best.
+
+    Source: the one-standard-error rule of Breiman et al. (1984), sec. 3.4.3, on paired differences.
+    """
+    best = int(losses.sum(1).argmin())
+    if losses.shape[1] < 2:
+        return best
+    excess = losses - losses[best]
+    error = excess.std(1) / math.sqrt(losses.shape[1])
+    return int((excess.mean(1) <= error).nonzero()[0, 0])
 
 
 def _size(errors: Tensor, subspace: Subspace) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.wald import hide
 from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Fine, Joint
-from stsfusion.learning.jointanswer import estimate, keep
+from stsfusion.learning.jointakin import with_akin
+from stsfusion.learning.jointanswer import Lasting, estimate, keep
 from stsfusion.learning.jointbase import Settings, learn_base, score_noise
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.panel import Bent, Carried, Lesson, Panel
@@ -68,7 +70,9 @@ def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint
     clear = [lesson.clear for lesson in lessons]
     rest = torch.cat([x[:, mask] for x, mask in zip(left, clear, strict=True)], 1)
     lasting = rest.square().mean(1).sqrt().clamp_min(least.to(rest))
-    return replace(joint, bent=bent, panel=panel, carried=_carried(settings.spans[0], lasting))
+    joint = replace(joint, bent=bent, panel=panel, carried=_carried(settings.spans[0], lasting))
+    both = [(tile.problem, tile.rich, tile.dense) for tile in tiles if tile.dense is not None]
+    return with_akin(joint, both, settings)
 
 
 def _carried(days: float, lasting: Tensor) -> Carried:
@@ -111,6 +115,11 @@ class Trial:
 
     wanted: Lesson
     """What the hyperspectral sensor saw; its bands are the dense ones without the date's sharp image."""
+
+    @cached_property
+    def kept(self) -> Lasting:
+        """What pixels keep."""
+        return keep(self.joint, self.tile.rich, self.tile.dense)
 
     def errors(self, scores: Tensor) -> Tensor:
         """(p, n) of fine scores, at clear coarse pixels."""
@@ -200,5 +209,4 @@ def guess(trial: Trial, days: float) -> tuple[Tensor, Tensor]:
     """Scores of the hidden date and their unsureness, what pixels keep lasting so many days."""
     assert trial.joint.carried is not None
     joint = replace(trial.joint, carried=replace(trial.joint.carried, days=torch.tensor(days)))
-    kept = keep(joint, trial.tile.rich, trial.tile.dense)
-    return estimate(joint, kept, trial.tile.dense, float(trial.whole.target.days[trial.date]))
+    return estimate(joint, trial.kept, trial.tile.dense, float(trial.whole.target.days[trial.date]))

@@ -48,9 +48,10 @@ class JointLR(FusionMethod):
     Point spread functions, displacements, gains, offsets, and noise that nobody states, are estimated first.
     The sharp images of all dates are one guide. Through the point spread function it unmixes the dense series
     into fine bands m of every date, and the hyperspectral series into fine scores; a ridge regression F tells
-    scores from bands; what a pixel keeps of its own, e, is carried in time; innovations hold the estimate to
-    the bands of the date. What cannot be known beforehand is chosen, and the standard deviation learned, by
-    hiding dates one after the other. Without a hyperspectral sensor the target is the sharp one's bands.
+    scores from bands; pixels that look alike on all dates correct it together; what a pixel keeps of its own,
+    e, is carried in time; innovations hold the estimate to the bands of the date, and it is not negative.
+    What cannot be known beforehand is chosen, and the standard deviation learned, by hiding dates one after
+    the other. Without a hyperspectral sensor the target is the sharp one's bands.
 
     Source: ours.
     """
@@ -78,6 +79,9 @@ class JointLR(FusionMethod):
 
     curve: float = field(default=0.01, metadata={"ge": 1e-6, "le": 1e3})
     """Load on what bends."""
+
+    akin: int = field(default=400, metadata={"ge": 0, "le": 4000})
+    """Pixels that stand for all that look like them, in what the regression leaves over; 0: none."""
 
     spans: tuple[float, ...] = (60.0, 200.0, 600.0)
     """Days over which what pixels keep may last; hidden dates decide."""
@@ -171,7 +175,7 @@ class JointLR(FusionMethod):
     @classmethod
     def example(cls, **settings: Any) -> Self:
         """Small windows and few hidden dates."""
-        cheap = {"halves": (1, 0), "centres": 8, "hidings": 1, "rank": 6, "spans": (200.0,)}
+        cheap = {"halves": (1, 0), "centres": 8, "akin": 20, "hidings": 1, "rank": 6, "spans": (200.0,)}
         return cls(**{**cheap, **settings})
 
     @property
@@ -197,6 +201,7 @@ class JointLR(FusionMethod):
             self.loads,
             self.centres,
             self.curve,
+            self.akin,
             self.spans,
             self.grounds,
             self.hidings,

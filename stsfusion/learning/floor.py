@@ -1,0 +1,98 @@
+"""Floor: reflectance is not negative, and an estimate that is gives way where it is least sure.
+
+::
+
+    x̂ = argmin (a − â)ᵀ C⁻¹ (a − â) + Σ_b min(0, x_b − f_b)² / τ_b²        x = mean + basisᵀ a
+
+C is the covariance of the estimate's errors, τ a part of the noise. Over water, what noise and land nearby
+leave of an infrared spectrum is as large as the spectrum itself, and as often below zero as above.
+A sensor that does show negative values, as where the air was taken off too much, has a lower floor.
+
+Source: truncated Gaussians' mode by semismooth Newton steps, Hintermüller, Ito and Kunisch (2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from stsfusion.learning.kept import Kept
+from stsfusion.learning.subspace import Subspace
+
+__all__ = ["Floor"]
+
+_RARE = 1e-3
+"""Share of values that may lie anywhere."""
+
+_DEVIATIONS = 3.09
+"""Standard deviations below which noise lies so rarely."""
+
+_MOST = 20000
+"""Values of a band that are looked at, about."""
+
+_FIRM = 0.1
+"""τ, in standard deviations of the noise."""
+
+_ROUNDS = 8
+"""Newton steps."""
+
+_LEAST = 1e-6
+"""Least variance of errors, in the largest."""
+
+_ROWS = 1024
+"""Pixels at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Floor(Kept):
+    """What an estimate may not fall below."""
+
+    least: Tensor
+    """(band,) f, reflectance."""
+
+    inverse: Tensor
+    """(p, p) of C."""
+
+    @classmethod
+    def learn(cls, pixels: Iterable[Tensor], covariance: Tensor, subspace: Subspace) -> Self:
+        """From (band, n) pieces of what the hyperspectral sensor saw, and the (p, p) C."""
+        seen = torch.cat(list(pixels), 1)
+        seen = seen[:, :: max(1, seen.shape[1] // _MOST)]
+        least = torch.zeros_like(subspace.mean)
+        if seen.shape[1] > 0:
+            rare = seen.kthvalue(max(1, int(_RARE * seen.shape[1])), dim=1).values
+            least = (rare + _DEVIATIONS * subspace.noise).clamp_max(0.0)
+        values, vectors = torch.linalg.eigh(covariance.double())
+        level = values.clamp_min(max(_LEAST * float(values[-1]), 1e-12))
+        return cls(least.float(), ((vectors / level) @ vectors.T).float())
+
+    def __call__(self, scores: Tensor, subspace: Subspace) -> Tensor:
+        """(p, H, W) scores, moved where a band of theirs lies below the floor."""
+        flat = scores.flatten(1)
+        gap = (subspace.mean - self.least)[:, None]
+        low = torch.cat(
+            [((subspace.basis.T @ part + gap) < 0).any(0) for part in flat.split(_ROWS, dim=1)]
+        ).nonzero()[:, 0]
+        if len(low) == 0:
+            return scores
+        out = flat.clone()
+        for places in low.split(_ROWS):
+            out[:, places] = self._raised(flat[:, places].T, subspace)
+        return out.unflatten(1, tuple(scores.shape[1:]))
+
+    def _raised(self, scores: Tensor, subspace: Subspace) -> Tensor:
+        """(p, n) of (n, p)."""
+        inverse, basis = self.inverse.double(), subspace.basis.double()
+        gap = (subspace.mean - self.least).double()
+        firm = (_FIRM * subspace.noise.double()).square().reciprocal()
+        kept, moved = scores.double() @ inverse, scores.double()
+        pairs = (basis[:, None] * basis[None]).flatten(0, 1).T
+        for _ in range(_ROUNDS):
+            weight = ((moved @ basis + gap) < 0).double() * firm
+            square = inverse + (weight @ pairs).unflatten(1, tuple(inverse.shape))
+            moved = torch.linalg.solve(square, kept - (weight * gap) @ basis.T)
+        return moved.T.float()
