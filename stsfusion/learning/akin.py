@@ -14,6 +14,7 @@ Source: Rasmussen and Williams (2006), sec. 8.3.1, subset of regressors; Laird a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -149,14 +150,21 @@ class _Lessons:
 
 
 def _chosen(lessons: _Lessons, company: Company, carried: Carried) -> list[float | None]:
-    """For every score the load under which hidden dates are met best; None: nothing in common."""
+    """For every score the load under which hidden dates are met best; None: nothing in common.
+
+    What is gained must be more than its standard error over the dates (Breiman et al., 1984, sec. 3.4.3).
+    """
     count = company.kept.shape[1]
     asked = (None, *_LOADS)
-    losses = torch.zeros(len(asked), count, dtype=torch.float64)
-    for row, load in enumerate(asked):
-        for hidden in range(company.dates):
-            losses[row] += _missed(lessons, company, carried, hidden, load).cpu()
-    return [asked[row] for row in losses.argmin(0).tolist()]
+    dates = range(company.dates)
+    missed = [
+        torch.stack([_missed(lessons, company, carried, date, load) for date in dates]) for load in asked
+    ]
+    losses = torch.stack(missed).cpu()
+    best = losses.sum(1).argmin(0)
+    gain = losses[0] - losses[best, :, torch.arange(count)].T
+    sure = gain.mean(0) > gain.std(0) / math.sqrt(len(gain))
+    return [asked[row] if own else None for row, own in zip(best.tolist(), sure.tolist(), strict=True)]
 
 
 def _missed(lessons: _Lessons, company: Company, carried: Carried, hidden: int, load: float | None) -> Tensor:

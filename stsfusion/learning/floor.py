@@ -8,7 +8,7 @@ C is the covariance of the estimate's errors, τ a part of the noise. Over water
 leave of an infrared spectrum is as large as the spectrum itself, and as often below zero as above.
 A sensor that does show negative values, as where the air was taken off too much, has a lower floor.
 
-Source: truncated Gaussians' mode by semismooth Newton steps, Hintermüller, Ito and Kunisch (2002).
+Source: the mode of a truncated Gaussian, by semismooth Newton steps (Hintermüller, Ito and Kunisch, 2002).
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ _FIRM = 0.1
 
 _ROUNDS = 8
 """Newton steps."""
+
+_SHARES = (1.0, 0.5, 0.2, 0.05, 0.0)
+"""Of a Newton step, of which the best is taken."""
 
 _LEAST = 1e-6
 """Least variance of errors, in the largest."""
@@ -89,10 +92,18 @@ class Floor(Kept):
         inverse, basis = self.inverse.double(), subspace.basis.double()
         gap = (subspace.mean - self.least).double()
         firm = (_FIRM * subspace.noise.double()).square().reciprocal()
-        kept, moved = scores.double() @ inverse, scores.double()
+        start, moved = scores.double(), scores.double()
         pairs = (basis[:, None] * basis[None]).flatten(0, 1).T
+
+        def cost(own: Tensor) -> Tensor:
+            low = (own @ basis + gap).clamp_max(0.0).square() @ firm
+            return ((own - start) @ inverse * (own - start)).sum(1) + low
+
         for _ in range(_ROUNDS):
             weight = ((moved @ basis + gap) < 0).double() * firm
             square = inverse + (weight @ pairs).unflatten(1, tuple(inverse.shape))
-            moved = torch.linalg.solve(square, kept - (weight * gap) @ basis.T)
+            step = torch.linalg.solve(square, start @ inverse - (weight * gap) @ basis.T) - moved
+            tried = torch.stack([moved + share * step for share in _SHARES])
+            best = torch.stack([cost(own) for own in tried]).argmin(0)
+            moved = tried[best, torch.arange(len(moved), device=moved.device)]
         return moved.T.float()
