@@ -115,6 +115,7 @@ class Publication:
         # After a publication that was cut off here, nothing is known of what was noted.
         noted = self._noted()
         self._note(new, settled(noted, new, {} if new == old else old) if old else noted)
+        self._sweep()
         (self.path / _STAGED).unlink()
 
     def recover(self) -> None:
@@ -131,6 +132,7 @@ class Publication:
             When nothing is published, and what is staged cannot be read.
         """
         self.recover()
+        self._sweep()
         if not self.pending:
             return
         old = self.published()
@@ -146,6 +148,12 @@ class Publication:
         (self.path / _STAGED).unlink()
         if not old and not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _sweep(self) -> None:
+        """Take away documents that were being written when somebody died, of the store and of its arrays."""
+        for depth in ("", "*/", "*/*/"):
+            for draft in self.path.glob(f"{depth}{draft_of(Path('*.json'))}"):
+                draft.unlink()
 
     def _forget(self, shown: Mapping[str, Listing]) -> None:
         """Let go of what is staged and unreadable; of a publication that it cut off the rest is done."""

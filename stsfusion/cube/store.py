@@ -100,7 +100,7 @@ class CubeStore(StoreReader):
             self._publication.recover()
             for name in self.names():  # first, so that who dies here finds something to discard again
                 self._arrays(name, staged=False).fill(coordinates(self.spec(name)))
-            self._publication.discard()
+        self._publication.discard()
 
     def write(
         self,

@@ -21,7 +21,7 @@ from stsfusion.engine.need import Need, largest_tile, need_of, overlapped
 from stsfusion.engine.plan import Plan, make_plan, require_roles
 from stsfusion.engine.planfile import save_plan
 from stsfusion.engine.samples import Samples, sample_windows
-from stsfusion.errors import MethodError, PlanError
+from stsfusion.errors import MethodError, PlanError, StoreError
 from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.fusion.weights import load_state, save_state
@@ -57,16 +57,30 @@ class Draft:
 
 
 def cubes_of(folder: Folder) -> dict[Role, DataArray]:
-    """The input cubes of a folder, lazy, each with its stated noise, and whether it was simulated."""
+    """The input cubes of a folder, lazy, each with its stated noise, and whether it was simulated.
+
+    Raises
+    ------
+    StoreError
+        When a disk has changed their labels so that they cannot be read.
+    """
     store = CubeStore(folder.cubes)
-    return {
-        role: store.cube(role).assign_attrs(
-            noise=store.spec(role).attributes.get("noise"),
-            simulated=bool(store.spec(role).attributes.get("simulated", False)),
-        )
-        for role in ROLES
-        if role in store.names()
-    }
+    try:
+        return {
+            role: store.cube(role).assign_attrs(
+                noise=store.spec(role).attributes.get("noise"),
+                simulated=bool(store.spec(role).attributes.get("simulated", False)),
+            )
+            for role in ROLES
+            if role in store.names()
+        }
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"input {folder.cubes}",
+            expected="the cubes as they were made",
+            got=f"labels that cannot be read ({' '.join(str(error).split())[:100]})",
+            mend="Run the recipe again, which makes them again.",
+        ) from error
 
 
 def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near: Path, output: Path) -> Draft:

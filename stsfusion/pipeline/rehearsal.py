@@ -19,6 +19,7 @@ from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.readable import shows
 from stsfusion.pipeline.reciperun import DONE, End, RecipeRun
 from stsfusion.pipeline.room import left, of_dates
+from stsfusion.pipeline.soundcubes import are_legible
 from stsfusion.pipeline.todo import ToDo, to_do
 from stsfusion.pipeline.words import promise
 
@@ -48,7 +49,7 @@ def foresee(run: RecipeRun, draft: Draft, found: ToDo | None) -> None:
     if found is not None:
         plan = of_dates(plan, recipe.fuse.neighbours, (*found.new, *found.changed))
     series = None
-    if folder.is_done("cubes", input_print(recipe, run.near), [folder.cubes]):
+    if folder.is_done("cubes", input_print(recipe, run.near), [folder.cubes]) and are_legible(folder.cubes):
         learned, was = folder.marks().get("fit", {}).get("weights", ""), published(folder.fused)
         wanted = asked(recipe, draft.assembly, draft.plan, folder.marks()["cubes"]["content"])
         series = replace(wanted, weights=learned) if was is None else wanted.with_learning_of(was)

@@ -18,10 +18,13 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.readable import is_replaced, shows
 from stsfusion.pipeline.reciperun import RecipeRun
 
-__all__ = ["SpoiltCubes", "can_go_on", "forsake", "require_labels", "require_sound"]
+__all__ = ["SpoiltCubes", "are_legible", "can_go_on", "forsake", "require_labels", "require_sound"]
 
 _SHOWN = 3
 """Files that are named."""
+
+_UNREADABLE = (StoreError, ValueError, LookupError, TypeError, AttributeError)
+"""What reading a store ends with in whose documents a letter may be wrong."""
 
 
 class SpoiltCubes(StoreError):
@@ -56,10 +59,18 @@ def require_labels(cubes: Path) -> None:
     try:
         CubeStore(cubes).recover()
         found = damages_of(cubes, labels=True)
-    except (StoreError, ValueError, LookupError, TypeError, AttributeError) as error:  # a letter may be wrong
+    except _UNREADABLE as error:
         said = f"{error.where} ({error.got})" if isinstance(error, StoreError) else f"a document ({error!r})"
         raise _spoilt(cubes, [said]) from error
     _refuse(cubes, found)
+
+
+def are_legible(cubes: Path) -> bool:
+    """Whether documents and coordinates are what they were, found out without touching anything."""
+    try:
+        return not damages_of(cubes, labels=True)
+    except _UNREADABLE:
+        return False
 
 
 def can_go_on(cubes: Path) -> bool:
@@ -69,7 +80,7 @@ def can_go_on(cubes: Path) -> bool:
         store.recover()
         if store.names():
             require_labels(cubes)
-    except (StoreError, ValueError, LookupError, TypeError, AttributeError):
+    except _UNREADABLE:
         return False
     return True
 

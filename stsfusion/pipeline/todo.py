@@ -13,6 +13,7 @@ from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
 from stsfusion.pipeline.neighbourhood import intervals
 from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.reciperun import RecipeRun
+from stsfusion.pipeline.soundcubes import are_legible
 
 __all__ = ["ToDo", "to_do"]
 
@@ -40,7 +41,7 @@ def to_do(run: RecipeRun, draft: Draft) -> ToDo | None:
         The plan on the input as it is now.
     """
     folder, was = run.folder, published(run.folder.fused)
-    if was is None or "cubes" not in folder.marks():
+    if was is None or "cubes" not in folder.marks() or not are_legible(folder.cubes):
         return None
     try:
         read = fusing.draft(run.recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)

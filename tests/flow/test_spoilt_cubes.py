@@ -169,3 +169,13 @@ def test_a_file_in_the_place_of_a_series_in_the_making_is_passed_over(copy):
     shutil.rmtree(out(copy) / "fused.zarr")
     assert here("run", copy, "-q").exit_code == 0
     assert json.loads((out(copy) / ".stsfusion/steps.json").read_text())["fuse"]
+
+
+@pytest.mark.parametrize("words", [("status",), ("plan",), ("run", "--dry-run")], ids=" ".join)
+def test_whoever_only_looks_says_what_mends_labels_that_cannot_be_read(copy, words):
+    coordinate = out(copy) / "cubes.zarr/rich/wavelength/c/0"
+    coordinate.write_bytes(b"noise" * 20)
+    done = here(words[0], copy, *words[1:])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 0 or "Run the recipe again" in done.output
+    assert coordinate.read_bytes() == b"noise" * 20

@@ -224,7 +224,7 @@ def test_the_job_script_says_what_was_asked(tmp_path):
     assert lines[0].startswith("#!")
     options = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")}
     assert {"-J name", "-p cpu", "-A me", "--cpus-per-task=8", "-t 02:00:00", "--gres=gpu:1"} <= options
-    assert f"--output={tmp_path}/logs/%x-%j.log" in options
+    assert f'--output="{tmp_path}/logs/%x-%j.log"' in options
     assert "--mem=15G" in options
     assert "export OMP_NUM_THREADS=4" in lines
     assert lines.index("module load cuda") == len(lines) - 2, "the site's own lines come last"
