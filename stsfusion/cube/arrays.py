@@ -121,11 +121,15 @@ class Arrays:
             self.open(key)[place_of(self.listing, key, window)] = part
 
     def fill(self, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write whole arrays: the coordinates. Those of a published dataset outlive a power cut meanwhile."""
+        """Write whole arrays: the coordinates. Those of a published dataset outlive a power cut meanwhile.
+
+        What is nothing but fill is written too, so that a file is there from the beginning, and noted.
+        """
         for key, value in values.items():
             files: dict[str, Any] = {}
             place = StorePath(MemoryStore(files), key)
-            zarr.Array(zarr.AsyncArray.from_dict(place, dict(self.listing.arrays[key])))[...] = value
+            array = zarr.Array(zarr.AsyncArray.from_dict(place, dict(self.listing.arrays[key])))
+            array.with_config({"write_empty_chunks": True})[...] = value
             for file, content in files.items():
                 replace(self.path / self.name / file, content.to_bytes())
 
