@@ -18,18 +18,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.guidedkriging import Coarse, Kriging, Likeness, trim
+from stsfusion.learning.guidedkriging import Coarse, Kriging, Likeness
 from stsfusion.learning.kept import Kept
-from stsfusion.learning.krigewindows import Windows
 from stsfusion.operators.blur import Blur
 
 __all__ = ["Changes", "Seen", "Unmixing", "through"]
 
 _FEW = 12
 """Clear coarse pixels below which a date counts as unseen."""
-
-_SAMPLE = 96
-"""Windows from which the variance of a coarse pixel is learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +103,7 @@ class Changes(Kept):
         slope, offset = _regressions(tiles, load)
         spread = _left_over(tiles, slope, offset)
         share = (noise / spread.square().mean(0).sqrt().clamp_min(1e-9)).square().clamp(1e-4, 1e2)
-        level = _level(tiles, likeness, half)
+        level = likeness.coarse([(looks, seen.kernels[0], seen.ratio) for _, looks, seen in tiles], half)
         return cls(slope, offset, spread, share, likeness.width, likeness.linear, likeness.near, level)
 
     def plain(self, components: Tensor) -> Tensor:
@@ -268,18 +264,3 @@ def _left_over(tiles: Sequence[tuple[Tensor, Tensor, Seen]], slope: Tensor, offs
     own = (total / count.clamp_min(1.0)).sqrt()
     typical = own.square().mean(0).sqrt()
     return torch.where(count > 0, torch.maximum(own, 0.1 * typical), typical)
-
-
-def _level(tiles: Sequence[tuple[Tensor, Tensor, Seen]], likeness: Likeness, half: int) -> Tensor:
-    """() variance of a coarse pixel under the likeness, from windows here and there."""
-    found = []
-    for _, looks, seen in tiles:
-        kernel = trim(seen.kernels[0], seen.ratio)
-        windows = Windows(looks, seen.ratio, half, kernel.shape[0])
-        spread = windows.spread(kernel)
-        every = next(iter(torch.arange(windows.grid[0] * windows.grid[1]).split(10**9)))
-        step = max(1, len(every) // max(1, _SAMPLE // len(tiles)))
-        for places in every[step // 2 :: step].to(looks.device).split(16):
-            fine = likeness.covariance(windows.guides(places), windows.distance)
-            found.append((spread @ fine @ spread.T).diagonal(dim1=1, dim2=2).mean(1))
-    return torch.cat(found).mean().clamp_min(1e-9)

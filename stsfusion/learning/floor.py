@@ -4,9 +4,10 @@
 
     x̂ = argmin (a − â)ᵀ C⁻¹ (a − â) + Σ_b min(0, x_b − f_b)² / τ_b²        x = mean + basisᵀ a
 
-C is the covariance of the estimate's errors, τ a part of the noise. Over water, what noise and land nearby
-leave of an infrared spectrum is as large as the spectrum itself, and as often below zero as above.
-A sensor that does show negative values, as where the air was taken off too much, has a lower floor.
+C is the covariance of the errors before an estimate is held to its date's bands, τ a part of the noise.
+Over water, what noise and land nearby leave of an infrared spectrum is as large as the spectrum itself, and
+as often below zero as above. Where a sensor does show negative values, as where the air was taken off too
+much, there is no floor at all: fine pixels lie lower still than those that it sees.
 
 Source: the mode of a truncated Gaussian, by semismooth Newton steps (Hintermüller, Ito and Kunisch, 2002).
 """
@@ -23,7 +24,7 @@ from torch import Tensor
 from stsfusion.learning.kept import Kept
 from stsfusion.learning.subspace import Subspace
 
-__all__ = ["Floor"]
+__all__ = ["Floor", "below_zero"]
 
 _RARE = 1e-3
 """Share of values that may lie anywhere."""
@@ -31,8 +32,11 @@ _RARE = 1e-3
 _DEVIATIONS = 3.09
 """Standard deviations below which noise lies so rarely."""
 
+_SURELY = 4.0
+"""Those beyond which noise, whose size is known to a quarter, is no excuse."""
+
 _MOST = 20000
-"""Values of a band that are looked at, about."""
+"""Values of a band that are looked at in a piece, about."""
 
 _FIRM = 0.1
 """τ, in standard deviations of the noise."""
@@ -50,6 +54,20 @@ _ROWS = 1024
 """Pixels at a time."""
 
 
+def below_zero(pixels: Iterable[Tensor], noise: Tensor) -> bool:
+    """Whether (band, n) pieces of what a sensor saw lie further below zero than (band,) noise explains."""
+    rare = _rare(pixels)
+    return rare is not None and bool((rare < -_SURELY * noise).any())
+
+
+def _rare(pixels: Iterable[Tensor]) -> Tensor | None:
+    """(band,) what hardly any value lies below; None where there are none."""
+    seen = torch.cat([piece[:, :: max(1, piece.shape[1] // _MOST)] for piece in pixels], 1)
+    if seen.shape[1] == 0:
+        return None
+    return seen.kthvalue(max(1, int(_RARE * seen.shape[1])), dim=1).values
+
+
 @dataclass(frozen=True, eq=False)
 class Floor(Kept):
     """What an estimate may not fall below."""
@@ -63,11 +81,9 @@ class Floor(Kept):
     @classmethod
     def learn(cls, pixels: Iterable[Tensor], covariance: Tensor, subspace: Subspace) -> Self:
         """From (band, n) pieces of what the hyperspectral sensor saw, and the (p, p) C."""
-        seen = torch.cat(list(pixels), 1)
-        seen = seen[:, :: max(1, seen.shape[1] // _MOST)]
+        rare = _rare(pixels)
         least = torch.zeros_like(subspace.mean)
-        if seen.shape[1] > 0:
-            rare = seen.kthvalue(max(1, int(_RARE * seen.shape[1])), dim=1).values
+        if rare is not None:
             least = (rare + _DEVIATIONS * subspace.noise).clamp_max(0.0)
         values, vectors = torch.linalg.eigh(covariance.double())
         level = values.clamp_min(max(_LEAST * float(values[-1]), 1e-12))

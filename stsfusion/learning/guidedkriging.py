@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.kept import Kept
-from stsfusion.learning.krigewindows import Windows
+from stsfusion.learning.krigewindows import PIECE, Windows
 from stsfusion.operators.sylvester import trimmed
 
 __all__ = ["Coarse", "Kriged", "Kriging", "Likeness", "krige", "trim"]
@@ -33,6 +33,9 @@ _UNSEEN = 1e6
 
 _TRACE = 2e-3
 """Share of a kernel's weight whose outer rings are left out."""
+
+_SAMPLE = 96
+"""Windows from which the variance of a coarse pixel is learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,29 @@ class Likeness(Kept):
         apart = (size[:, :, None] + size[:, None]).sub_(inner, alpha=2.0).clamp_min_(0.0)
         alike = apart.mul_(-0.5 / float(self.width) ** 2).exp_().add_(inner, alpha=float(self.linear))
         return alike.mul_(torch.exp(-distance / float(self.near)) / float(self.level))
+
+    def coarse(self, scenes: Sequence[tuple[Tensor, Tensor, int]], half: int) -> Tensor:
+        """() variance of a coarse pixel, from windows here and there.
+
+        Parameters
+        ----------
+        scenes
+            Guides (q, H, W), kernels (ky, kx) and ratios.
+        half
+            Coarse pixels that a window extends on every side.
+        """
+        found = []
+        for guide, kernel, ratio in scenes:
+            kernel = trim(kernel, ratio)
+            windows = Windows(guide, ratio, half, kernel.shape[0])
+            spread = windows.spread(kernel)
+            count = windows.grid[0] * windows.grid[1]
+            step = max(1, count // max(1, _SAMPLE // len(scenes)))
+            some = torch.arange(step // 2, count, step, device=guide.device)
+            for places in some.split(max(1, PIECE // windows.distance.numel())):
+                fine = self.covariance(windows.guides(places), windows.distance)
+                found.append((spread @ fine @ spread.T).diagonal(dim1=1, dim2=2).mean(1))
+        return torch.cat(found).mean().clamp_min(1e-9)
 
 
 @dataclass(frozen=True, eq=False)

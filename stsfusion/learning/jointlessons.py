@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
-from stsfusion.learning.floor import Floor
+from stsfusion.learning.floor import Floor, below_zero
 from stsfusion.learning.innovation import Innovation, ground
 from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointassured import assured
@@ -108,10 +108,14 @@ def with_innovations(
 
 
 def _floored(joint: Joint, problems: Sequence[Problem]) -> Joint:
-    """With what no estimate falls below."""
+    """With what no estimate falls below; without, where a sensor shows that reflectance does."""
     assert joint.covariance is not None
     assert joint.subspace is not None
+    sharp = [p.sharp for p in problems if p.sharp is not None]
     seen = [valid_pixels(p.rich) for p in problems if p.rich is not None]
+    by_sharp = below_zero([valid_pixels(each) for each in sharp], noise_of(sharp))
+    if by_sharp or below_zero(seen, joint.subspace.noise):
+        return joint
     return replace(joint, floor=Floor.learn(seen, joint.covariance, joint.subspace))
 
 

@@ -174,8 +174,8 @@ def carry(
     tuple of Tensor
         (p, H, W) e, and its (H, W) variance.
     """
-    days, bands = seen
-    day, own = asked
+    (days, bands), (day, own) = seen, asked
+    days, day = days.to(kept.device), day.to(kept.device)
     between = torch.stack([(bands - each).square().sum(1) for each in bands])
     lasting = torch.exp(-(days[:, None] - days[None]).abs() / how.days)
     own_noise = torch.eye(len(days), device=kept.device) * how.passing

@@ -86,7 +86,7 @@ class Unrest(Kept):
         if not found:
             return None
         errors = torch.stack([_error(case, series, seen, days, basis) for case in found])
-        before, after = torch.stack([torch.stack(_days(case, days)) for case in found]).T
+        before, after = torch.stack([torch.stack(_days(case, days)) for case in found]).T.to(errors.device)
         relative = (errors / errors.mean(0).clamp_min(1e-20)).mean(1).clamp_min(1e-9)
         tried = [extension(before, after, torch.tensor(span)).clamp_min(1e-9) for span in _SPANS]
         misfit = [float((relative.log() - g.log()).var(correction=0)) for g in tried]
@@ -134,7 +134,8 @@ class Unrest(Kept):
 
     def _shared(self, series: Tensor, seen: Tensor, days: Tensor) -> Tensor:
         """(2,) by non-negative least squares over dates hidden from their neighbours."""
-        gram, right = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+        gram = torch.zeros(2, 2, dtype=torch.float64, device=series.device)
+        right = gram[0].clone()
         for i in range(1, len(days) - 1):
             told = seen[i - 1] & seen[i] & seen[i + 1]
             if int(told.sum()) < _FEW:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer, Factored
 from stsfusion.fusion.method import Card, FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Problem, Role
@@ -80,7 +81,7 @@ class JointLR(FusionMethod):
     curve: float = field(default=0.01, metadata={"ge": 1e-6, "le": 1e3})
     """Load on what bends."""
 
-    akin: int = field(default=400, metadata={"ge": 0, "le": 4000})
+    akin: int = field(default=400, metadata={"ge": 0, "le": 1000})
     """Pixels that stand for all that look like them, in what the regression leaves over; 0: none."""
 
     spans: tuple[float, ...] = (60.0, 200.0, 600.0)
@@ -98,6 +99,18 @@ class JointLR(FusionMethod):
 
     seed: int = 0
     """Of the search for typical spectra."""
+
+    def __post_init__(self) -> None:
+        """Refuse choices that are none."""
+        for name, least in (("spans", 1e-3), ("grounds", 0.0), ("halves", 0)):
+            given = getattr(self, name)
+            if len(given) == 0 or min(given) < least or (name == "halves" and len(given) != 2):
+                raise MethodError(
+                    f"method '{_NAME}', setting '{name}'",
+                    expected=f"{'two numbers' if name == 'halves' else 'numbers'} of at least {least:g}",
+                    got=f"{list(given)}",
+                )
+        self.grounds = tuple(sorted(self.grounds))
 
     @property
     def card(self) -> Card:
@@ -128,12 +141,14 @@ class JointLR(FusionMethod):
         return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
 
     def peak(self, shape: Shape, geometry: Geometry) -> float:
-        """Scores and what deviations follow from, the bands of a few rows, the windows of a few pixels."""
+        """Scores and what deviations follow from, the bands of a few rows, and one window or a few."""
         if "rich" not in geometry.ratios:
             return super().peak(shape, geometry)
         dates, _, rows, cols = shape
+        widest = max(self._window(geometry, "dense", 0), self._window(geometry, "rich", 1))
+        pieces = 5 * max(PIECE, widest**4)
         whole = rows * cols * (_GUIDE + dates * (1.5 * self.rank + 4))
-        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (2 * self.rank + 30) + 4 * PIECE)
+        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (2 * self.rank + 30) + pieces)
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Guide, changes, regression and innovations; then every date hidden in turn.
@@ -189,6 +204,10 @@ class JointLR(FusionMethod):
             found = self._optics.reach(role, ratio)
             return own if found is None else found
         return own if self.psf == "given" else max(own, support(ratio))
+
+    def _window(self, geometry: Geometry, role: Role, which: int) -> int:
+        """Fine pixels along one side of a window."""
+        return (2 * self.halves[which] + 1) * geometry.ratio(role) + 2 * self._reach(geometry, role)
 
     @property
     def _settings(self) -> Settings:

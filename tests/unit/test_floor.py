@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from stsfusion.learning.floor import Floor
+from stsfusion.learning.floor import Floor, below_zero
 from stsfusion.learning.subspace import Subspace
+from stsfusion.methods.jointlr import JointLR
+from stsfusion.testing import tiny_problem
 
 _NOISE = 0.004
+
+_DEEP = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +73,21 @@ def test_it_is_where_moving_further_costs_as_much_as_it_brings(scene):
 
 
 def test_a_sensor_that_shows_negative_values_is_believed(scene):
-    subspace, pixels, covariance = scene
+    subspace, pixels, _ = scene
+    assert not below_zero([pixels[:, :2000], pixels[:, 2000:]], subspace.noise)
+    assert not below_zero([pixels[:, :0]], subspace.noise)
     shifted = pixels.clone()
     shifted[5, :100] -= 0.05
-    floor = Floor.learn([shifted], covariance, subspace)
-    assert float(floor.least[5]) < -0.03
-    assert float(floor.least[6].abs()) < 0.3 * _NOISE
+    assert below_zero([shifted], subspace.noise)
+
+
+def test_what_lies_below_zero_in_truth_is_left_there():
+    problem = tiny_problem(size=48, bands=12, dates=3)
+    seen = problem.observations
+    lower = problem.with_observations({r: replace(o, data=o.data - _DEEP) for r, o in seen.items()})
+    answers = [JointLR.example().fit([p.question()]).fuse(p.question()).full() for p in (problem, lower)]
+    assert float(answers[1].min()) < -0.5 * _DEEP
+    assert float((answers[1] + _DEEP - answers[0]).square().mean().sqrt()) < 1e-4
 
 
 def test_the_unit_of_the_data_does_not_matter(scene):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stsfusion.errors import ProblemError
+from stsfusion import methods
+from stsfusion.errors import MethodError, ProblemError
 from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.examples import tiny_problem
 from stsfusion.fusion.problem import Observation, Problem
@@ -152,3 +153,11 @@ def test_displaced_and_miscalibrated_dense_images_are_mended():
     found = method.state["dense.gain"]
     assert torch.allclose(found[[0, 2, 4, 6]], gain[[0, 2, 4, 6], :, 0, 0], atol=0.01)
     assert _rmse(problem, method.fuse(wrong.question()).full(), [0, 2, 4, 6]) < 0.02
+
+
+@pytest.mark.parametrize(
+    "settings", [{"spans": []}, {"spans": [0.0]}, {"grounds": []}, {"halves": [-1, 0]}, {"halves": [1]}]
+)
+def test_choices_that_are_none_are_refused_in_words(settings):
+    with pytest.raises(MethodError, match=f"setting '{next(iter(settings))}'.*of at least"):
+        methods.create({"name": "jointlr", **settings})
