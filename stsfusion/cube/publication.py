@@ -150,9 +150,11 @@ class Publication:
             self.path.rmdir()
 
     def _sweep(self) -> None:
-        """Take away documents that were being written when somebody died, of the store and of its arrays."""
-        for depth in ("", "*/", "*/*/"):
-            for draft in self.path.glob(f"{depth}{draft_of(Path('*.json'))}"):
+        """Take away documents and coordinates that were being written when somebody died."""
+        documents = (f"{depth}{draft_of(Path('*.json'))}" for depth in ("", "*/", "*/*/"))
+        coordinates = (f"{depth}c/{draft_of(Path('*'))}" for depth in ("*/", "*/*/"))
+        for pattern in (*documents, *coordinates):
+            for draft in self.path.glob(pattern):
                 draft.unlink()
 
     def _forget(self, shown: Mapping[str, Listing]) -> None:
