@@ -81,13 +81,30 @@ def test_a_sensor_that_shows_negative_values_is_believed(scene):
     assert below_zero([shifted], subspace.noise)
 
 
-def test_what_lies_below_zero_in_truth_is_left_there():
+@pytest.fixture
+def lowered():
+    """By how much a scene's answer differs when all that sensors saw lies deeper, and its least value."""
     problem = tiny_problem(size=48, bands=12, dates=3)
     seen = problem.observations
     lower = problem.with_observations({r: replace(o, data=o.data - _DEEP) for r, o in seen.items()})
     answers = [JointLR.example().fit([p.question()]).fuse(p.question()).full() for p in (problem, lower)]
-    assert float(answers[1].min()) < -0.5 * _DEEP
-    assert float((answers[1] + _DEEP - answers[0]).square().mean().sqrt()) < 1e-4
+    return float((answers[1] + _DEEP - answers[0]).square().mean().sqrt()), float(answers[1].min())
+
+
+def test_what_lies_below_zero_in_truth_is_left_there(lowered):
+    apart, least = lowered
+    assert least < -0.5 * _DEEP
+    assert apart < 1e-4
+
+
+@pytest.fixture
+def unbelieving(monkeypatch):
+    """A broken twin: a floor whatever sensors show."""
+    monkeypatch.setattr("stsfusion.learning.jointlessons.below_zero", lambda pixels, noise: False)
+
+
+def test_a_floor_under_truly_negative_reflectance_is_found_out(unbelieving, lowered):
+    assert lowered[0] > 1e-4
 
 
 def test_the_unit_of_the_data_does_not_matter(scene):
