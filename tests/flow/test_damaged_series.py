@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from dying import dying
 from nightly import FIRST_DATES as FIRST
 from nightly import deliver, night, one_version, place, recipe_in, shown
 from small_project import bytes_of, here
@@ -68,36 +69,19 @@ def test_what_is_replaced_all_the_same_is_kept(recipe):
     assert house.damaged() == []
 
 
-def test_it_is_kept_when_the_run_dies_before_it_is_put_away(recipe, monkeypatch):
+def test_it_is_kept_when_the_run_dies_before_it_is_put_away(recipe):
     series = place(recipe.parent)
     cut_short(series / "zarr.json")
-
-    class Death(BaseException):
-        pass
-
-    def die(*words, **more):
-        raise Death
-
-    with monkeypatch.context() as patch:
-        patch.setattr("stsfusion.cube.generations.Generations.shelve", die)
-        with pytest.raises(Death):
-            here("run", recipe, "--set", "fuse.method=bicubic", "--overwrite", "-q")
+    with dying("stsfusion.cube.generations.Generations.shelve"):
+        here("run", recipe, "--set", "fuse.method=bicubic", "--overwrite", "-q")
     assert xr.open_zarr(series).sizes["time"] == 4
     assert here("run", recipe, "--set", "fuse.method=bicubic", "-q").exit_code == 0
     assert len(Folder(recipe.parent / "out", "nightly", recipe).generations.damaged()) == 1
 
 
-def test_what_is_half_made_is_not_taken_for_a_damaged_series(recipe, monkeypatch):
-    class Death(BaseException):
-        pass
-
-    def die(*words, **more):
-        raise Death
-
-    with monkeypatch.context() as patch:
-        patch.setattr(making.fusing, "fuse_tiles", die)
-        with pytest.raises(Death):
-            here("run", recipe, "--set", "fuse.method=bicubic", "--overwrite", "-q")
+def test_what_is_half_made_is_not_taken_for_a_damaged_series(recipe):
+    with dying(making.fusing, "fuse_tiles"):
+        here("run", recipe, "--set", "fuse.method=bicubic", "--overwrite", "-q")
     assert list((recipe.parent / "out").glob(".fused-*"))
     assert night(recipe).exit_code == 0
     assert Folder(recipe.parent / "out", "nightly", recipe).generations.damaged() == []

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dying import Death
 from small_project import bytes_of, here
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -18,10 +19,6 @@ from stsfusion.ingest import build
 from stsfusion.running.ledger import Ledger
 
 LATER = WFV.but(lines=40, samples=40, number=1120152346, utc=WFV.utc.replace(day=20))
-
-
-class Death(BaseException):
-    """Ends a run as a kill would: nothing catches it."""
 
 
 @pytest.fixture(scope="module")

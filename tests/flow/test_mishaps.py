@@ -7,6 +7,7 @@ import time
 
 import pytest
 import xarray as xr
+from dying import Death
 from small_project import bytes_of, here
 
 from stsfusion.cube.generations import exchange
@@ -40,10 +41,6 @@ def series(recipe):
 
 def method_of(recipe):
     return xr.open_zarr(series(recipe)).attrs["method"]["name"]
-
-
-class Death(BaseException):
-    """Ends a run as a kill would: nothing catches it."""
 
 
 @pytest.mark.parametrize("step", ["cubes", "fuse", "evaluate", "report"])

@@ -5,6 +5,7 @@ import shutil
 from collections import namedtuple
 
 import pytest
+from dying import Death
 from nightly import FIRST_DATES, deliver, one_version, place, recipe_in, shown
 from small_project import bytes_of, here
 
@@ -17,10 +18,6 @@ DATE = 24 * 24 * (2 * 8 + 3)
 """Bytes of a date of the series before compression: 8 bands, quality and masks."""
 
 LATER = {**FIRST_DATES, "dense": {**FIRST_DATES["dense"], 20: 0}}
-
-
-class Death(BaseException):
-    """Nobody catches it."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from dying import dying
 from small_project import bytes_of, here
 
 from stsfusion.pipeline import making
@@ -77,21 +78,12 @@ def test_whole_cubes_are_looked_at_once_and_only_where_something_is_made(copy):
     assert "Checking" not in here("run", copy).output, "just made"
 
 
-def test_what_was_made_of_them_before_a_kill_is_made_anew(copy, monkeypatch):
+def test_what_was_made_of_them_before_a_kill_is_made_anew(copy):
     """Tiles and weights of a run that died may stem from the time after a bit had changed."""
     expected = bytes_of(out(copy) / "fused.zarr")
     shutil.rmtree(out(copy) / "fused.zarr")
-
-    class Death(BaseException):
-        pass
-
-    def die(*words, **more):
-        raise Death
-
-    with monkeypatch.context() as patch:
-        patch.setattr(making, "_publish", die)
-        with pytest.raises(Death):
-            here("run", copy, "-q")
+    with dying(making, "_publish"):
+        here("run", copy, "-q")
     staging = Folder(out(copy), "small", copy).stagings
     weights = list((out(copy) / ".stsfusion").glob("weights-*"))
     before = [path.stat().st_ino for path in (*staging, *weights)]
@@ -143,20 +135,11 @@ def test_a_staged_note_that_cannot_be_read_stops_nobody(copy, command, text):
     assert bytes_of(out(copy) / "fused.zarr") == expected
 
 
-def test_a_series_in_the_making_whose_note_cannot_be_read_is_begun_again(copy, monkeypatch):
+def test_a_series_in_the_making_whose_note_cannot_be_read_is_begun_again(copy):
     expected = bytes_of(out(copy) / "fused.zarr")
     shutil.rmtree(out(copy) / "fused.zarr")
-
-    class Death(BaseException):
-        pass
-
-    def die(*words, **more):
-        raise Death
-
-    with monkeypatch.context() as patch:
-        patch.setattr(making.fusing, "fuse_tiles", die)
-        with pytest.raises(Death):
-            here("run", copy, "-q")
+    with dying(making.fusing, "fuse_tiles"):
+        here("run", copy, "-q")
     (staging,) = Folder(out(copy), "small", copy).stagings
     (staging / ".staged.json").write_text("{")
     assert here("run", copy, "-q").exit_code == 0

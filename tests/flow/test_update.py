@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from dying import Death, dying
 from nightly import FIRST_DATES as FIRST
 from nightly import deliver, killed_night, night, one_version, place, recipe_in, shown, watched
 from small_project import bytes_of, here
@@ -201,21 +202,11 @@ def test_what_is_published_is_only_replaced_when_that_is_said(small):
     assert shown_days(folder) == [0, 4, 8, 12, 16]
 
 
-class Death(BaseException):
-    """Ends a run as a kill would: nothing catches it."""
-
-
-def test_a_publication_cut_off_before_the_old_one_was_shelved_is_finished(small, monkeypatch):
+def test_a_publication_cut_off_before_the_old_one_was_shelved_is_finished(small):
     folder = small.parent
     deliver(folder, grown(FIRST, dense=[2]))
-
-    def die(*words, **more):
-        raise Death
-
-    with monkeypatch.context() as patch:
-        patch.setattr("stsfusion.cube.generations.Generations.shelve", die)
-        with pytest.raises(Death):
-            here("update", small, "-q")
+    with dying("stsfusion.cube.generations.Generations.shelve"):
+        here("update", small, "-q")
     left = list((folder / "out").glob(".fused-*"))
     assert len(left) == 1
     assert shown_days(folder) == [0, 2, 4, 8, 12]
