@@ -33,8 +33,8 @@ _LOADS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _JITTER = 1e-6
 """Added to the centres' covariance."""
 
-_ROWS = 4096
-"""Pixels at a time."""
+_NEAR = 1_600_000
+"""Covariances of pixels with centres that are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,8 @@ class Akin(Kept):
     def __call__(self, bands: Tensor, looks: Tensor) -> Tensor:
         """(p, H, W) of (q, H, W) components of the bands and (q', H, W) looks."""
         points = torch.cat([bands, looks]).flatten(1).T
-        said = [_alike(rows, self.centres) @ self.weights for rows in points.split(_ROWS)]
+        rows = max(1, _NEAR // len(self.centres))
+        said = [_alike(some, self.centres) @ self.weights for some in points.split(rows)]
         return torch.cat(said).T.unflatten(1, tuple(bands.shape[1:]))
 
 

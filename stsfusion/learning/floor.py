@@ -51,21 +51,28 @@ _LEAST = 1e-6
 """Least variance of errors, in the largest."""
 
 _ROWS = 1024
-"""Pixels at a time."""
+"""Pixels at a time, of `_RANK` scores."""
+
+_RANK = 16
+"""More scores: fewer pixels."""
 
 
 def below_zero(pixels: Iterable[Tensor], noise: Tensor) -> bool:
-    """Whether (band, n) pieces of what a sensor saw lie further below zero than (band,) noise explains."""
+    """Whether (band, n) pieces of what a sensor saw lie further below zero than (band,) noise explains.
+
+    NaN is what it did not see.
+    """
     rare = _rare(pixels)
     return rare is not None and bool((rare < -_SURELY * noise).any())
 
 
 def _rare(pixels: Iterable[Tensor]) -> Tensor | None:
-    """(band,) what hardly any value lies below; None where there are none."""
+    """(band,) what hardly any value lies below, NaN of bands without values; None where no band has any."""
     seen = torch.cat([piece[:, :: max(1, piece.shape[1] // _MOST)] for piece in pixels], 1)
-    if seen.shape[1] == 0:
+    if bool(seen.isnan().all()):
         return None
-    return seen.kthvalue(max(1, int(_RARE * seen.shape[1])), dim=1).values
+    places = (_RARE * (~seen.isnan()).sum(1)).long().clamp_min(1) - 1
+    return seen.sort(dim=1).values.gather(1, places[:, None])[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +87,11 @@ class Floor(Kept):
 
     @classmethod
     def learn(cls, pixels: Iterable[Tensor], covariance: Tensor, subspace: Subspace) -> Self:
-        """From (band, n) pieces of what the hyperspectral sensor saw, and the (p, p) C."""
+        """From (band, n) pieces of what the hyperspectral sensor saw, NaN elsewhere, and the (p, p) C."""
         rare = _rare(pixels)
         least = torch.zeros_like(subspace.mean)
         if rare is not None:
-            least = (rare + _DEVIATIONS * subspace.noise).clamp_max(0.0)
+            least = (rare.nan_to_num(0.0) + _DEVIATIONS * subspace.noise).clamp_max(0.0)
         values, vectors = torch.linalg.eigh(covariance.double())
         level = values.clamp_min(max(_LEAST * float(values[-1]), 1e-12))
         return cls(least.float(), ((vectors / level) @ vectors.T).float())
@@ -93,13 +100,14 @@ class Floor(Kept):
         """(p, H, W) scores, moved where a band of theirs lies below the floor."""
         flat = scores.flatten(1)
         gap = (subspace.mean - self.least)[:, None]
+        rows = max(1, _ROWS * _RANK**2 // max(len(flat), _RANK) ** 2)
         low = torch.cat(
             [((subspace.basis.T @ part + gap) < 0).any(0) for part in flat.split(_ROWS, dim=1)]
         ).nonzero()[:, 0]
         if len(low) == 0:
             return scores
         out = flat.clone()
-        for places in low.split(_ROWS):
+        for places in low.split(rows):
             out[:, places] = self._raised(flat[:, places].T, subspace)
         return out.unflatten(1, tuple(scores.shape[1:]))
 

@@ -33,6 +33,7 @@ __all__ = [
     "keep",
     "sigma_of",
     "signs",
+    "told",
 ]
 
 
@@ -66,7 +67,7 @@ def keep(joint: Joint, rich: Fine, dense: Fine | None) -> Lasting:
         return Lasting(rich.days, bands, rich.values, doubt)
     leading, left = [], []
     for day, scores in zip(rich.days.tolist(), rich.values, strict=True):
-        said, own = _told(joint, dense, day)
+        said, own = told(joint, joint.at(dense, day)[0], dense.looks)
         leading.append(own)
         left.append(scores - said)
     return Lasting(rich.days, torch.stack(leading), torch.stack(left), doubt)
@@ -78,19 +79,18 @@ def estimate(joint: Joint, kept: Lasting, dense: Fine | None, day: float) -> tup
     when = torch.tensor(day, device=kept.kept.device)
     if dense is None or joint.panel is None:
         return carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, kept.bands[0]), joint.carried)
-    said, leading = _told(joint, dense, day)
+    said, leading = told(joint, joint.at(dense, day)[0], dense.looks)
     rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, leading), joint.carried)
     return said + rest, unsure
 
 
-def _told(joint: Joint, dense: Fine, day: float) -> tuple[Tensor, Tensor]:
-    """(p, H, W) scores by the dense bands of a day and the guide, and the bands' leading components."""
+def told(joint: Joint, bands: Tensor, looks: Tensor) -> tuple[Tensor, Tensor]:
+    """(p, H, W) scores by (b, H, W) dense bands of a day and the guide, and the bands' leading components."""
     assert joint.panel is not None
     assert joint.bent is not None
-    own = joint.at(dense, day)[0]
-    leading = joint.bent.components(own)[:4]
-    scores = joint.panel(joint.bent(own))
-    return (scores if joint.akin is None else scores + joint.akin(leading, dense.looks)), leading
+    leading = joint.bent.components(bands)[:4]
+    scores = joint.panel(joint.bent(bands))
+    return (scores if joint.akin is None else scores + joint.akin(leading, looks)), leading
 
 
 def floored(joint: Joint, scores: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sighting import Dates, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
 
-__all__ = ["Settings", "learn_base", "noise_of", "score_noise", "valid_pixels"]
+__all__ = ["Settings", "learn_base", "noise_of", "score_noise", "seen_values"]
 
 _POINTING = 10.0
 """Load on the slopes of the regression by which displacements are found."""
@@ -122,6 +122,12 @@ def valid_pixels(observation: Observation) -> Tensor:
     """(b, n) pixels of which all bands are valid."""
     mask = observation.valid.expand(observation.data.shape[0], -1, *observation.data.shape[2:]).all(1)
     return observation.data.movedim(1, 0)[:, mask]
+
+
+def seen_values(observation: Observation) -> Tensor:
+    """(b, n) values of every pixel and date, NaN where a band was not valid."""
+    seen = observation.valid.expand_as(observation.data)
+    return torch.where(seen, observation.data, torch.nan).movedim(1, 0).flatten(1)
 
 
 def _stack_noise(problems: Sequence[Problem], sharp: int, dense: int) -> Tensor:

@@ -14,7 +14,7 @@ from stsfusion.learning.floor import Floor, below_zero
 from stsfusion.learning.innovation import Innovation, ground
 from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointassured import assured
-from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise, valid_pixels
+from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise, seen_values
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
@@ -112,8 +112,8 @@ def _floored(joint: Joint, problems: Sequence[Problem]) -> Joint:
     assert joint.covariance is not None
     assert joint.subspace is not None
     sharp = [p.sharp for p in problems if p.sharp is not None]
-    seen = [valid_pixels(p.rich) for p in problems if p.rich is not None]
-    by_sharp = below_zero([valid_pixels(each) for each in sharp], noise_of(sharp))
+    seen = [seen_values(p.rich) for p in problems if p.rich is not None]
+    by_sharp = below_zero([seen_values(each) for each in sharp], noise_of(sharp))
     if by_sharp or below_zero(seen, joint.subspace.noise):
         return joint
     return replace(joint, floor=Floor.learn(seen, joint.covariance, joint.subspace))

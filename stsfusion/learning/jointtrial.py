@@ -14,7 +14,7 @@ from stsfusion.fusion.wald import hide
 from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.jointakin import with_akin
-from stsfusion.learning.jointanswer import Lasting, estimate, keep
+from stsfusion.learning.jointanswer import Lasting, estimate, keep, told
 from stsfusion.learning.jointbase import Settings, learn_base, score_noise
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.panel import Bent, Carried, Lesson, Panel
@@ -65,14 +65,25 @@ def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint
     dense = [tile.dense.deviation.square().mean((0, 2, 3)) for tile in tiles if tile.dense is not None]
     noise = torch.stack(dense).mean(0).sqrt()
     bent = Bent.learn(bands, noise, settings.centres, settings.curve, settings.seed)
-    panel = Panel.learn(lessons, bent)
-    left = [lesson.scores - low(panel(bent(lesson.bands)), lesson) for lesson in lessons]
-    clear = [lesson.clear for lesson in lessons]
-    rest = torch.cat([x[:, mask] for x, mask in zip(left, clear, strict=True)], 1)
-    lasting = rest.square().mean(1).sqrt().clamp_min(least.to(rest))
-    joint = replace(joint, bent=bent, panel=panel, carried=_carried(settings.spans[0], lasting))
+    joint = replace(joint, bent=bent, panel=Panel.learn(lessons, bent))
+    looks = [tile.rich.looks for tile in tiles for _ in tile.rich.days]
+    lasting = _lasting(joint, lessons, looks, least)
+    joint = replace(joint, carried=_carried(settings.spans[0], lasting))
     both = [(tile.problem, tile.rich, tile.dense) for tile in tiles if tile.dense is not None]
-    return with_akin(joint, both, settings)
+    joint = with_akin(joint, both, settings)
+    if joint.akin is None:
+        return joint
+    return replace(joint, carried=_carried(settings.spans[0], _lasting(joint, lessons, looks, least)))
+
+
+def _lasting(joint: Joint, lessons: Sequence[Lesson], looks: Sequence[Tensor], least: Tensor) -> Tensor:
+    """(p,) standard deviation of what pixels keep: of scores less what bands and looks tell of them."""
+    left = []
+    for lesson, look in zip(lessons, looks, strict=True):
+        said = low(told(joint, lesson.bands, look)[0], lesson)
+        left.append((lesson.scores - said)[:, lesson.clear])
+    rest = torch.cat(left, 1)
+    return rest.square().mean(1).sqrt().clamp_min(least.to(rest))
 
 
 def _carried(days: float, lasting: Tensor) -> Carried:

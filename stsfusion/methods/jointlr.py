@@ -148,7 +148,8 @@ class JointLR(FusionMethod):
         widest = max(self._window(geometry, "dense", 0), self._window(geometry, "rich", 1))
         pieces = 5 * max(PIECE, widest**4)
         whole = rows * cols * (_GUIDE + dates * (1.5 * self.rank + 4))
-        return 4.0 * (whole + min(rows * cols, PIXELS) * dates * (2 * self.rank + 30) + pieces)
+        swath = min(rows * cols, max(PIXELS, cols * geometry.multiple))
+        return 4.0 * (whole + swath * dates * (2 * self.rank + 30) + pieces)
 
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Guide, changes, regression and innovations; then every date hidden in turn.

@@ -13,9 +13,10 @@ from dask.system import CPU_COUNT
 
 from stsfusion.running.brake import kept_from_children
 
-__all__ = ["begun", "settings_for"]
+__all__ = ["THREADS", "begun", "settings_for"]
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""What must all say the same: torch listens to MKL's before OMP's, and Dask sets what nobody says to one."""
 
 
 @contextmanager
@@ -65,8 +66,12 @@ def _come_to_rest(cluster: Any, patience: float = 10.0) -> None:
 
 
 def settings_for(workers: int) -> dict[str, Any]:
-    """Dask's settings for a cluster that is ours alone."""
-    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": max(1, CPU_COUNT // workers) for name in _THREADS}
+    """Dask's settings for a cluster that is ours alone.
+
+    What the environment says of OMP's threads holds for all libraries.
+    """
+    threads = os.environ.get(THREADS[0], max(1, CPU_COUNT // workers))
+    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS}
     memory = {f"distributed.worker.memory.{deed}": False for deed in ("target", "spill", "pause")}
     return {
         **spawn,

@@ -14,7 +14,7 @@ import dask.config
 import dask_jobqueue
 
 from stsfusion.running.executor import OnDone, Outcome, connected, run_over
-from stsfusion.running.owncluster import settings_for
+from stsfusion.running.owncluster import THREADS, settings_for
 from stsfusion.running.rules import Rules
 from stsfusion.running.slurmqueue import SlurmQueue
 from stsfusion.running.supervisor import Supervisor
@@ -84,7 +84,7 @@ class Jobs:
         """The same in the words of dask-jobqueue."""
         log = [] if logs is None else [_output(logs)]
         memory = [f"export DASK_DISTRIBUTED__WORKER__MEMORY__{deed}=False" for deed in _LENIENT]
-        threads = f"export OMP_NUM_THREADS={max(1, self.cores // self.processes)}"
+        threads = [f"export {name}={max(1, self.cores // self.processes)}" for name in THREADS]
         return {
             "job_name": name,
             "cores": self.processes,  # a thread of Dask each
@@ -96,7 +96,7 @@ class Jobs:
             "account": self.account,
             "interface": self.interface,
             "job_extra_directives": [*log, *self.directives],
-            "job_script_prologue": [threads, *memory, *self.prologue],
+            "job_script_prologue": [*threads, *memory, *self.prologue],
         }
 
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dask.system import CPU_COUNT
 from distributed import LocalCluster
 
 from stsfusion.errors import LaterError, PlanError
@@ -125,6 +126,20 @@ def test_two_worker_processes_share_the_work(monkeypatch):
     assert all(int(value[2]) >= 1 for value in diary.values.values())
     assert diary.threads == {threading.current_thread()}
     assert dict(os.environ) == environment
+
+
+def test_a_worker_computes_with_as_many_threads_as_the_environment_says(monkeypatch):
+    def threads(key):
+        import torch
+
+        return torch.get_num_threads()
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    diary = Diary()
+    Local(workers=1, memory="1 GB").run(threads, ["said"], diary)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    Local(workers=1, memory="1 GB").run(threads, ["unsaid"], diary)
+    assert diary.values == {"said": 1, "unsaid": CPU_COUNT}
 
 
 def test_killed_slow_and_bulky_tasks_leave_the_others_alone(tmp_path):

@@ -226,7 +226,7 @@ def test_the_job_script_says_what_was_asked(tmp_path):
     assert {"-J name", "-p cpu", "-A me", "--cpus-per-task=8", "-t 02:00:00", "--gres=gpu:1"} <= options
     assert f'--output="{tmp_path}/logs/%x-%j.log"' in options
     assert "--mem=15G" in options
-    assert "export OMP_NUM_THREADS=4" in lines
+    assert {f"export {name}_NUM_THREADS=4" for name in ("OMP", "MKL", "OPENBLAS")} <= set(lines)
     assert lines.index("module load cuda") == len(lines) - 2, "the site's own lines come last"
     words = lines[-1].split()
     assert [words[words.index(it) + 1] for it in ("--name", "--nthreads", "--nworkers", "--interface")] == [
