@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 
+from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.verification import verify
 from stsfusion.errors import StoreError
 from stsfusion.pipeline import fusing
@@ -45,7 +46,7 @@ def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, run.near, folder.fused)
     require_tiles(draft.plan, run.orders)
     wanted = asked(recipe, draft.assembly, draft.plan, marks.content)
-    found = standing(run, wanted)
+    found = standing(run, wanted, milliseconds(draft.assembly.times).tolist())
     there = published(folder.fused)
     run.facts["dates"] = _counted(wanted, found, there)
     if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):

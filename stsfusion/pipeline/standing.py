@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -46,8 +47,15 @@ class Standing:
     """What parts the published series from the one that is asked for."""
 
 
-def standing(run: RecipeRun, wanted: MadeFrom) -> Standing:
+def standing(run: RecipeRun, wanted: MadeFrom, seen: Collection[int]) -> Standing:
     """What is to be done about the published series.
+
+    Parameters
+    ----------
+    wanted
+        What the series that is asked for is made from.
+    seen
+        Dates (milliseconds since 1970) of which there is input, whether they are asked for or not.
 
     Raises
     ------
@@ -65,13 +73,13 @@ def standing(run: RecipeRun, wanted: MadeFrom) -> Standing:
     if was is None or orders.overwrite:
         return Standing(Deed.LEARN, was)
     _check_settings(series, orders, was, wanted)
+    change = Difference.between(was, wanted)
+    if change.gone:
+        raise _losing(series, change.gone, () if run.recipe.fuse.dates is None else seen)
     if orders.refit:
         return Standing(Deed.LEARN, was)
-    change = Difference.between(was, wanted)
     if change.nothing:
         return Standing(Deed.KEEP, was, change)
-    if change.gone:
-        raise _refused(series, f"dates without input: {_days(change.gone)}", _GONE)
     if not orders.update:
         raise _refused(series, f"one of other input ({change} dates)", _UPDATE)
     return Standing(Deed.CHANGE, was, change)
@@ -97,7 +105,9 @@ def _borrowed(series: Path, orders: Orders, was: MadeFrom | None, wanted: MadeFr
 
 _ANEW = "To make it anew, say 'stsfusion run --overwrite': the old one is kept until the next time."
 _UPDATE = "To add what is new, say 'stsfusion update'; to learn and make all of it anew, 'run --overwrite'."
-_GONE = "Published dates are never lost unasked: bring their input back, or say 'stsfusion run --overwrite'."
+_GONE = "bring their input back"
+_UNASKED = "ask for them too ('fuse.dates', --dates)"
+_LOST = "Published dates are never lost unasked: {}, or say 'stsfusion run --overwrite'."
 _VERSION = (
     "To go on all the same and keep the dates that the other version made, say 'stsfusion update "
     "--across-versions'; to make all of it anew, 'stsfusion run --overwrite'."
@@ -113,6 +123,18 @@ def _check_settings(series: Path, orders: Orders, was: MadeFrom, wanted: MadeFro
 
 def _refused(series: Path, got: str, mend: str) -> StoreError:
     return StoreError(f"series {series}", expected="the series that is asked for", got=got, mend=mend)
+
+
+def _losing(series: Path, gone: tuple[int, ...], seen: Collection[int]) -> StoreError:
+    """Of dates that would be lost; of those that were seen there is input, and nobody asks for them."""
+    unasked = tuple(time for time in gone if time in seen)
+    without = tuple(time for time in gone if time not in seen)
+    said = (
+        ("dates that the recipe no longer asks for", unasked, _UNASKED),
+        ("dates without input", without, _GONE),
+    )
+    got = "; ".join(f"{what}: {_days(times)}" for what, times, _ in said if times)
+    return _refused(series, got, _LOST.format(" and ".join(mend for _, times, mend in said if times)))
 
 
 def _days(times: tuple[int, ...]) -> str:

@@ -186,9 +186,15 @@ def test_what_is_published_is_only_replaced_when_that_is_said(small):
         assert done.exit_code == 2
         assert "other settings" in done.stderr
     deliver(folder, {**FIRST, "dense": {0: 0, 8: 0, 12: 0, 16: 0}})
-    done = night(small)
-    assert done.exit_code == 2
-    assert "without input: 2022-03-05" in done.stderr
+    for words in ((), ("--refit",)):
+        done = night(small, *words)
+        assert done.exit_code == 2
+        assert "without input: 2022-03-05" in done.stderr
+        assert "bring their input back, or say" in done.stderr
+        narrow = night(small, *words, "--set", "fuse.dates=[2022-03-01, 2022-03-13]")
+        assert narrow.exit_code == 2
+        assert "no longer asks for: 2022-03-09; dates without input: 2022-03-05" in narrow.stderr
+        assert "ask for them too ('fuse.dates', --dates) and bring their input back" in narrow.stderr
     deliver(folder, grown(FIRST, dense=[16]))
     done = here("run", small, "-q")
     assert done.exit_code == 2
