@@ -51,9 +51,11 @@ def verify(
     """Read every published file of a store and say which is not what it was when it was published.
 
     A series that is damaged is made anew by 'stsfusion run RECIPE --overwrite'; cubes are, by the same
-    command, once their folder is removed. Files that nobody published can be removed.
+    command, once their folder is removed. Files that nobody published can be removed. It may run beside an
+    update: when something is published meanwhile, it begins again, once.
 
-    Exit codes: 0 all is whole; 2 nothing is published there; 3 something is damaged, missing or unknown.
+    Exit codes: 0 all is whole; 2 nothing is published there; 3 something is damaged, missing or unknown;
+    75 something is being published: try again later.
 
     [bold]Examples[/bold]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from stsfusion.cube.manifest import FILE, Damage, Manifest, files_of, strays
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
-from stsfusion.errors import StoreError
+from stsfusion.errors import LockedError, StoreError
 from stsfusion.window import Window
 
 __all__ = ["Verdict", "damages_of", "verify"]
@@ -40,7 +41,8 @@ class Verdict:
 def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: None) -> Verdict:
     """Read every published file, compare it with what it was, and count what each date holds.
 
-    What is being written and not yet published is not looked at, nor what else lies there meanwhile.
+    What is being written and not yet published is not looked at, nor what else lies there meanwhile. When a
+    publication comes between, it is begun again, once: nothing is called damaged that was only replaced.
 
     Parameters
     ----------
@@ -52,7 +54,9 @@ def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: 
     Raises
     ------
     StoreError
-        When nothing is published there, no checksums were kept, or a publication was cut off.
+        When nothing is published there, or no checksums were kept.
+    LockedError
+        When a publication is under way or was cut off, or others came between twice.
     """
     if store.is_file():
         raise StoreError(
@@ -61,16 +65,70 @@ def verify(store: Path, tick: Callable[[float, str], None] = lambda done, what: 
             got="a file",
             mend="Name a folder such as demo-out/fused.zarr.",
         )
-    known, files = _noted(store)
-    if not Publication(store).pending:
-        files += strays(store, {*files, *files_of(store, Publication(store).published())})
-    damages, size = [], 0
-    for at, file in enumerate(files):
-        tick(at / len(files), file)
-        damages.append(known.damage(store, file))
-        size += (store / file).stat().st_size if (store / file).is_file() else 0
-    found = tuple(damage for damage in damages if damage is not None)
-    return Verdict(len(files), size, found, _shares(CubeStore(store), {damage.file for damage in found}))
+    for _ in range(_TRIES):
+        with suppress(_Published):
+            return _read(store, tick)
+    raise LockedError(
+        f"store {store}",
+        expected="the same published files from beginning to end",
+        got="others that were published meanwhile",
+        mend="Nothing is known to be damaged. Verify it again when nobody publishes there.",
+    )
+
+
+_TRIES = 2
+"""How often a store is read from the beginning."""
+
+_NOTES = ("zarr.json", ".staged.json", FILE)
+"""Documents that a publication, or the preparing of one, replaces."""
+
+
+class _Published(Exception):
+    """What readers see is not what it was in the beginning."""
+
+
+def _read(store: Path, tick: Callable[[float, str], None]) -> Verdict:
+    """One reading from beginning to end.
+
+    Raises
+    ------
+    _Published
+        When what readers see was replaced meanwhile: whatever was found says nothing of what is there.
+    """
+    seen = _seen(store)
+    try:
+        known, files = _noted(store)
+        if not Publication(store).pending:
+            files += strays(store, {*files, *files_of(store, Publication(store).published())})
+        damages, size = [], 0
+        for at, file in enumerate(files):
+            if _seen(store) != seen:
+                raise _Published
+            tick(at / len(files), file)
+            damages.append(known.damage(store, file))
+            size += (store / file).stat().st_size if (store / file).is_file() else 0
+        found = tuple(damage for damage in damages if damage is not None)
+        verdict = Verdict(len(files), size, found, _shares(CubeStore(store), {each.file for each in found}))
+    except Exception:
+        if _seen(store) != seen:
+            raise _Published from None
+        raise
+    if _seen(store) != seen:
+        raise _Published
+    return verdict
+
+
+def _seen(store: Path) -> list[tuple[int, int, int] | None]:
+    """Tells one publication, or the preparing of one, from the next, whichever folder lies there."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (store, *(store / name for name in _NOTES)):
+        try:
+            known = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((known.st_dev, known.st_ino, 0 if path == store else known.st_mtime_ns))
+    return found
 
 
 def damages_of(
@@ -89,7 +147,7 @@ def damages_of(
 
     Raises
     ------
-    StoreError
+    StoreError, LockedError
         As `verify`.
     """
     known, files = _noted(store)
@@ -136,11 +194,11 @@ def _refusal(store: Path, listings: Mapping[str, Listing], known: Manifest | Non
             got="none",
             mend="It was written by an earlier version, or the file was lost: run its recipe again.",
         )
-    return StoreError(
+    return LockedError(
         f"store {store}",
         expected="a finished publication",
-        got="one that was cut off after the new series became visible",
-        mend="Run its recipe again, which finishes it.",
+        got="one that is under way, or was cut off after the new series became visible",
+        mend="Wait for the run at work there to end. If there is none, its recipe's next run finishes it.",
     )
 
 

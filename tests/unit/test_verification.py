@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from stsfusion.cube.filling import fill
+from stsfusion.cube.generations import Generations
 from stsfusion.cube.manifest import FILE, Manifest
 from stsfusion.cube.schema import check
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import verify
-from stsfusion.errors import StoreError
+from stsfusion.errors import LaterError, StoreError
 
 
 @pytest.fixture
@@ -185,4 +186,91 @@ def test_refusals_say_what_to_do(tmp_path, store):
         verify(store.path)
     (store.path / FILE).unlink()
     with pytest.raises(StoreError, match="run its recipe again"):
+        verify(store.path)
+
+
+def series_of(path, cube):
+    store = CubeStore(path)
+    store.create("", CubeSpec.like(cube, shard=24, inner=12))
+    fill(store, "", cube)
+    store.publish()
+    return store
+
+
+def exchange(place, cube):
+    """A series of other values takes the place of the one that is there."""
+    made = series_of(place.with_name("next.zarr"), cube)
+    Generations(place, place.with_name("generations")).succeed(made.path)
+
+
+def grow_by_a_date(place, cube):
+    store = CubeStore(place)
+    store.extend("", [store.spec("").times[-1] + 86_400_000])
+    store.publish()
+
+
+def begin_a_date(place, cube):
+    """Coordinates grow before anything is shown."""
+    store = CubeStore(place)
+    store.extend("", [store.spec("").times[-1] + 86_400_000])
+
+
+def meanwhile(deed, times):
+    """Watches a reading; when it has begun, and so many times in all, something happens."""
+    left = [times]
+
+    def tick(done, file):
+        if done > 0.1 and left[0]:
+            left[0] -= 1
+            deed()
+
+    return tick
+
+
+@pytest.mark.parametrize("deed", [exchange, grow_by_a_date, begin_a_date])
+def test_what_was_published_meanwhile_is_no_damage(tmp_path, cube, deed):
+    place = series_of(tmp_path / "cube.zarr", cube).path
+    verdict = verify(place, meanwhile(lambda: deed(place, cube * 0.5), 1))
+    assert verdict.damages == ()
+    assert verdict.files == verify(place).files
+    harmed = next(p for p in (place / "qa/c/0").rglob("*") if p.is_file())
+    flip(harmed)
+    if deed is not begin_a_date:
+        found = verify(place, meanwhile(lambda: deed(place, cube), 1)).damages
+        assert [d.what for d in found] == ["changed"] * (deed is grow_by_a_date), "harm, or none, came along"
+
+
+def test_who_is_disturbed_twice_is_told_to_try_later(tmp_path, cube):
+    place = series_of(tmp_path / "cube.zarr", cube).path
+    with pytest.raises(LaterError, match=r"(?s)published meanwhile.*when nobody publishes"):
+        verify(place, meanwhile(lambda: exchange(place, cube), 2))
+    assert verify(place).damages == ()
+
+
+def test_what_fails_while_a_series_is_replaced_says_nothing_of_it(tmp_path, cube, monkeypatch):
+    place = series_of(tmp_path / "cube.zarr", cube).path
+    monkeypatch.setattr(Manifest, "damage", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        verify(place)
+    tries = []
+
+    def damage(manifest, store, file):
+        if not tries:
+            tries.append(file)
+            exchange(place, cube)
+            raise FileNotFoundError(file)
+
+    monkeypatch.setattr(Manifest, "damage", damage)
+    assert verify(place).damages == ()
+
+
+def test_a_publication_that_is_not_finished_is_told_to_try_later(store, cube, monkeypatch):
+    def die(*words):
+        raise KeyboardInterrupt
+
+    store.extend("rich", [store.spec("rich").times[-1] + 86_400_000])
+    monkeypatch.setattr("stsfusion.cube.publication.Publication._note", die)
+    with pytest.raises(KeyboardInterrupt):
+        store.publish()
+    with pytest.raises(LaterError, match="under way, or was cut off"):
         verify(store.path)
