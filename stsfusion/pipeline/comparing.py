@@ -29,6 +29,7 @@ from stsfusion.pipeline.pairpictures import kernel_pictures, pictures
 from stsfusion.pipeline.pairstage import PairStage
 from stsfusion.pipeline.plates import Plates
 from stsfusion.pipeline.scene import Scene, read_scene
+from stsfusion.pipeline.stamps import stamps
 from stsfusion.views.palette import Picture
 
 __all__ = ["Comparison", "by_band", "print_of"]
@@ -128,8 +129,7 @@ def by_band(table: Table) -> list[float | None]:
 
 def print_of(asked: Compare, near: Path, *, shown: bool) -> str:
     """Fingerprint of all that rows and pictures depend on, scenes by their files' size and time."""
-    paths = [path for text in asked.scenes if (path := _file(text, near)).is_file()]
-    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    files = stamps((_file(text, near) for text in asked.scenes), near)
     sensor = resources.find("catalogs", f"sensors/{asked.msi}.yaml")
     ran = entrants(asked)
     rows = [(row.label, settings_of(row.method)) for row in ran]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.delivered import sensors_of, used_files
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
 from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.stamps import stamps
 
 __all__ = ["Prints", "content_of", "input_print"]
 
@@ -29,7 +29,7 @@ def input_print(recipe: Recipe, near: Path) -> str:
     for text in texts:
         path = near / text if (near / text).exists() else Path(text)
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += _stamps(inside)
+        found += stamps(inside, near)
     sensors = _sensor_files(recipe, near) if simulate else []
     code = fingerprint_of_parts("cube", "forward", "operators", "sensing")
     return fingerprint("input", recipe.digest("cubes", "simulate", "area"), found, sensors, code)
@@ -40,13 +40,8 @@ def _print_of_scenes(recipe: Recipe, near: Path) -> str:
     paths = [resources.find("catalogs", f"sensors/{name}.yaml") for name in sensors_of(recipe).values()]
     sensors = [path.read_bytes() for path in paths if path is not None]
     code = fingerprint_of_parts("cube", "ingest", "sensing")
-    said = recipe.digest("scenes", "area", "ingest")
-    return fingerprint("input", said, sensors_of(recipe), _stamps(used_files(recipe, near)), sensors, code)
-
-
-def _stamps(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files among some paths."""
-    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths if p.is_file()]
+    said, found = recipe.digest("scenes", "area", "ingest"), stamps(used_files(recipe, near), near)
+    return fingerprint("input", said, sensors_of(recipe), found, sensors, code)
 
 
 def _sensor_files(recipe: Recipe, near: Path) -> list[bytes]:

@@ -30,6 +30,7 @@ from stsfusion.pipeline.seriescompare import CompareSeries
 from stsfusion.pipeline.seriesexhibit import SeriesExhibit
 from stsfusion.pipeline.seriestruth import file_of, middle_of, true_series
 from stsfusion.pipeline.stage import SeriesStage
+from stsfusion.pipeline.stamps import stamps
 from stsfusion.pipeline.truth import Truth
 from stsfusion.sensing.sensor import load_sensor
 from stsfusion.views.palette import Picture
@@ -118,8 +119,7 @@ class SeriesComparison(Contending[SeriesExhibit]):
 
 def print_of_series(asked: CompareSeries, near: Path, *, shown: bool) -> str:
     """Fingerprint of all that rows and pictures depend on, series by their files' size and time."""
-    paths = [path for text in asked.series if (path := file_of(text, near)).is_file()]
-    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    files = stamps((file_of(text, near) for text in asked.series), near)
     names = [getattr(asked.protocol, role) for role in ("sharp", "dense")]
     found = [resources.find("catalogs", f"sensors/{name}.yaml") for name in names if name]
     sensors = [path.read_bytes() for path in found if path]

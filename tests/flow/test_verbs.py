@@ -209,6 +209,17 @@ def test_nothing_to_do_touches_nothing(whole):
     assert stamps() == before
 
 
+def test_the_same_recipe_by_another_path_or_from_another_folder_is_the_same(fresh, monkeypatch):
+    monkeypatch.chdir(fresh.parent)
+    assert told("run", fresh.name)[0] == 0
+    (fresh.parent / "beside").mkdir()
+    for folder, recipe in ((".", fresh), ("beside", fresh), ("beside", f"../{fresh.name}")):
+        monkeypatch.chdir(fresh.parent / folder)
+        assert told("status", recipe)[1]["cubes"].startswith("done in")
+        assert told("plan", recipe)[1]["exact"]
+        assert told("run", recipe)[1]["worked"] is False
+
+
 def test_damage_is_mended_by_what_the_series_says_of_itself(whole, fresh):
     """Neither notes nor ledger are needed to know that a series is the one that is asked for."""
     shutil.copytree(whole.parent / "out", fresh.parent / "out")
