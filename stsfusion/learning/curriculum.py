@@ -217,8 +217,8 @@ def _band_maps(asked: Sequence[tuple[Exercise, list[Tensor]]], units: Units) -> 
     """
     layout = units.layout
     sizes = ((layout.rank, layout.dense), (layout.rank, layout.sharp), (layout.dense, layout.sharp))
-    totals = [Sums.nothing(*size) for size in sizes]
     exercise, tensors = next(pair for pair in asked if not pair[0].shifted and not pair[0].hidden)
+    totals = [Sums.nothing(*size, device=tensors[0].device) for size in sizes]
     for problem, x in zip(exercise.problems, tensors, strict=True):
         rich, sharp = problem.require("rich", "sharp")
         scores, usable = units.subspace.project(rich.data, rich.valid)

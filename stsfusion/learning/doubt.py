@@ -81,12 +81,12 @@ class Doubt(Kept):
         bent = (seen.double() / scale[:, None]).clamp_max(_FAR)
         size = errors.double().square().mean(0).clamp_min(1e-300)
         relative = (errors.double().square() / size).clamp_max(25.0).mean(1)
-        shares = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+        shares = torch.tensor([1.0, 0.0, 0.0, 0.0]).to(bent)
         for _ in range(_ROUNDS):
             weight = 1.0 / (shares @ bent).clamp_min(_LEAST).square()
             gram = (bent * weight) @ bent.T
             shares = nnls(
-                gram + 1e-6 * gram.diagonal().mean() * torch.eye(4).double(), (bent * weight) @ relative
+                gram + 1e-6 * gram.diagonal().mean() * torch.eye(4).to(gram), (bent * weight) @ relative
             )
         # Coarse pixels are never as smooth as fine ones can be: what they have in common is held up.
         shares[0] = torch.maximum(shares[0], _COMMON * shares.sum())

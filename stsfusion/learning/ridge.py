@@ -52,10 +52,10 @@ class Sums:
         return cls(w.sum(), weighted.sum(1), weighted @ both.T, x.shape[1])
 
     @classmethod
-    def nothing(cls, inputs: int, outputs: int) -> Self:
-        """Sums over no data."""
+    def nothing(cls, inputs: int, outputs: int, device: torch.device | str = "cpu") -> Self:
+        """Sums over no data, on the device of those to come."""
         size = inputs + outputs
-        none = torch.zeros(size, size, dtype=torch.float64)
+        none = torch.zeros(size, size, dtype=torch.float64, device=device)
         return cls(none[0, 0], none[0], none, inputs)
 
     def __add__(self, other: Sums) -> Sums:

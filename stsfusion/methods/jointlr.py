@@ -175,12 +175,12 @@ class JointLR(FusionMethod):
 
     def fuse(self, problem: Problem) -> Answer:
         """Every date's scores and their standard deviation."""
-        problem.require("sharp", by=_NAME)
-        state = self.fitted()
+        (sharp,) = problem.require("sharp", by=_NAME)
+        state = {name: t.to(sharp.data.device) for name, t in self.fitted().items()}
         with torch.no_grad():
             joint = Joint.of(state)
             assert joint.live is not None
-            problem = self._optics(joint.live(problem))
+            problem = JointOptics.of(under(state, _OPTICS))(joint.live(problem))
             quality = origin(problem)
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
