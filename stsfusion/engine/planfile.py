@@ -19,13 +19,19 @@ from stsfusion.fusion.problem import Target
 from stsfusion.fusion.weights import load_state, save_state, settings_of
 from stsfusion.running.tiling import Tile
 
-__all__ = ["load_plan", "method_settings", "save_plan"]
+__all__ = ["code_of", "load_plan", "method_settings", "save_plan"]
 
 _WEIGHTS, _JSON, _ARRAYS = "weights.safetensors", "plan.json", "plan.npz"
 
 
-def save_plan(plan: Plan, folder: Path) -> None:
-    """Write the plan and its method's state into a folder, and wait until the disk has them."""
+def save_plan(plan: Plan, folder: Path, code: str = "") -> None:
+    """Write the plan and its method's state into a folder, and wait until the disk has them.
+
+    Parameters
+    ----------
+    code
+        Fingerprint of the code that all who fuse its tiles must have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_state(plan.method, folder / _WEIGHTS)
     arrays = {"wavelengths": plan.target.wavelengths.numpy(), "days": plan.target.days.numpy()}
@@ -36,7 +42,7 @@ def save_plan(plan: Plan, folder: Path) -> None:
                 arrays[f"{source.role}.{name}"] = value
     with (folder / _ARRAYS).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    (folder / _JSON).write_text(json.dumps(_plain(plan), indent=1, sort_keys=True))
+    (folder / _JSON).write_text(json.dumps({**_plain(plan), "code": code}, indent=1, sort_keys=True))
     for path in (folder / _WEIGHTS, folder / _ARRAYS, folder / _JSON, folder, folder.parent):
         flush(path)
 
@@ -63,6 +69,11 @@ def method_settings(folder: Path) -> dict[str, Any]:
     """Name and settings of the method that a saved plan was made for."""
     settings: dict[str, Any] = _read(folder)["method"]
     return settings
+
+
+def code_of(folder: Path) -> str:
+    """Fingerprint of the code that a saved plan asks for; empty: it does not say."""
+    return str(_read(folder).get("code", ""))
 
 
 def load_plan(folder: Path, method: FusionMethod) -> Plan:

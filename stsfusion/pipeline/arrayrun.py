@@ -18,11 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stsfusion import methods
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import Plan
-from stsfusion.engine.planfile import load_plan, method_settings
 from stsfusion.errors import LockedError
 from stsfusion.pipeline.clustersections import PREPARE
 from stsfusion.pipeline.folder import Folder, write_text
@@ -31,7 +29,7 @@ from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
 from stsfusion.pipeline.steps import folder_of, run_recipe
-from stsfusion.pipeline.worker import fuse_tile
+from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.array import Share
 from stsfusion.running.brake import Brake
 from stsfusion.running.executor import Inline
@@ -205,7 +203,8 @@ def _admitted(run: RecipeRun, share: Share) -> Iterator[str]:
 def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool]:
     """The share's tiles that nobody has done; and whether all tiles of all shares are done now."""
     folder = run.folder
-    plan = load_plan(folder.plan, methods.create(method_settings(folder.plan)))
+    place = str(folder.plan.resolve())
+    plan = resident(place, series).plan
     notes = Notes(folder.notes(series))
     keys = [tile.key for tile in plan.tiles]
     mine = share.among(keys)
@@ -220,7 +219,7 @@ def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool
                 book.record(key, end)
                 bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
-            work = partial(fuse_tile, str(folder.plan.resolve()), series)
+            work = partial(fuse_tile, place, series)
             outcome = Inline(limit=run.recipe.fuse.wall).run(work, left, ended)
             if outcome.interrupted:
                 bar.stopped()

@@ -24,6 +24,7 @@ from stsfusion.engine.samples import Samples, sample_windows
 from stsfusion.errors import PlanError
 from stsfusion.operators.precision import full_precision
 from stsfusion.pipeline.enginescene import EngineScene
+from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.executor import Local
 from stsfusion.running.outcome import Failure, Success
@@ -130,7 +131,7 @@ class Stand:
         grid = replace(spec.grid, shape=(side, side))
         CubeStore(plan.output).create("", replace(spec, grid=grid, sigma=plan.method.card.sigma))
         stamp = f"{time.monotonic_ns()}"
-        save_plan(plan, self.folder / "plan")
+        save_plan(plan, self.folder / "plan", our_code(plan.method))
         ends = _carried(partial(work, str(self.folder / "plan"), stamp), [t.key for t in tiles], workers)
         shutil.rmtree(plan.output)
         return ends

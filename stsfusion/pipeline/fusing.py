@@ -29,6 +29,7 @@ from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.neighbourhood import cut, intervals
+from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.product import require_factored
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.worker import fuse_tile
@@ -193,7 +194,7 @@ def fuse_tiles(
     """
     CubeStore(plan.output).create("", spec, owner=folder.owner)
     folder.ready.unlink(missing_ok=True)
-    save_plan(plan, folder.plan)
+    save_plan(plan, folder.plan, our_code(plan.method))
     write_text(folder.ready, fingerprint)
     tiles = {tile.key: tile for tile in plan.tiles}
     keys = list(tiles)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import stsfusion
 from stsfusion.cube.generations import date_marks
 from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.store import CubeStore
@@ -18,8 +17,9 @@ from stsfusion.engine.plan import Plan
 from stsfusion.errors import StoreError
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.assemble import Assembly
-from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
+from stsfusion.pipeline.fingerprint import fingerprint
 from stsfusion.pipeline.neighbourhood import intervals
+from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.recipe import Recipe
 
 __all__ = ["Difference", "MadeFrom", "asked", "published"]
@@ -140,11 +140,8 @@ def asked(recipe: Recipe, assembly: Assembly, plan: Plan, content: str) -> MadeF
     frame = fingerprint(
         "frame", settings_of(method), recipe.digest("fit", "roles"), static, grid, work, labels
     )
-    code = fingerprint(
-        fingerprint_of_code(method), fingerprint_of_parts("engine", "cube"), stsfusion.__version__
-    )
     times = milliseconds(assembly.times)
-    return MadeFrom(frame, code, content, int(times[0]), "", _dates(plan, times, fuse.neighbours))
+    return MadeFrom(frame, our_code(method), content, int(times[0]), "", _dates(plan, times, fuse.neighbours))
 
 
 def _dates(plan: Plan, times: np.ndarray, neighbours: int | None) -> dict[int, str]:

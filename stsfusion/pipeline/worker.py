@@ -16,8 +16,9 @@ from typing import Any
 
 from stsfusion import methods
 from stsfusion.engine.plan import Plan
-from stsfusion.engine.planfile import load_plan, method_settings
+from stsfusion.engine.planfile import code_of, load_plan, method_settings
 from stsfusion.engine.run import run_tile
+from stsfusion.pipeline.ourcode import require_code
 from stsfusion.running.tiling import Tile
 
 __all__ = ["Resident", "fuse_tile", "resident"]
@@ -47,6 +48,11 @@ def resident(folder: str, stamp: str) -> Resident:
         Where the plan was saved.
     stamp
         Tells one plan of a folder from the next.
+
+    Raises
+    ------
+    PlanError
+        When it was made by other code than this process has.
     """
     with _loading:
         return _loaded(folder, stamp)
@@ -56,6 +62,7 @@ def resident(folder: str, stamp: str) -> Resident:
 def _loaded(folder: str, stamp: str) -> Resident:
     path = Path(folder)
     plan = load_plan(path, methods.create(method_settings(path)))
+    require_code(code_of(path), plan.method)
     return Resident(plan, {tile.key: tile for tile in plan.tiles})
 
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from stsfusion.cli import app
 from stsfusion.operators.resample import upsample
-from stsfusion.pipeline import madefrom, prints, steps
+from stsfusion.pipeline import ourcode, prints, steps
 
 __all__ = ["EPOCH", "Input", "expected", "quickly", "recipe_in", "seen_in", "stsfusion"]
 
@@ -135,7 +135,8 @@ def stsfusion(*words: object) -> Any:
 def quickly() -> Iterator[None]:
     """Without scores and pages, of which nothing is asked here, and as by one version of the code."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (madefrom, prints):
+        patch.setattr(ourcode, "_looked", {})
+        for module in (ourcode, prints):
             patch.setattr(module, "fingerprint_of_code", lambda *things: "the same")
             patch.setattr(module, "fingerprint_of_parts", lambda *things: "the same")
         for step in ("_evaluate", "_report"):

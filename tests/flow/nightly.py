@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 from small_project import here
 
-from stsfusion.pipeline import madefrom, prints
+from stsfusion.pipeline import ourcode, prints
 
 EPOCH = np.datetime64("2022-03-01")
 SIDE, RATIO = 24, {"rich": 3, "sharp": 1, "dense": 2}
@@ -93,7 +93,8 @@ def night(recipe, *words):
 def one_version():
     """The code of all nights counts as the same, though someone may be at work on it meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (madefrom, prints):
+        patch.setattr(ourcode, "_looked", {})
+        for module in (ourcode, prints):
             patch.setattr(module, "fingerprint_of_code", lambda *things: "the same")
             patch.setattr(module, "fingerprint_of_parts", lambda *things: "the same")
         yield
@@ -104,8 +105,8 @@ import os, sys
 import torch
 torch.set_num_threads(1)
 from stsfusion.cli import app
-from stsfusion.pipeline import fusing, madefrom, prints
-for module in (madefrom, prints):
+from stsfusion.pipeline import fusing, ourcode, prints
+for module in (ourcode, prints):
     module.fingerprint_of_code = module.fingerprint_of_parts = lambda *things: "the same"
 fuse, left = fusing.fuse_tile, [int(sys.argv[2])]
 

@@ -12,7 +12,8 @@ import yaml
 from nightly import FIRST_DATES, deliver, one_version, recipe_in, shown
 from small_project import bytes_of, here
 
-from stsfusion.pipeline import arrayrun
+from stsfusion import methods
+from stsfusion.pipeline import arrayrun, ourcode
 from stsfusion.running.guest import Guest
 from stsfusion.running.lock import Lock
 from stsfusion.running.notes import Notes
@@ -97,6 +98,26 @@ def test_workers_that_must_not_work_are_sent_away(recipe):
     with Lock(folder / "lock"), pytest.MonkeyPatch.context() as hurry:
         hurry.setattr(arrayrun, "_LEAVING", 0.0)
         assert worker(recipe, "2/3").exit_code == 75, "a worker went in during a run"
+
+
+def test_a_worker_of_other_code_is_sent_away_until_all_have_one(recipe, inline):
+    assert worker(recipe, "prepare").exit_code == 0
+    theirs = json.loads((recipe.parent / "out/.stsfusion/plan/plan.json").read_text())["code"]
+    with pytest.MonkeyPatch.context() as upgraded:
+        upgraded.setattr("stsfusion.__version__", "99.0")
+        done = worker(recipe, "1/2")
+        assert done.exit_code == 2, done.output
+        ours = ourcode.our_code(methods.create("bicubic"))
+        assert theirs != ours
+        assert all(words in done.stderr for words in (theirs[:12], ours[:12], "--worker prepare"))
+        assert notes(recipe).ends() == {}
+        assert worker(recipe, "prepare").exit_code == 0
+        for name in ("1/2", "2/2"):
+            assert worker(recipe, name).exit_code == 0
+    made = bytes_of(series(recipe))
+    assert {name: held for name, held in made.items() if "/c/" in name and name[0] != "."} == {
+        name: held for name, held in inline.items() if "/c/" in name and name[0] != "."
+    }
 
 
 def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it(recipe, inline, monkeypatch):

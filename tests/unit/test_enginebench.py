@@ -25,6 +25,7 @@ from stsfusion.pipeline.enginebench import AIMS, FIGURES, EngineBench, bench_eng
 from stsfusion.pipeline.engineread import counted, read_amplification
 from stsfusion.pipeline.enginescene import EngineScene
 from stsfusion.pipeline.enginestand import Bare, Run, Stand, bare_tile
+from stsfusion.pipeline.ourcode import our_code
 from stsfusion.testing import tiny_problem
 from stsfusion.window import Window
 
@@ -187,7 +188,7 @@ def test_a_bare_tile_writes_what_a_run_writes(tmp_path):
     for begin in (lambda: run_tile(plan, tile), lambda: bare_tile(str(tmp_path / "plan"), "x", tile.key)):
         shutil.rmtree(plan.output, ignore_errors=True)
         bench.begin(plan, 24)
-        save_plan(plan, tmp_path / "plan")
+        save_plan(plan, tmp_path / "plan", our_code(plan.method))
         begin()
         written.append(checksum(plan, tile))
     assert written[0] == written[1]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stsfusion.engine.plan import Source, make_plan
-from stsfusion.engine.planfile import load_plan, method_settings, save_plan
+from stsfusion.engine.planfile import code_of, load_plan, method_settings, save_plan
 from stsfusion.errors import MethodError, PlanError
 from stsfusion.fusion.problem import Target
 from stsfusion.methods import create
@@ -59,6 +59,13 @@ def test_a_plan_comes_back_as_it_was(plan, tmp_path):
     assert back.geometry == plan.geometry
     assert back.method.state.keys() == LEARNED.keys()
     assert all(torch.equal(back.method.state[name], tensor) for name, tensor in LEARNED.items())
+
+
+def test_a_plan_says_whose_code_it_asks_for(plan, tmp_path):
+    save_plan(plan, tmp_path / "plan", "abc")
+    assert code_of(tmp_path / "plan") == "abc"
+    save_plan(plan, tmp_path / "plan")
+    assert code_of(tmp_path / "plan") == ""
 
 
 def test_saving_it_again_gives_the_same_bytes(plan, tmp_path):

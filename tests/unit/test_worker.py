@@ -6,14 +6,17 @@ import os
 import threading
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from engines import Bench
 
+from stsfusion.cube.store import CubeStore
 from stsfusion.engine import run
 from stsfusion.engine.planfile import save_plan
 from stsfusion.methods import create
-from stsfusion.pipeline import worker
+from stsfusion.pipeline import ourcode, worker
+from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.executor import Inline, Local
 from stsfusion.testing import tiny_problem
@@ -26,7 +29,7 @@ def job(tmp_path):
     method = create("gsa").fit([bench.problem])
     plan = replace(bench.plan(method, tmp_path / "fused.zarr", 12), overlap=True)
     bench.begin(plan, 12)
-    save_plan(plan, tmp_path / "plan")
+    save_plan(plan, tmp_path / "plan", our_code(plan.method))
     return plan, str(tmp_path / "plan")
 
 
@@ -61,6 +64,32 @@ def test_tiles_that_begin_at_once_load_one_plan(job, loads):
     for thread in threads:
         thread.join()
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize("said", ["0123456789abcdef", ""])
+def test_a_worker_of_other_code_fuses_nothing(job, loads, said):
+    """It says both fingerprints; a tile that it is sent fails with them."""
+    plan, folder = job
+    save_plan(plan, Path(folder), said)
+    ours, ends = our_code(plan.method)[:12], {}
+    Inline().run(partial(fuse_tile, folder, "a"), [plan.tiles[0].key], ends.__setitem__)
+    (end,) = ends.values()
+    assert end.kind == "PlanError"
+    for words in (said[:12] or "does not say which", ours, "use one installation", "same command"):
+        assert words in end.text
+    assert not CubeStore(plan.output).names()
+    save_plan(plan, Path(folder), our_code(plan.method))
+    assert fuse_tile(folder, "b", plan.tiles[0].key)["checksum"]
+
+
+def test_code_is_looked_at_once_a_process(job, loads, monkeypatch):
+    """Files that are replaced while a worker stands are not what it runs."""
+    plan, _ = job
+    before = our_code(plan.method)
+    monkeypatch.setattr(ourcode, "fingerprint_of_code", lambda method: "replaced")
+    assert our_code(plan.method) == before
+    monkeypatch.setattr(ourcode, "_looked", {})
+    assert our_code(plan.method) != before
 
 
 def counted(key, folder, log):
