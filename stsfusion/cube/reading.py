@@ -19,6 +19,7 @@ from stsfusion.cube.factors import Factors
 from stsfusion.cube.generations import date_marks
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.labelled import open_labelled
+from stsfusion.cube.layout import listing_of
 from stsfusion.cube.listing import Listing
 from stsfusion.cube.packing import REFLECTANCE
 from stsfusion.cube.publication import Publication
@@ -115,6 +116,19 @@ class StoreReader:
         said = [common, *(files[date] if date < len(files) else None for date in dates)]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
+    def begun(self, name: str = "") -> str:
+        """A sha256 over all that a dataset that is being written will say of itself; '': none is.
+
+        It tells it from any other that is begun in the same place.
+        """
+        listing = self._publication.staged().get(name) if self._publication.pending else None
+        return "" if listing is None else _told(listing)
+
+    def is_begun(self, name: str, spec: CubeSpec) -> bool:
+        """Whether a dataset of this very frame, and with these attributes, is being written."""
+        listing = self._publication.staged().get(name) if self._publication.pending else None
+        return listing is not None and listing == listing_of(spec, staging.owner_of(listing))
+
     def dataset(self, name: str = "") -> Dataset:
         """A published dataset, lazy, a shard a chunk: reflectance float32 with NaN gaps, valid, qa."""
         listing = self._listing(name, staged=False)
@@ -150,3 +164,9 @@ class StoreReader:
 
     def _arrays(self, name: str, staged: bool) -> Arrays:
         return Arrays(self.path, name, self._listing(name, staged))
+
+
+def _told(listing: Listing) -> str:
+    """A sha256 over a dataset's documents."""
+    said = json.dumps([listing.attributes, listing.arrays], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()

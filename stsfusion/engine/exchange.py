@@ -12,6 +12,7 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.engine.factoring import date_maps, require_same
 from stsfusion.engine.packed import Packed, Seen
 from stsfusion.engine.plan import Plan, Source
+from stsfusion.errors import StoreError
 from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.problem import Problem, Target
 from stsfusion.operators.linear import Shape
@@ -100,11 +101,17 @@ def write(
     hidden
         (y, x) bool, halo included: ground that no sensor saw (see `unseen`); it becomes a gap on every date,
         whatever the method put there. None: all was seen.
+
+    Raises
+    ------
+    StoreError
+        When another series is being written there by now: this worker outlived the run that it served.
     """
     if hidden is not None:
         lacking = hidden.to(answer.quality.device)
         answer = replace(answer, quality=answer.quality.masked_fill(lacking, int(Quality.NO_DATA)))
     store = CubeStore(plan.output)
+    _admit(plan, tile, store)
     factors = store.factors("", staged=True)
     if factors is not None:
         require_same(factors, answer, tile)
@@ -118,6 +125,17 @@ def write(
         else:
             shares.append(_write_maps(store, place, answer, tile, k, lost, factors))
     return Written(float(np.mean(shares)) if shares else 0.0, checksum(plan, tile))
+
+
+def _admit(plan: Plan, tile: Tile, store: CubeStore) -> None:
+    """Let a tile be written into the series that its plan was made for."""
+    if plan.begun and store.begun() != plan.begun:
+        raise StoreError(
+            f"tile '{tile.key}' of {plan.output}",
+            expected="the series of its plan, being written",
+            got="another one, or none",
+            mend="Another run has gone on since: this worker served one that ended, and may be ended.",
+        )
 
 
 def _write_bands(

@@ -98,6 +98,10 @@ class Plan:
     overlap: bool = False
     """Whether a process reads the next tile and writes the last one while it fuses one."""
 
+    begun: str = ""
+    """Mark of the series that is being written at `output` (`CubeStore.begun`), so that no other is ever
+    written by this plan; empty: whichever lies there."""
+
     @property
     def geometry(self) -> Geometry:
         """Ratios and reaches of all roles."""

@@ -61,6 +61,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "tiles": [tile.to_json() for tile in plan.tiles],
         "device": plan.device,
         "overlap": plan.overlap,
+        "begun": plan.begun,
         "method": settings_of(plan.method),
     }
 
@@ -106,6 +107,7 @@ def load_plan(folder: Path, method: FusionMethod) -> Plan:
         moved,
         device,
         plain["overlap"],
+        plain["begun"],
     )
 
 

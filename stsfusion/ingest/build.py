@@ -30,6 +30,7 @@ from stsfusion.ingest.tile import ingest_tile, let_go
 from stsfusion.running.executor import Inline
 from stsfusion.running.ledger import Ledger
 from stsfusion.running.outcome import Executor, Failure, Outcome, Success
+from stsfusion.running.rounds import run_in_rounds
 from stsfusion.sensing.scene import Scene
 
 __all__ = ["Built", "build_cubes", "is_planned"]
@@ -202,7 +203,8 @@ def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor,
 
     folder = str(job.work.resolve())
     try:
-        outcome = executor.run(partial(ingest_tile, folder, job.stamp), left, ended)
+        work = partial(ingest_tile, folder, job.stamp)
+        outcome = run_in_rounds(executor, work, left, ended, ledger, _checksum(job, plan))
     finally:
         let_go(folder, job.stamp)
     _all_well(outcome, ledger, len(tiles))
@@ -211,14 +213,19 @@ def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor,
 
 def _left(job: _Job, plan: Plan, ledger: Ledger) -> list[str]:
     """Tiles that were not made, or are not any more what was noted."""
+    done = ledger.still_done(_checksum(job, plan))
+    return [key for key in plan.tiles if key not in done]
+
+
+def _checksum(job: _Job, plan: Plan) -> Callable[[str], str]:
+    """Of a tile as it is now."""
     tiles, published = plan.tiles, set(job.store.names())
 
     def checksum(key: str) -> str:
         cube, window = tiles[key]
         return job.store.checksum(cube.role, window, staged=cube.role not in published)
 
-    done = ledger.still_done(checksum)
-    return [key for key in tiles if key not in done]
+    return checksum
 
 
 def _counter(tell: Tell, done: int, tiles: int) -> Callable[[str], None]:
@@ -226,7 +233,7 @@ def _counter(tell: Tell, done: int, tiles: int) -> Callable[[str], None]:
     ended = [done]
 
     def count(key: str) -> None:
-        ended[0] += 1
+        ended[0] = min(ended[0] + 1, tiles)
         tell(_MEASURING + (1 - _MEASURING) * ended[0] / tiles, f"ingesting '{key.split()[0]}'")
 
     return count

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stsfusion.cube.store import CubeStore
-from stsfusion.errors import PlanError
+from stsfusion.errors import PlanError, StoreError
 from stsfusion.ingest.mosaic import mosaic, quality
 from stsfusion.ingest.plan import Cube, Plan, load_plan
 from stsfusion.ingest.readers import Readers
@@ -48,6 +48,8 @@ def ingest_tile(folder: str, stamp: str, key: str) -> dict[str, Any]:
         When the plan has no such tile.
     DeliveryError
         When a delivery has changed since it was measured.
+    StoreError
+        When other cubes are being written there by now: this worker outlived the run that it served.
     """
     start = time.perf_counter()
     here = _resident(folder, stamp)
@@ -56,6 +58,7 @@ def ingest_tile(folder: str, stamp: str, key: str) -> dict[str, Any]:
     members = here.readers.members(cube.days[window.dates[0]])
     part = mosaic(members, cube.spec, window.rows, window.cols, here.plan.clouds)
     after_read = time.perf_counter()
+    _admit(store, cube, key)
     store.write(cube.role, window, part.reflectance[None], part.valid[None], qa=quality(part)[None])
     return {
         "key": key,
@@ -64,6 +67,17 @@ def ingest_tile(folder: str, stamp: str, key: str) -> dict[str, Any]:
         "valid": round(float(part.valid.mean()), 6),
         "checksum": store.checksum(cube.role, window),
     }
+
+
+def _admit(store: CubeStore, cube: Cube, key: str) -> None:
+    """Let a tile be written into the cube that its plan was made for."""
+    if not store.is_begun(cube.role, cube.spec):
+        raise StoreError(
+            f"tile '{key}' of {store.path}",
+            expected="the cube of its plan, being written",
+            got="another one, or none",
+            mend="Another run has gone on since: this worker served one that ended, and may be ended.",
+        )
 
 
 def let_go(folder: str, stamp: str) -> None:

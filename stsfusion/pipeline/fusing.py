@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from stsfusion.running.ledger import Ledger
 from stsfusion.running.notes import Notes
 from stsfusion.running.outcome import Failure, Outcome, Success
 from stsfusion.running.progress import Bar
+from stsfusion.running.rounds import run_in_rounds
 
 __all__ = ["Draft", "cubes_of", "draft", "executor_of", "fit", "frame", "fuse_tiles"]
 
@@ -192,7 +193,9 @@ def fuse_tiles(
     only
         Keys of the tiles that are fused if they are not done; None: all.
     """
-    CubeStore(plan.output).create("", spec, owner=folder.owner)
+    store = CubeStore(plan.output)
+    store.create("", spec, owner=folder.owner)
+    plan = replace(plan, begun=store.begun())
     folder.ready.unlink(missing_ok=True)
     save_plan(plan, folder.plan, our_code(plan.method))
     write_text(folder.ready, fingerprint)
@@ -200,18 +203,23 @@ def fuse_tiles(
     keys = list(tiles)
     ledger.plan(keys)
     _take_over(folder, fingerprint, ledger, tiles)
-    done = ledger.still_done(lambda key: checksum(plan, tiles[key]) if key in tiles else "")
+
+    def now(key: str) -> str:
+        return checksum(plan, tiles[key]) if key in tiles else ""
+
+    done = ledger.still_done(now)
     left = [key for key in keys if key not in done and (only is None or key in only)]
     left.sort(key=ledger.failures().__contains__)  # one that hung does not hold the others up again
     bar.advance(len(done), f"{len(done)} were done before" if done else "")
 
     def ended(key: str, end: Success[dict[str, Any]] | Failure) -> None:
         ledger.record(key, end)
-        bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
+        bar.advance(int(key not in done), key if isinstance(end, Success) else f"{key} failed: {end.kind}")
+        done.add(key)
 
     work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
     executor = Unbegun() if settings.prepares else executor_of(settings, folder.jobs, bar.say)
-    outcome = executor.run(work, left, ended)
+    outcome = run_in_rounds(executor, work, left, ended, ledger, now)
     if outcome.interrupted:
         bar.stopped()
     return outcome

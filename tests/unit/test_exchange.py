@@ -168,3 +168,23 @@ def test_a_tile_that_the_hyperspectral_sensor_never_saw_has_no_dead_bands():
     assert exchange.dead(one).tolist() == [False, False, True, False, False]
     none = problem.with_observations({"rich": replace(problem.rich, valid=torch.zeros_like(valid))})
     assert exchange.dead(none) is None
+
+
+def test_a_worker_that_outlived_its_run_writes_into_no_other_series(bench, tmp_path):
+    """Series that grow are written in one place; what is written there now may be another run's."""
+    plan = bench.plan(Bicubic(), tmp_path / "fused.zarr", 24)
+    spec = bench.begin(plan, 24)
+    store = CubeStore(plan.output)
+    mine, tile = replace(plan, begun=store.begun()), plan.tiles[0]
+    assert mine.begun
+    exchange.write(mine, tile, own(tile))
+    store.create("", replace(spec, attributes={"series_sha256": "another"}), replace=True)
+    with pytest.raises(StoreError, match="another one, or none"):
+        exchange.write(mine, tile, own(tile))
+    theirs = replace(plan, begun=store.begun())
+    for each in plan.tiles:
+        exchange.write(theirs, each, own(each))
+    store.publish()
+    assert store.begun() == ""
+    with pytest.raises(StoreError, match="another one, or none"):
+        exchange.write(theirs, tile, own(tile))

@@ -11,14 +11,16 @@ import pytest
 from deliveries import WFV, deliver, pack
 
 from stsfusion.cube.store import CubeStore
-from stsfusion.errors import PlanError
+from stsfusion.errors import PlanError, StoreError
 from stsfusion.ingest import build, tile
 from stsfusion.ingest.build import build_cubes, is_planned
 from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import choose
 from stsfusion.ingest.frame import Place
+from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import load_plan
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.tile import ingest_tile
 from stsfusion.running.executor import Inline, Local
 from stsfusion.sensing.catalog import open_catalog
 
@@ -109,6 +111,45 @@ def test_published_cubes_that_were_spoilt_are_made_anew(chosen, whole, tmp_path)
     built = build_cubes(chosen, store, owner="test", work=work, stamp="a")
     assert built.made > 1  # tiles without a file are what they were
     assert files_of(store.path) == whole
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9] + b"?" * 9)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, cut])
+def test_a_tile_that_changes_before_it_is_published_is_made_again(chosen, whole, tmp_path, harm):
+    store, rounds = CubeStore(tmp_path / "cubes.zarr"), []
+
+    class Harmful:
+        """Harms the first tile, once the last one is done."""
+
+        def run(self, work, keys, on_done):
+            outcome = Inline().run(work, keys, on_done)
+            rounds.append(keys)
+            if len(rounds) == 1:
+                harm(next(p for p in sorted((store.path / "dense/reflectance/c").rglob("*")) if p.is_file()))
+            return outcome
+
+    built = build_cubes(chosen, store, owner="test", executor=Harmful())
+    assert [len(keys) for keys in rounds] == [TILES, 1]
+    assert built.made == TILES
+    assert files_of(store.path) == whole
+
+
+def test_a_worker_that_outlived_its_run_writes_into_no_other_cubes(chosen, tmp_path, monkeypatch):
+    """Cubes of all settings are written in one place; what is written there now may be another run's."""
+    store, work = CubeStore(tmp_path / "cubes.zarr"), tmp_path / "work"
+    with pytest.raises(KeyboardInterrupt):
+        build_cubes(chosen, store, owner="test", work=work, stamp="a", executor=Few(2))
+    old = tile._resident(str(work), "a")
+    with pytest.raises(KeyboardInterrupt):
+        build_cubes(chosen, store, Options(clouds=False), owner="test", work=work, stamp="b", executor=Few(2))
+    before = files_of(store.path)
+    monkeypatch.setattr(tile, "_resident", lambda *words: old)
+    with pytest.raises(StoreError, match="another one, or none"):
+        ingest_tile(str(work), "a", next(iter(old.tiles)))
+    assert files_of(store.path) == before
 
 
 def test_failed_tiles_publish_nothing_and_name_the_reason(chosen, whole, tmp_path, monkeypatch):

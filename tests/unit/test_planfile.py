@@ -42,11 +42,12 @@ def same(one, other):
 
 
 def test_a_plan_comes_back_as_it_was(plan, tmp_path):
+    plan = replace(plan, begun="a mark")
     save_plan(plan, tmp_path / "plan")
     settings = method_settings(tmp_path / "plan")
     assert settings == {"name": "gsa", "passes": 1, "psf": "estimated", "ridge": 1e-6}
     back = load_plan(tmp_path / "plan", create(settings))
-    for name in ("inputs", "output", "written", "tiles", "device", "method"):
+    for name in ("inputs", "output", "written", "tiles", "device", "method", "begun"):
         assert getattr(back, name) == getattr(plan, name), name
     assert back.target.shape == plan.target.shape
     assert torch.equal(back.target.days, plan.target.days)
