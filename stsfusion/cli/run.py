@@ -57,7 +57,7 @@ class Manner:
         ),
     ] = None
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before.")
+        bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before, if any did.")
     ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON, and print no other words.")

@@ -17,11 +17,9 @@ def chosen(orders: Orders, failed: Collection[str]) -> set[str] | None:
     Parameters
     ----------
     failed
-        Keys of tiles that failed before.
+        Keys of tiles that failed before; where there are none, nobody can ask for them alone.
     """
-    if not (orders.tiles or orders.retry_failed):
-        return None
-    return {*orders.tiles, *(failed if orders.retry_failed else ())}
+    return {*orders.tiles, *(failed if orders.retry_failed else ())} or None
 
 
 def require_tiles(plan: Plan, orders: Orders) -> None:

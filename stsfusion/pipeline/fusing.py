@@ -26,12 +26,14 @@ from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
+from stsfusion.pipeline.chosen import chosen
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.product import require_factored
 from stsfusion.pipeline.recipe import Recipe
+from stsfusion.pipeline.reciperun import Orders
 from stsfusion.pipeline.worker import fuse_tile
 from stsfusion.pipeline.worksections import Fuse
 from stsfusion.running.array import Unbegun
@@ -174,7 +176,7 @@ def fuse_tiles(
     fingerprint: str,
     ledger: Ledger,
     bar: Bar,
-    only: Collection[str] | None = None,
+    orders: Orders | None = None,
 ) -> Outcome[str]:
     """Fuse every tile that is not done, through the recipe's executor.
 
@@ -190,8 +192,8 @@ def fuse_tiles(
         Where the ends of tiles are kept.
     bar
         Of as many steps as there are tiles.
-    only
-        Keys of the tiles that are fused if they are not done; None: all.
+    orders
+        Which tiles are fused if they are not done; None: all.
     """
     store = CubeStore(plan.output)
     store.create("", spec, owner=folder.owner)
@@ -203,6 +205,7 @@ def fuse_tiles(
     keys = list(tiles)
     ledger.plan(keys)
     _take_over(folder, fingerprint, ledger, tiles)
+    only = chosen(orders or Orders(), ledger.failures())
 
     def now(key: str) -> str:
         return checksum(plan, tiles[key]) if key in tiles else ""

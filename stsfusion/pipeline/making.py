@@ -25,7 +25,6 @@ from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.plan import Plan
 from stsfusion.pipeline import fusing
-from stsfusion.pipeline.chosen import chosen
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
 from stsfusion.pipeline.learnt import FILE, Learnt
@@ -71,10 +70,9 @@ def make(
     with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:
         if not finished:
             _begin(folder, place, spec, learnt, change)
-            only = chosen(run.orders, ledger.failures())
             with run.step("Fusing tiles", len(plan.tiles)) as bar:
                 end = fusing.fuse_tiles(
-                    plan, spec, folder, run.recipe.fuse, learnt.made.identity, ledger, bar, only
+                    plan, spec, folder, run.recipe.fuse, learnt.made.identity, ledger, bar, run.orders
                 )
             if end.interrupted:
                 return run.tell(_stopped(run, len(end.left), len(plan.tiles)))

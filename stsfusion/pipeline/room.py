@@ -131,7 +131,8 @@ def _begun(folder: Folder, identity: str) -> tuple[Path | None, set[str], set[st
     with Ledger.open(folder.ledger, identity, readonly=True) as ledger:
         done, failed = {record["key"] for record in ledger.records()}, set(ledger.failures())
     ends = Notes(folder.notes(identity)).ends() if identity else {}
-    done |= {key for key, end in ends.items() if isinstance(end, Success)}
+    for key, end in ends.items():
+        (done if isinstance(end, Success) else failed).add(key)
     return place, done if place is not None else set(), failed
 
 

@@ -17,7 +17,7 @@ from stsfusion.pipeline import arrayrun, ourcode
 from stsfusion.running.guest import Guest
 from stsfusion.running.lock import Lock
 from stsfusion.running.notes import Notes
-from stsfusion.running.outcome import Failure
+from stsfusion.running.outcome import Failure, Success
 
 ARRAY = ("--executor", "array", "--set", "fuse.patience=0", "-q")
 
@@ -157,6 +157,12 @@ def test_what_a_lost_worker_left_and_what_failed_is_done_by_the_run_that_ends_it
     assert all(words in shown for words in ("worker 1/3", "5 done, 1 failed", "not today"))
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
     assert not series(recipe).exists(), "a series with a hole was published"
+    ends = notes(recipe).ends().values()
+    good, bad = (sum(isinstance(end, kind) for end in ends) for kind in (Success, Failure))
+    again = here("run", recipe, "--executor", "inline", "--retry-failed", "--json")
+    told = json.loads(again.stdout)["tiles"]
+    assert again.exit_code == 0, again.output
+    assert told == {"planned": 16, "done": good + bad, "failed": 0, "left": 16 - good - bad}
     ended = here("run", recipe, *ARRAY)
     assert ended.exit_code == 0, ended.output
     assert bytes_of(series(recipe)) == inline
