@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
+from stsfusion.cli.ending import main
 
-from stsfusion import __version__
-from stsfusion.cli.bench import bench
-from stsfusion.cli.catalog import catalog
-from stsfusion.cli.export import export
-from stsfusion.cli.lists import doctor, methods, schema, sensors
-from stsfusion.cli.plan import plan
-from stsfusion.cli.run import gc, run, status, update
-from stsfusion.cli.stores import info, verify
+if TYPE_CHECKING:
+    from stsfusion.cli.commands import app
 
-__all__ = ["app"]
-
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Spatio-temporal-spectral fusion: 10 m hyperspectral series at the dates of a multispectral sensor.",
-    epilog="Start with: stsfusion run demo, then open demo-out/report.html. A run is described by a recipe, "
-    "a YAML file; its results lie in the folder that it names under 'output:'. Each command says more with "
-    "--help. Exit codes: 0 done or nothing to do, 1 doctor found something amiss, 2 wrong settings or input, "
-    "3 some tiles, methods, deliveries or files failed, 75 try again later (locked or interrupted).",
-)
+__all__ = ["app", "main"]
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        print(__version__)
-        raise typer.Exit
+def __getattr__(name: str) -> Any:
+    """Read the commands only when they are asked for: by then signals are heeded."""
+    if name == "app":
+        from stsfusion.cli.commands import app
 
-
-@app.callback()
-def main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
-    ] = False,
-) -> None:
-    """Take the options that all commands share."""
-
-
-_PANELS = {
-    "Recipes": (run, plan, status, update, gc),
-    "Series and cubes": (info, verify, export),
-    "What there is": (methods, sensors, schema, doctor),
-}
-for panel, commands in _PANELS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
-app.add_typer(catalog, name="catalog", rich_help_panel="Scenes and comparisons")
-app.add_typer(bench, name="bench", rich_help_panel="Scenes and comparisons")
+        return app
+    raise AttributeError(f"module 'stsfusion.cli' has no attribute '{name}'")

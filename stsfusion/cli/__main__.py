@@ -1,5 +1,5 @@
 """`python -m stsfusion.cli`: the command line without its script."""
 
-from stsfusion.cli import app
+from stsfusion.cli import main
 
-app()
+main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from stsfusion.cli.ending import LATER, STOPPED, is_decided, tell_in_json
 from stsfusion.errors import LaterError, StsfusionError
 
 __all__ = [
@@ -24,11 +24,15 @@ __all__ = [
     "plainly",
     "show",
     "tell_in_json",
+    "to_the_end",
     "wide",
 ]
 
-FAILED, LATER, WRONG = 3, 75, 2
-"""Exit codes: some tiles or methods failed, try again later, wrong settings or input."""
+UNFORESEEN, WRONG, FAILED = 1, 2, 3
+"""Exit codes: nobody foresaw it, wrong settings or input, some tiles or methods failed."""
+
+_WrongUsage: Any = typer.BadParameter.__base__
+"""What the parser says of words that it does not understand."""
 
 
 @contextmanager
@@ -48,18 +52,18 @@ def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> It
         code, style, said, which = LATER, "yellow", str(error), vars(error)
     except StsfusionError as error:
         code, style, said, which = WRONG, "red", f"error: {error}", vars(error)
-    except typer.BadParameter as error:
-        if as_json:
-            tell_in_json(WRONG, words=error.format_message())
-        raise
     except KeyboardInterrupt:
-        code, style, said, which = LATER, "yellow", "stopped; the same command goes on from here", {}
+        code, style, said, which = LATER, "yellow", STOPPED, {}
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         said = f"error: {place}{error.strerror or error}. Check that the path can be read and written."
         code, style, which = WRONG, "red", vars(error)
+    except Exception as error:
+        vars(error).setdefault("run", dict(about or {}))
+        raise
     else:
         return
+    is_decided()
     Console(stderr=True).print(said, style=style, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         run = {**(about or {}), **which.get("run", {})}
@@ -67,9 +71,36 @@ def plainly(as_json: bool = False, about: Mapping[str, Any] | None = None) -> It
     raise typer.Exit(code)
 
 
-def tell_in_json(code: int, /, **facts: Any) -> None:
-    """One line on standard output for programs: the exit code, and what there is to know."""
-    print(json.dumps({"code": code, **facts}, default=str))
+@contextmanager
+def to_the_end(as_json: bool) -> Iterator[None]:
+    """Around all that a command does: what nobody foresaw, and words that nobody understands, in JSON too.
+
+    Errors then go their way, so that their traceback is seen; a signal has ended the command.
+
+    Parameters
+    ----------
+    as_json
+        Whether the line is asked for.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        is_decided()
+        print(STOPPED, file=sys.stderr)
+        if as_json:
+            tell_in_json(LATER, words=STOPPED)
+        raise typer.Exit(LATER) from None
+    except _WrongUsage as error:
+        if as_json:
+            tell_in_json(WRONG, words=error.format_message())
+        raise
+    except Exception as error:
+        if as_json:
+            words = f"{type(error).__name__}: {error}".removesuffix(": ")
+            tell_in_json(UNFORESEEN, **vars(error).get("run", {}), words=words)
+        raise
 
 
 def aside(json_asked: bool) -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from stsfusion.cube.store import CubeStore
-from stsfusion.errors import LaterError
+from stsfusion.errors import LaterError, StsfusionError
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.journal import Journal
 from stsfusion.pipeline.recipe import Recipe
@@ -20,8 +21,12 @@ from stsfusion.running.progress import Bar, progress
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "Orders", "RecipeRun"]
 
-DONE, WRONG, FAILED, LATER = 0, 2, 3, 75
-"""Exit codes: done or nothing to do, wrong settings or input, some tiles failed, try again later."""
+DONE, UNFORESEEN, WRONG, FAILED, LATER = 0, 1, 2, 3, 75
+"""Exit codes: done or nothing to do, an error that nobody foresaw, wrong settings or input, failed tiles, try
+again later."""
+
+_TRACE = 3000
+"""Characters of a traceback that are kept, its end."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +164,13 @@ class RecipeRun:
 
     def fail(self, error: Exception) -> None:
         """Note that it ended with an error, and give the error what a program wants to know of the run."""
-        words, code = str(error), LATER if isinstance(error, LaterError) else WRONG
-        self.journal.end(code=code, words=words[:500], seconds=round(time.perf_counter() - self.begun, 3))
+        seconds = round(time.perf_counter() - self.begun, 3)
+        if isinstance(error, (StsfusionError, OSError)):
+            code, said = LATER if isinstance(error, LaterError) else WRONG, {"words": str(error)[:500]}
+        else:
+            code, said = UNFORESEEN, {"words": f"{type(error).__name__}: {error}"[:500]}
+            said["trace"] = "".join(traceback.format_exception(error))[-_TRACE:]
+        self.journal.end(code=code, seconds=seconds, **said)
         error.__dict__["run"] = self._names()
 
     def _names(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def run_recipe(
         if full is None:
             raise
         raise full from error
-    except StsfusionError as error:
+    except Exception as error:
         run.fail(error)
         raise
 

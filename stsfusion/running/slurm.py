@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import uuid
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dask.config
-import dask_jobqueue
 
 from stsfusion.running.executor import OnDone, Outcome, connected, run_over
 from stsfusion.running.owncluster import THREADS, settings_for
@@ -24,11 +26,19 @@ __all__ = ["Jobs", "Slurm"]
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
-_JOBQUEUE: Any = dask_jobqueue
-"""Its functions carry no types."""
-
 _NOWHERE = "tcp://ADDRESS-OF-THE-RUN:PORT"
 """Stands for the scheduler in a script that is only shown."""
+
+
+@cache
+def _jobqueue() -> Any:
+    """dask-jobqueue, once it is needed: to be imported it takes Ctrl-C for itself, and gives it back here."""
+    before = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
+    return dask_jobqueue
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,8 @@ class Jobs:
         logs
             Folder of the logs; None: where sbatch puts them.
         """
-        job = _JOBQUEUE.slurm.SLURMJob(scheduler=scheduler, name="$SLURM_JOB_ID", **self.settings(name, logs))
+        settings = self.settings(name, logs)
+        job = _jobqueue().slurm.SLURMJob(scheduler=scheduler, name="$SLURM_JOB_ID", **settings)
         return "\n".join(line.rstrip() for line in job.job_script().splitlines()) + "\n"
 
     def settings(self, name: str, logs: Path | None) -> dict[str, Any]:
@@ -165,7 +176,7 @@ class _Site:
         options = {"dashboard_address": ":0", "dashboard": self.executor.dashboard}
         with (
             dask.config.set(settings_for(1)),
-            _JOBQUEUE.SLURMCluster(
+            _jobqueue().SLURMCluster(
                 scheduler_options=options, silence_logs="CRITICAL", **asked.settings(name, logs)
             ) as cluster,
             connected(cluster) as client,

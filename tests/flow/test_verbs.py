@@ -198,6 +198,24 @@ def test_a_full_disk_is_told_with_place_and_bytes_and_the_log_ends(fresh, monkey
     assert (last["event"], last["code"], last["run"]) == ("end", 2, said["run"])
 
 
+@pytest.mark.parametrize("error", [RuntimeError("shapes cannot be multiplied"), MemoryError()])
+def test_what_nobody_foresaw_is_told_in_json_and_the_log_ends(fresh, monkeypatch, error):
+    def fail(*words, **more):
+        raise error
+
+    monkeypatch.setattr("stsfusion.pipeline.renewal.learn", fail)
+    done = here("run", fresh, "--json")
+    (line,) = done.stdout.splitlines()
+    said = json.loads(line)
+    assert done.exception is error
+    assert said == said | {"code": 1, "command": "run", "recipe": str(fresh)}
+    assert said["words"].startswith(type(error).__name__)
+    log = (fresh.parent / "out/.stsfusion/log.jsonl").read_text().splitlines()
+    last = json.loads(log[-1])
+    assert (last["event"], last["code"], last["run"]) == ("end", 1, said["run"])
+    assert "in fail" in last["trace"]
+
+
 def test_nothing_to_do_touches_nothing(whole):
     def stamps():
         found = (whole.parent / "out").rglob("*")
