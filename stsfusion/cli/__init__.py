@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stsfusion.cli.ending import main
+from stsfusion.cli.ending import heeded
 
 if TYPE_CHECKING:
     from stsfusion.cli.commands import app
@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 
+def main() -> None:
+    """What `stsfusion` does on a terminal, and in a scheduler's job: nothing comes before signals are heeded."""
+    with heeded():
+        from stsfusion.cli.commands import app
+
+        app()
+
+
 def __getattr__(name: str) -> Any:
-    """Read the commands only when they are asked for: by then signals are heeded."""
+    """Read the commands only when they are asked for."""
     if name == "app":
         from stsfusion.cli.commands import app
 

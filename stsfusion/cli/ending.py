@@ -18,12 +18,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-__all__ = ["LATER", "STOPPED", "asks_for_json", "is_decided", "main", "tell_in_json"]
+__all__ = ["LATER", "STOPPED", "asks_for_json", "heeded", "is_decided", "tell_in_json"]
 
 LATER = 75
 """Exit code: try again later."""
@@ -58,16 +58,16 @@ class _Ear:
 _EAR = _Ear()
 
 
-def main() -> None:
-    """What `stsfusion` does on a terminal, and in a scheduler's job."""
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Around all that the process does."""
     atexit.register(_fall_silent)  # the first to be registered is the last to be called
-    for number in _heeded():
+    for number in _heard():
         signal.signal(number, _EAR)
     code = 1
     try:
-        from stsfusion.cli.commands import app
-
-        app()
+        yield
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
@@ -101,7 +101,7 @@ def tell_in_json(code: int, /, **facts: Any) -> None:
     print(json.dumps({"code": code, **facts}, default=str), flush=True)
 
 
-def _heeded() -> list[signal.Signals]:
+def _heard() -> list[signal.Signals]:
     """Those that nobody has asked to be ignored, as a shell does for what runs in the background."""
     return [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
