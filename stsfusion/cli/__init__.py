@@ -13,7 +13,7 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """What `stsfusion` does on a terminal, and in a scheduler's job: nothing comes before signals are heeded."""
+    """What `stsfusion` does on a terminal and in a scheduler's job: heed signals, then all else."""
     with heeded():
         from stsfusion.cli.commands import app
 
