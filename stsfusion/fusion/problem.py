@@ -54,7 +54,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What one sensor kept of the target."""
+    """What one sensor kept of the target; its dates may be given in any order, and are held rising."""
 
     data: Tensor
     """(time', band', y/r, x/r) reflectance, float32; gaps are filled with anything finite, see `valid`."""
@@ -94,10 +94,25 @@ class Observation:
                 got="NaN or infinity",
                 mend="Fill the gaps with any number and mark them in `valid`.",
             )
+        self._put_in_order()
+
+    def _put_in_order(self) -> None:
+        """Let the dates rise, where the view chooses dates; what rises already is not touched."""
+        chosen = self.view.temporal.chosen() or []
+        order = sorted(range(len(chosen)), key=chosen.__getitem__)
+        if order == list(range(len(chosen))):
+            return
+        object.__setattr__(self, "data", self.data[order])
+        object.__setattr__(self, "valid", self._masks(order))
+        object.__setattr__(self, "view", self._view(order))
+
+    def _masks(self, keep: list[int]) -> Tensor:
+        """Of these of its own dates; one mask for all dates stays one."""
+        return self.valid if self.valid.shape[0] == 1 else self.valid[keep]
 
     @property
     def dates(self) -> list[int]:
-        """Indices of the target's dates that were seen."""
+        """Indices of the target's dates that were seen, rising."""
         return self.view.dates
 
     @property
@@ -117,8 +132,7 @@ class Observation:
 
     def select(self, keep: list[int]) -> Observation:
         """Keep these of its own dates, by position; the target stays as it is."""
-        valid = self.valid if self.valid.shape[0] == 1 else self.valid[keep]
-        return replace(self, data=self.data[keep], valid=valid, view=self._view(keep))
+        return replace(self, data=self.data[keep], valid=self._masks(keep), view=self._view(keep))
 
     def _view(self, keep: list[int]) -> Degradation:
         """Of these of its own dates."""

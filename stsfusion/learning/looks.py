@@ -100,7 +100,7 @@ class Looks:
     @classmethod
     def of(cls, problem: Problem, live: Tensor, passes: int) -> Self:
         """Lay a problem out; both sensors must have the target's bands, the sharp one its pixels."""
-        sharp, dense = (_in_order(seen) for seen in problem.require("sharp", "dense"))
+        sharp, dense = problem.require("sharp", "dense")
         live = live.to(dense.data.device)
         own, _ = at_dates(dense, problem.target.days, "linear", passes)
         mask = _usable(dense, live)
@@ -175,12 +175,6 @@ class Looks:
         """Dates to start from: those that both saw, without days of which next to nothing was seen."""
         good = [date for date in self.common if not any(abs(self.day(date) - day) < _SAME for day in poor)]
         return good or list(self.common)
-
-
-def _in_order(observation: Observation) -> Observation:
-    """The same with its dates rising."""
-    order = sorted(range(len(observation.dates)), key=observation.dates.__getitem__)
-    return observation if order == list(range(len(order))) else observation.select(order)
 
 
 def _usable(observation: Observation, live: Tensor) -> Tensor:

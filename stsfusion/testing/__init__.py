@@ -42,6 +42,7 @@ METHOD_CHECKS: dict[str, Callable[[type[FusionMethod]], None]] = {
     "saved": form.check_saved,
     "memory": form.check_memory,
     "one date": form.check_one_date,
+    "order": form.check_order,
 }
 """Every promise of a method, by name."""
 

@@ -1,4 +1,4 @@
-"""What every method promises of its form: card, shape, purity, roles, state and memory."""
+"""What every method promises of its form: card, shape, purity, roles, state, memory and dates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stsfusion.errors import MethodError, ProblemError
 from stsfusion.fusion.answer import Factored, Quality
 from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import FusionMethod, Geometry
-from stsfusion.fusion.problem import ROLES
+from stsfusion.fusion.problem import ROLES, Observation
 from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.testing.broken import ContractBroken, hold
 from stsfusion.testing.posed import fitted, lesson, tiny
@@ -21,6 +21,7 @@ __all__ = [
     "check_card",
     "check_memory",
     "check_one_date",
+    "check_order",
     "check_purity",
     "check_roles",
     "check_saved",
@@ -126,3 +127,24 @@ def check_one_date(cls: type[FusionMethod]) -> None:
     problem = tiny(cls, dates=1)
     answer = fitted(cls, problem).fuse(problem.question())
     hold("one date", bool(torch.isfinite(answer.full()).all()), "NaN with a single date")
+
+
+def check_order(cls: type[FusionMethod]) -> None:
+    """Dates may be given in any order: it learns and answers the very same."""
+    method, problem = lesson(cls)
+    turned = {role: _turned(observation) for role, observation in problem.observations.items()}
+    asked = problem.question().with_observations(turned)
+    learned = cls.example().fit([asked])
+    same = all(torch.equal(t, learned.state[name]) for name, t in method.state.items())
+    hold("order", same and learned.state.keys() == method.state.keys(), "it learned of the order of dates")
+    given, sorted_ = learned.fuse(asked), method.fuse(problem.question())
+    off = float((given.full() - sorted_.full()).abs().max())
+    hold("order", off == 0.0, f"dates in another order moved the answer by {off:.2e}")
+    hold("order", torch.equal(given.quality, sorted_.quality), "dates in another order changed the quality")
+    if given.sigma is not None and sorted_.sigma is not None:
+        hold("order", torch.equal(given.sigma, sorted_.sigma), "dates in another order changed sigma")
+
+
+def _turned(observation: Observation) -> Observation:
+    """The same with its first date told last."""
+    return observation.select([*range(1, len(observation.dates)), 0])

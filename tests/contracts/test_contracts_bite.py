@@ -1,12 +1,15 @@
 """Broken twins: each breaks one promise and must be caught by the public check of that very name."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
 
+from stsfusion import methods
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import Card
+from stsfusion.fusion.problem import Observation
 from stsfusion.learning.pairing import Psf
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.methods.gsa import GSA
@@ -188,6 +191,18 @@ class Impatient(Bicubic):
         return replace(answer, values=answer.values + 0 * (1 / problem.target.days[-1]).float())
 
 
+@dataclass
+class Habitual(Bicubic):
+    """Answers by how often it was asked, not by what."""
+
+    asked: ClassVar[int] = 0
+
+    def fuse(self, problem):
+        Habitual.asked += 1
+        answer = super().fuse(problem)
+        return replace(answer, values=answer.values + 1e-6 * Habitual.asked)
+
+
 TWINS = {
     PerTileGain: "seams",
     ShortHalo: "seams",
@@ -206,6 +221,7 @@ TWINS = {
     Textured: "flat",
     Nameless: "card",
     Impatient: "one date",
+    Habitual: "order",
 }
 
 
@@ -218,6 +234,13 @@ def test_the_twin_is_caught_for_its_own_reason(twin, check):
     with pytest.raises(ContractBroken) as caught:
         METHOD_CHECKS[check](twin)
     assert caught.value.check == check
+
+
+@pytest.mark.parametrize("name", ["lineartime", "chain", "jointlr", "stsnet"])
+def test_a_border_that_lets_dates_through_in_any_order_is_caught(name, monkeypatch):
+    monkeypatch.setattr(Observation, "_put_in_order", lambda self: None)
+    with pytest.raises(ContractBroken, match="order"):
+        METHOD_CHECKS["order"](methods.kind(name))
 
 
 def test_a_sound_method_from_elsewhere_passes():

@@ -97,6 +97,45 @@ def test_select_keeps_chosen_dates_and_all_that_is_known_of_the_optics(problem):
     torch.testing.assert_close(chosen.view(problem.truth), blind(problem.truth)[[0, 2]])
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_dates_given_in_any_order_are_held_rising(problem, role):
+    """Data, masks and view turn together, as they were given by hand."""
+    whole = problem.observations[role]
+    order = [*range(1, len(whole.dates)), 0]
+    turned = Degradation(
+        Mix(whole.view.temporal.matrix[order], "time", problem.target.shape),
+        whole.view.spectral,
+        replace(whole.view.spatial, known=False),
+    )
+    given = Observation(whole.data[order], whole.valid[order], turned, whole.noise)
+    assert given.dates == whole.dates
+    assert torch.equal(given.data, whole.data)
+    assert torch.equal(given.valid, whole.valid)
+    assert torch.equal(given.noise, whole.noise)
+    assert not given.view.spatial.known
+    torch.testing.assert_close(given.view(problem.truth), whole.view(problem.truth), rtol=0, atol=0)
+
+
+def test_one_mask_for_dates_in_any_order_stays_one(problem):
+    everywhere = replace(problem.rich, valid=torch.ones(1, 1, 1, 1, dtype=torch.bool))
+    turned = everywhere.select([2, 0, 1])
+    assert turned.dates == [0, 2, 4]
+    assert turned.valid.shape == (1, 1, 1, 1)
+    assert torch.equal(turned.data, problem.rich.data)
+
+
+def test_dates_that_rise_are_not_copied(problem):
+    dense = problem.dense
+    assert Observation(dense.data, dense.valid, dense.view).data.data_ptr() == dense.data.data_ptr()
+
+
+def test_a_view_that_mixes_dates_is_left_as_it_is(problem):
+    shape = problem.target.shape
+    view = Degradation.of(shape, dates=Mix(torch.full((2, 5), 0.2), "time", shape))
+    data = view(problem.truth)
+    assert torch.equal(Observation(data, torch.ones(1, 1, 1, 1, dtype=torch.bool), view).data, data)
+
+
 def test_the_question_has_no_truth(problem):
     assert problem.truth is not None
     question = problem.question()
