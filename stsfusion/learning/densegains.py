@@ -11,8 +11,10 @@ from torch import Tensor
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Joint
+from stsfusion.learning.live import half_clear
 from stsfusion.learning.radiometry import Series, gains, ratio_of
 from stsfusion.learning.sighting import place_of
+from stsfusion.operators.resample import blocks
 
 __all__ = ["TileSeen", "dense_gains", "told_by_others"]
 
@@ -62,7 +64,7 @@ def _said(joint: Joint, tile: TileSeen, date: int, day: float) -> tuple[Tensor, 
 
 
 def _by_rich(joint: Joint, problem: Problem, guide: Tensor, day: float) -> tuple[Tensor, Tensor] | None:
-    """(b, H, W) by the regression of the hyperspectral scores, and where that may be believed."""
+    """(b, H, W) by the regression of the hyperspectral scores, and where that sensor saw the day."""
     if joint.rich is None or joint.subspace is None or problem.dense is None:
         return None
     place = place_of(joint.rich.days, day)
@@ -73,7 +75,11 @@ def _by_rich(joint: Joint, problem: Problem, guide: Tensor, day: float) -> tuple
     response = problem.dense.view.spectral.matrix.float().to(guide)
     image = torch.einsum("bp,pyx->byx", response @ subspace.basis.T, scores)
     image = image + (response @ subspace.mean)[:, None, None]
-    return image, torch.ones(guide.shape[1:], dtype=torch.bool, device=guide.device)
+    rich = problem.rich
+    seen = None if rich is None else place_of(problem.target.days[rich.dates], day)
+    if rich is None or seen is None:
+        return None
+    return image, blocks(half_clear(rich)[None, seen : seen + 1], rich.ratio)[0, 0]
 
 
 def _by_sharp(problem: Problem, day: float) -> tuple[Tensor, Tensor] | None:

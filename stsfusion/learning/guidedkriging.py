@@ -65,7 +65,7 @@ class Likeness(Kept):
         size = guide.square().sum(2)
         apart = (size[:, :, None] + size[:, None]).sub_(inner, alpha=2.0).clamp_min_(0.0)
         alike = apart.mul_(-0.5 / float(self.width) ** 2).exp_().add_(inner, alpha=float(self.linear))
-        return alike.mul_(torch.exp(-distance / float(self.near)) / float(self.level))
+        return alike.mul_((distance / -float(self.near)).exp_().div_(float(self.level)))
 
     def coarse(self, scenes: Sequence[tuple[Tensor, Tensor, int]], half: int) -> Tensor:
         """() variance of a coarse pixel, from windows here and there.

@@ -61,15 +61,21 @@ class Timed:
         return Dates(self.days, self.shift, self.gain)
 
     def of_dates(self, days: Tensor) -> Changes:
-        """The changes of a problem's own dates; one that was not learned starts from the others' mean."""
+        """The changes of a problem's own dates; one that was not learned starts between those about it."""
         own = [place_of(self.days, day) for day in days.tolist()]
         if own == list(range(len(self.days))):
             return self.changes
         c = self.changes
-        slope = [torch.zeros_like(c.slope[0]) if p is None else c.slope[p] for p in own]
-        offset = [c.offset.mean(0) if p is None else c.offset[p] for p in own]
-        spread = [c.spread.amax(0) * 3.0 if p is None else c.spread[p] for p in own]
-        return replace(c, slope=torch.stack(slope), offset=torch.stack(offset), spread=torch.stack(spread))
+        valid = torch.ones(len(self.days), 1, 1, 1, dtype=torch.bool, device=self.days.device)
+        known = [
+            self.days[place].item() if place is not None else day
+            for place, day in zip(own, days.tolist(), strict=True)
+        ]
+        weights = date_weights(valid, self.days, torch.tensor(known).to(self.days))[..., 0, 0, 0].to(c.slope)
+        slope, offset = torch.einsum("at,tqb->aqb", weights, c.slope), weights @ c.offset
+        new = torch.tensor([p is None for p in own], device=c.spread.device)
+        spread = torch.where(new[:, None], c.spread.amax(0) * 3.0, weights @ c.spread)
+        return replace(c, slope=slope, offset=offset, spread=spread)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""

@@ -19,7 +19,10 @@ from stsfusion.learning.kept import Kept
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.mix import Mix
 
-__all__ = ["Live", "half_clear", "live_bands"]
+__all__ = ["Live", "half_clear", "live_bands", "with_seen_dates"]
+
+_FEW = 12
+"""Clear pixels, in all tiles, below which a date counts as unseen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,25 @@ def live_bands(tiles: Sequence[Observation]) -> Tensor:
     if not tiles:
         return torch.zeros(0, dtype=torch.bool)
     return torch.stack([~tile.dead_bands.cpu() for tile in tiles]).any(0)
+
+
+def with_seen_dates(problems: Sequence[Problem]) -> list[Problem]:
+    """The same tiles without dates of a sensor that lay under cloud in all of them: they teach nothing.
+
+    A sensor all of whose dates did so keeps them.
+    """
+    seen: dict[Role, list[int]] = {}
+    for role in ROLES:
+        own = [p.observations[role] for p in problems if role in p.observations]
+        if own:
+            clear = torch.stack([half_clear(each).sum((1, 2)).cpu() for each in own]).sum(0)
+            seen[role] = (clear >= _FEW).nonzero()[:, 0].tolist()
+    made = []
+    for problem in problems:
+        less = {r: s for r, s in seen.items() if r in problem.observations and s}
+        kept = {role: problem.observations[role].select(dates) for role, dates in less.items()}
+        made.append(problem.with_observations(kept))
+    return made
 
 
 def half_clear(observation: Observation) -> Tensor:

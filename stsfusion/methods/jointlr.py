@@ -20,7 +20,7 @@ from stsfusion.learning.jointoffsets import with_offsets
 from stsfusion.learning.jointoptics import JointOptics, JointPsf
 from stsfusion.learning.kept import under
 from stsfusion.learning.krigewindows import PIECE
-from stsfusion.learning.live import Live
+from stsfusion.learning.live import Live, with_seen_dates
 from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
@@ -154,7 +154,7 @@ class JointLR(FusionMethod):
     def fit(self, problems: Sequence[Problem], tick: Tick = silent) -> Self:
         """Guide, changes, regression and innovations; then every date hidden in turn.
 
-        Bands, and sensors, that saw nothing in any tile are done without.
+        Bands, dates and sensors that saw nothing in any tile are done without.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class JointLR(FusionMethod):
         live = Live.learn(problems, ("sharp",), _NAME)
         tick(0.0, "guide and changes")
         with torch.no_grad():
-            seen = [live(problem) for problem in problems]
+            seen = with_seen_dates([live(problem) for problem in problems])
             optics = with_offsets(JointOptics.learn(seen, self.psf), seen, self._settings)
             joint = learn_joint([optics(problem) for problem in seen], self._settings)
         tick(1.0, "done")

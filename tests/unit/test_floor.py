@@ -81,6 +81,17 @@ def test_a_sensor_that_shows_negative_values_is_believed(scene):
     assert below_zero([shifted], subspace.noise)
 
 
+def test_pixels_that_lack_one_band_or_another_are_looked_at_band_by_band(scene):
+    subspace, pixels, covariance = scene
+    torn = pixels.clone()
+    torn[torch.arange(4000) % 20, torch.arange(4000)] = torch.nan
+    torn[3] = torch.nan
+    assert not below_zero([torn], subspace.noise)
+    assert bool(torch.isfinite(Floor.learn([torn], covariance, subspace).least).all())
+    torn[5, :100] -= 0.05
+    assert below_zero([torn], subspace.noise)
+
+
 @pytest.fixture
 def lowered():
     """By how much a scene's answer differs when all that sensors saw lies deeper, and its least value."""

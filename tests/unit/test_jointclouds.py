@@ -10,7 +10,7 @@ import torch
 from stsfusion.errors import ProblemError
 from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.examples import tiny_problem
-from stsfusion.fusion.problem import Problem, Role
+from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.methods.jointlr import JointLR
 from stsfusion.window import Window
 
@@ -107,3 +107,45 @@ def test_a_dead_band_of_sharp_or_dense_does_not_pull_the_answer_down(scene):
         lame = [without_band(tile, role) for tile in tiles]
         fitted = JointLR.example(hidings=2).fit([tile.question() for tile in lame])
         assert _rmse(tiles[1], fitted.fuse(lame[1].question()).full()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("roles", "worse"), [(("rich", "sharp"), 1.05), (("rich",), 1.05), (("sharp",), 1.05), (("dense",), 1.3)]
+)
+def test_a_date_that_was_all_cloud_is_as_good_as_none(roles, worse):
+    problem = tiny_problem(size=48, dates=7)
+    date = 1 if roles == ("dense",) else 2
+    cloudy, absent = problem, problem
+    for role in roles:
+        seen = problem.observations[role]
+        cloudy = _clouded(cloudy, role, (date,))
+        rest = [place for place, own in enumerate(seen.dates) if own != date]
+        absent = absent.with_observations({role: seen.select(rest)})
+    own, other = (JointLR.example(hidings=2).fit([p.question()]).fuse(p.question()) for p in (cloudy, absent))
+    assert _rmse(problem, own.full()) < worse * _rmse(problem, other.full())
+    assert torch.equal(own.quality, other.quality)
+
+
+@pytest.fixture
+def believing(monkeypatch):
+    """A broken twin: what regressions bridge over a cloud is taken for what was seen there."""
+    monkeypatch.setattr("stsfusion.learning.densegains.half_clear", _everywhere)
+
+
+def _everywhere(seen: Observation) -> torch.Tensor:
+    return torch.ones(len(seen.dates), *seen.data.shape[2:], dtype=torch.bool)
+
+
+def _half_clouded_gains() -> torch.Tensor:
+    problem = tiny_problem(size=48, dates=7)
+    for role in ("rich", "sharp"):
+        problem = _clouded(problem, role, (2,), 30)
+    return JointLR.example().fit([problem.question()]).state["dense.gain"]
+
+
+def test_clouds_of_one_sensor_are_no_gain_of_another():
+    assert float((_half_clouded_gains() - 1.0).abs().max()) < 0.01
+
+
+def test_gains_from_what_was_bridged_are_found_out(believing):
+    assert float((_half_clouded_gains() - 1.0).abs().max()) > 0.01
