@@ -52,12 +52,26 @@ class Share:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Share | None:
-        """What SLURM says in a job of an array; None: it is none."""
-        told = {name: environment.get(_TASK + name, "") for name in ("ID", "MIN", "COUNT", "STEP")}
-        if not all(text.isdecimal() for name, text in told.items() if name != "STEP"):
+        """What SLURM says in a job of an array; None: it is none.
+
+        Raises
+        ------
+        PlanError
+            When the jobs' numbers are not evenly spaced, so that nobody knows whose share is whose.
+        """
+        told = {name: environment.get(_TASK + name, "") for name in ("ID", "MIN", "COUNT", "STEP", "MAX")}
+        if not all(told[name].isdecimal() for name in ("ID", "MIN", "COUNT")):
             return None
-        step = int(told["STEP"] or 1)
-        return cls((int(told["ID"]) - int(told["MIN"])) // step + 1, int(told["COUNT"]))
+        own, first, count, step = (int(told[name] or 1) for name in ("ID", "MIN", "COUNT", "STEP"))
+        last = int(told["MAX"] or first + (count - 1) * step)
+        if last != first + (count - 1) * step or own not in range(first, last + 1, step):
+            raise PlanError(
+                f"job {own} of a SLURM array",
+                expected=f"{count} jobs from {first} in steps of {step}",
+                got=f"jobs up to {max(own, last)}",
+                mend="Submit them with --array=1-N, or say which worker each one is with '--worker I/N'.",
+            )
+        return cls((own - first) // step + 1, count)
 
     def among(self, keys: Sequence[Key]) -> list[Key]:
         """The share's keys, in their order: every key is in exactly one share."""

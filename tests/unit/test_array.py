@@ -45,6 +45,25 @@ def test_a_worker_knows_its_number():
     assert Share.of_environment({"SLURM_JOB_ID": "14"}) is None
 
 
+@pytest.mark.parametrize(
+    "numbers", [(1, 2, 5), (2, 5), (1, 2, 3, 7), (0, 1, 3)], ids=lambda told: "-".join(map(str, told))
+)
+@pytest.mark.parametrize("step", ["", "1"])
+def test_jobs_that_are_not_numbered_evenly_are_refused(numbers, step):
+    """All of them: two with one share, or a share of nobody, would never end."""
+    for own in numbers:
+        said = {"ID": own, "MIN": numbers[0], "MAX": numbers[-1], "COUNT": len(numbers), "STEP": step}
+        told = {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in said.items()}
+        with pytest.raises(PlanError, match=rf"job {own} of.*up to {numbers[-1]}\.\n.*--array=1-N"):
+            Share.of_environment(told)
+
+
+def test_a_job_that_is_beyond_the_last_is_refused():
+    told = {f"SLURM_ARRAY_TASK_{name}": text for name, text in {"ID": "9", "MIN": "1", "COUNT": "3"}.items()}
+    with pytest.raises(PlanError, match="job 9 of"):
+        Share.of_environment(told)
+
+
 def test_preparing_begins_no_key():
     told = []
     outcome = Unbegun().run(lambda key: 1 / 0, [1, 2], lambda *end: told.append(end))
