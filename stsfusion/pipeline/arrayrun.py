@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import LockedError
+from stsfusion.pipeline.chosen import chosen, require_tiles
 from stsfusion.pipeline.clustersections import PREPARE
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.madefrom import published
 from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
+from stsfusion.pipeline.room import places
 from stsfusion.pipeline.steps import folder_of, run_recipe
 from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.array import Share
@@ -67,10 +70,11 @@ def run_or_share(
         return end
     try:
         with _admitted(run, share) as series:
-            outcome, whole = _fuse(run, share, series)
+            done = _fuse(run, share, series)
     except _Gone:
         return run.tell(End(LATER, f"Worker {share}: its work was taken back; run the same command again."))
-    return _finish(run, share) if whole else run.tell(_words(share, outcome))
+    goes_on = done.whole and not done.outcome.interrupted
+    return _finish(run, share) if goes_on else run.tell(_words(share, done))
 
 
 def _share_of(recipe: Recipe) -> Share | None:
@@ -102,7 +106,8 @@ def _prepared(run: RecipeRun) -> str | None:
         ready = run.folder.ready.read_text()
     except (OSError, ValueError):
         return None
-    return ready if said == {"recipe": run.recipe.result_digest, "series": ready} else None
+    asked_for = said == {"recipe": run.recipe.result_digest, "series": ready}
+    return ready if asked_for and any(places(run.folder, ready)) else None
 
 
 def _mark(folder: Folder) -> Path:
@@ -113,12 +118,12 @@ def _prepare(run: RecipeRun) -> End:
     """Cubes, learning, plan and frame; done when nothing is left for workers."""
     folder, before = run.folder, _stamp(run.folder.ready)
     end = _run(run, PREPARE)
-    if end.code != LATER or _stamp(folder.ready) == before:
+    if end.code != DONE or _stamp(folder.ready) == before:
         return end
     said = {"recipe": run.recipe.result_digest, "series": folder.ready.read_text()}
     folder.notes().mkdir(parents=True, exist_ok=True)
     write_text(_mark(folder), json.dumps(said))
-    return run.tell(End(DONE, "Prepared: workers may begin."))
+    return end
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -148,7 +153,8 @@ def _unprepared(run: RecipeRun, share: Share) -> End:
         return End(DONE, f"Worker {share}: the series is published; nothing to do.", shows=True)
     words = f"Worker {share}: nothing is prepared for it, and nobody is preparing it. "
     return End(
-        LATER, f"{words}Begin worker 1/{share.count}, or run with '--worker {PREPARE}' before all others."
+        LATER,
+        f"{words}Begin worker 1/{share.count}, or the same with '--worker {PREPARE}' before all others.",
     )
 
 
@@ -200,16 +206,33 @@ def _admitted(run: RecipeRun, share: Share) -> Iterator[str]:
         yield series
 
 
-def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool]:
-    """The share's tiles that nobody has done; and whether all tiles of all shares are done now."""
+@dataclass(frozen=True)
+class _Done:
+    """What a worker did."""
+
+    outcome: Outcome[str]
+    """How its tiles ended."""
+
+    unasked: int
+    """Tiles of its share that are left because nobody asked for them."""
+
+    whole: bool
+    """Whether all tiles of all shares are done now."""
+
+
+def _fuse(run: RecipeRun, share: Share, series: str) -> _Done:
+    """Fuse those of the share's tiles that nobody has done, or those that are asked for."""
     folder = run.folder
-    place = str(folder.plan.resolve())
-    plan = resident(place, series).plan
+    place, stamp = str(folder.plan.resolve()), f"{series} {_stamp(folder.ready)}"
+    plan = resident(place, stamp).plan
     notes = Notes(folder.notes(series))
     keys = [tile.key for tile in plan.tiles]
     mine = share.among(keys)
+    require_tiles(plan, run.orders)
+    only = chosen(run.orders, {key for key, end in notes.ends().items() if isinstance(end, Failure)})
     done = _still_done(plan, notes, mine)
-    left = [key for key in mine if key not in done]
+    open_ones = [key for key in mine if key not in done]
+    left = [key for key in open_ones if only is None or key in only]
     book = Notebook.open(notes.path(share))
     try:
         with run.step(f"Fusing tiles of worker {share}", len(mine)) as bar:
@@ -219,14 +242,15 @@ def _fuse(run: RecipeRun, share: Share, series: str) -> tuple[Outcome[str], bool
                 book.record(key, end)
                 bar.advance(1, key if isinstance(end, Success) else f"{key} failed: {end.kind}")
 
-            work = partial(fuse_tile, place, series)
+            work = partial(fuse_tile, place, stamp)
             outcome = Inline(limit=run.recipe.fuse.wall).run(work, left, ended)
             if outcome.interrupted:
                 bar.stopped()
     finally:
         book.close()
     ends = notes.ends()
-    return outcome, all(isinstance(ends.get(key), Success) for key in keys)
+    whole = all(isinstance(ends.get(key), Success) for key in keys)
+    return _Done(outcome, len(open_ones) - len(left), whole)
 
 
 def _still_done(plan: Plan, notes: Notes, mine: list[str]) -> set[str]:
@@ -236,12 +260,15 @@ def _still_done(plan: Plan, notes: Notes, mine: list[str]) -> set[str]:
     return {key for key, was in done.items() if checksum(plan, tiles[key]) == was}
 
 
-def _words(share: Share, outcome: Outcome[str]) -> End:
+def _words(share: Share, done: _Done) -> End:
+    outcome = done.outcome
     if outcome.interrupted:
         return End(LATER, f"Worker {share}: stopped with {len(outcome.left)} of its tiles left.")
     if outcome.failed:
         words = f"Worker {share}: {outcome.failed} of its tiles failed; 'stsfusion status' says why."
-        return End(FAILED, f"{words} A run without --worker tries them again.")
+        return End(FAILED, f"{words} The same command tries them again, without --worker those of all.")
+    if done.unasked:
+        return End(DONE, f"Worker {share}: done as asked; {done.unasked} of its tiles are left.")
     words = f"Worker {share}: its tiles are done. The last worker publishes; if one was lost, run the same "
     return End(DONE, f"{words}command without --worker when the others have ended.")
 

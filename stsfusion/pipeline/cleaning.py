@@ -17,6 +17,7 @@ from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.readable import is_replaced, shows
+from stsfusion.pipeline.room import places
 from stsfusion.running.lock import Lock
 
 __all__ = ["Waste", "clean", "is_of_shown", "waste_of"]
@@ -70,7 +71,16 @@ def clean(folder: Folder, *, keep: int = KEPT, dry_run: bool = False) -> list[Wa
                 shutil.rmtree(each.path)
             else:
                 each.path.unlink()
+        if not dry_run:
+            _call_off(folder)
     return found
+
+
+def _call_off(folder: Folder) -> None:
+    """Let workers of an array find nothing prepared where nothing is being made any more."""
+    if folder.ready.is_file() and not any(places(folder, folder.ready.read_text())):
+        folder.ready.unlink()
+        shutil.rmtree(folder.notes(), ignore_errors=True)
 
 
 def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:

@@ -220,7 +220,7 @@ def fuse_tiles(
         bar.advance(int(key not in done), key if isinstance(end, Success) else f"{key} failed: {end.kind}")
         done.add(key)
 
-    work = partial(fuse_tile, str(folder.plan.resolve()), fingerprint)
+    work = partial(fuse_tile, str(folder.plan.resolve()), f"{fingerprint} {plan.begun}")
     executor = Unbegun() if settings.prepares else executor_of(settings, folder.jobs, bar.say)
     outcome = run_in_rounds(executor, work, left, ended, ledger, now)
     if outcome.interrupted:

@@ -99,7 +99,7 @@ def _stopped(run: RecipeRun, left: int, count: int) -> End:
     words = f"{left} of {count} tiles left"
     run.facts["tiles"] = {"planned": count, "left": left}
     if run.recipe.fuse.prepares:
-        return End(LATER, f"{words} for workers.")
+        return End(DONE, f"Prepared: workers may begin; {words} for them.")
     return End(LATER, f"Stopped with {words}; the same command goes on.")
 
 

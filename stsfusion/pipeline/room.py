@@ -26,7 +26,7 @@ from stsfusion.running.ledger import Ledger
 from stsfusion.running.notes import Notes
 from stsfusion.running.outcome import Success
 
-__all__ = ["Left", "left", "of_dates", "upcoming"]
+__all__ = ["Left", "left", "of_dates", "places", "upcoming"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def upcoming(series: Path) -> str | None:
 
 def _begun(folder: Folder, identity: str) -> tuple[Path | None, set[str], set[str]]:
     """Where an earlier try wrote a series, and the tiles that it did and those in which it failed."""
-    place = next(_places(folder, identity), None)
+    place = next(places(folder, identity), None)
     with Ledger.open(folder.ledger, identity, readonly=True) as ledger:
         done, failed = {record["key"] for record in ledger.records()}, set(ledger.failures())
     ends = Notes(folder.notes(identity)).ends() if identity else {}
@@ -136,7 +136,7 @@ def _begun(folder: Folder, identity: str) -> tuple[Path | None, set[str], set[st
     return place, done if place is not None else set(), failed
 
 
-def _places(folder: Folder, identity: str) -> Iterator[Path]:
+def places(folder: Folder, identity: str) -> Iterator[Path]:
     """Where a series may have been begun: beside the published one, or at its end."""
     if identity and folder.staging(identity).exists():
         yield folder.staging(identity)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from small_project import bytes_of, here
 
 from stsfusion import methods
 from stsfusion.pipeline import arrayrun, ourcode
+from stsfusion.running.executor import Inline
 from stsfusion.running.guest import Guest
 from stsfusion.running.lock import Lock
 from stsfusion.running.notes import Notes
@@ -98,6 +100,56 @@ def test_workers_that_must_not_work_are_sent_away(recipe):
     with Lock(folder / "lock"), pytest.MonkeyPatch.context() as hurry:
         hurry.setattr(arrayrun, "_LEAVING", 0.0)
         assert worker(recipe, "2/3").exit_code == 75, "a worker went in during a run"
+
+
+def test_work_that_was_taken_back_is_prepared_anew(recipe, inline):
+    log = recipe.parent / "out/.stsfusion/log.jsonl"
+    said = json.loads(worker(recipe, "prepare", "--json").stdout)
+    end = json.loads(log.read_text().splitlines()[-1])
+    assert said == said | {"code": 0, "worked": True, "run": end["run"], "words": end["words"]}
+    assert (end["event"], end["code"]) == ("end", 0)
+    assert "workers may begin; 16 of 16 tiles left for them" in said["words"]
+    assert worker(recipe, "1/2").exit_code == 0
+    assert "a series that was not finished" in " ".join(here("gc", recipe).stdout.split())
+    early = here("run", recipe, *ARRAY[:-1], "--worker", "2/2")
+    assert (early.exit_code, "nothing is prepared for it" in early.output) == (75, True), early.output
+    assert worker(recipe, "1/2").exit_code == 0
+    (staging,) = (recipe.parent / "out").glob(".fused-*.zarr")
+    staging.rename(staging.with_name("elsewhere"))
+    assert worker(recipe, "2/2").exit_code == 75, "a worker began what someone has taken away"
+    staging.with_name("elsewhere").rename(staging)
+    assert worker(recipe, "2/2").exit_code == 0
+    assert bytes_of(series(recipe)) == inline
+
+
+def test_a_worker_fuses_the_tiles_that_are_asked_for_alone(recipe, inline):
+    real, tried = arrayrun.fuse_tile, []
+    said = json.loads(here("plan", recipe, "--tiles", "--json").stdout)["keys"]
+    mine, theirs = said[0::2], said[1::2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrayrun, "fuse_tile", lambda *given: tried.append(given[2]) or real(*given))
+        done = here("run", recipe, *ARRAY[:-1], "--worker", "1/2", "--tiles", f"{mine[3]},{theirs[0]}")
+        assert (done.exit_code, tried) == (0, [mine[3]]), done.output
+        assert "done as asked; 7 of its tiles are left" in done.output
+        wrong = worker(recipe, "1/2", "--tiles", "t0-1.y0-12.x0-13")
+        assert (wrong.exit_code, "no such tile" in wrong.output, len(tried)) == (2, True, 1), wrong.output
+        patch.setattr(arrayrun, "fuse_tile", lambda *given: 1 / 0 if given[2] == mine[0] else real(*given))
+        assert worker(recipe, "1/2", "--tiles", f"{mine[0]},{mine[1]}").exit_code == 3
+        tried.clear()
+        patch.setattr(arrayrun, "fuse_tile", lambda *given: tried.append(given[2]) or real(*given))
+        assert worker(recipe, "2/2", "--retry-failed").exit_code == 0, "it has none that failed"
+        assert worker(recipe, "1/2", "--retry-failed").exit_code == 0
+        assert tried == [mine[0]]
+    assert notes(recipe).tally() == {"1/2": (3, 0), "2/2": (0, 0)}
+    assert worker(recipe, "1/2").exit_code == 0
+    with pytest.MonkeyPatch.context() as stopping:
+        run = Inline.run
+        stopping.setattr(Inline, "run", lambda *given: replace(run(*given), interrupted=True))
+        stopped = here("run", recipe, *ARRAY[:-1], "--worker", "2/2")
+        assert (stopped.exit_code, "stopped with 0 of its tiles left" in stopped.output) == (75, True)
+    assert not series(recipe).exists(), "it was told to stop, and went on to publish"
+    assert worker(recipe, "2/2").exit_code == 0
+    assert bytes_of(series(recipe)) == inline
 
 
 def test_a_worker_of_other_code_is_sent_away_until_all_have_one(recipe, inline):
