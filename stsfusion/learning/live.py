@@ -19,7 +19,7 @@ from stsfusion.learning.kept import Kept
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.mix import Mix
 
-__all__ = ["Live", "half_clear", "live_bands", "with_seen_dates"]
+__all__ = ["Live", "half_clear", "live_bands", "same_bands", "with_seen_dates"]
 
 _FEW = 12
 """Clear pixels, in all tiles, below which a date counts as unseen."""
@@ -51,7 +51,7 @@ class Live(Kept):
         found = {role: live_bands(own) for role, own in tiles.items()}
         for role in needs:
             _refuse_blind(role, found[role], by)
-        if _alike(problems[0]) and bool(found["dense"].any()):
+        if same_bands(problems[0]) and bool(found["dense"].any()):
             found["sharp"] = found["dense"] = found["sharp"] & found["dense"]
             _refuse_blind("sharp", found["sharp"], by)
         return cls(**found)
@@ -109,8 +109,8 @@ def _refuse_blind(role: Role, live: Tensor, by: str) -> None:
         )
 
 
-def _alike(problem: Problem) -> bool:
-    """Whether sharp and dense have the same bands."""
+def same_bands(problem: Problem) -> bool:
+    """Whether sharp and dense are both there and have the same bands."""
     sharp, dense = problem.sharp, problem.dense
     return sharp is not None and dense is not None and _same(sharp.view.spectral, dense.view.spectral)
 

@@ -5,13 +5,14 @@
     σ² = level² Σ share · sign       signs: days from the sharp dates, change that was said, days in texture
 
 Learned at sharp images that were hidden, twice: where the dense sensor saw the date and as if it had not.
+Where one sharp image is all there is, the dense ones of other dates are what is hidden, one scale coarser.
 Bands that no sensor saw have, beside, what smooth spectra leave open, as large as sharp bands show that are
 told from the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,9 +22,10 @@ from torch.nn.functional import avg_pool2d
 
 from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.timeline import date_weights
-from stsfusion.fusion.wald import hide
+from stsfusion.fusion.wald import coarsen, hide
 from stsfusion.learning.assurance import Assurance, Outcome
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.live import same_bands
 from stsfusion.learning.smoothspectra import open_variance
 from stsfusion.learning.unrest import gaps
 from stsfusion.operators.resample import blocks
@@ -76,10 +78,9 @@ class Steady(Kept):
         usual = torch.stack([0.3 * scene, scene])
         blank = cls(none + 1.0, three, torch.ones(2, 3), usual, scene, spread.to(scene))
         found: list[list[tuple[Tensor, Tensor]]] = [[], []]
-        for turn, date in enumerate(_hidable(problems)):
-            problem = problems[turn % len(problems)]
-            made = predict(hide(problem, "sharp", (date,)), date)
-            for which, case in enumerate(blank._cases(problem, date, made)):
+        for trial in _trials(problems):
+            made = predict(trial.problem, trial.date)
+            for which, case in enumerate(blank._cases(trial, made)):
                 if case is not None:
                     found[which].append(case)
         parts = [_assured(own) if own else blank._at(which) for which, own in enumerate(found)]
@@ -116,13 +117,11 @@ class Steady(Kept):
         rough = (texture.clamp_min(0.0) / size).mean(0)
         return torch.stack([days, said, days * rough])
 
-    def _cases(self, whole: Problem, date: int, made: Tensor) -> list[tuple[Tensor, Tensor] | None]:
+    def _cases(self, trial: _Trial, made: Tensor) -> list[tuple[Tensor, Tensor] | None]:
         """Errors and signs of a hidden date, as it was made and as the line between the others."""
-        problem = hide(whole, "sharp", (date,))
-        (sharp,) = whole.require("sharp")
-        truth, clear = sharp.data[sharp.dates.index(date)], _clear(whole)[sharp.dates.index(date)]
+        problem, date, truth = trial.problem, trial.date, trial.truth
         signs, base = self._signs(problem, date, made), line(problem, date)
-        clear = clear & torch.isfinite(torch.minimum(base[1], base[2]))
+        clear = trial.clear & torch.isfinite(torch.minimum(base[1], base[2]))
         alone = signs.clone()
         alone[1] = 0.0
         told = _told(problem, date, made)
@@ -149,12 +148,55 @@ def _assured(found: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Te
     return learned.level, learned.shares, scale, size
 
 
-def _hidable(problems: Sequence[Problem]) -> list[int]:
-    """Sharp dates, evenly spread, that leave others."""
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """An image that is hidden."""
+
+    problem: Problem
+    """Without it."""
+
+    date: int
+    """Of the target."""
+
+    truth: Tensor
+    """(b, H, W) the image."""
+
+    clear: Tensor
+    """(H, W) bool: where it was seen."""
+
+
+def _trials(problems: Sequence[Problem]) -> Iterator[_Trial]:
+    """Sharp images hidden one after the other, tiles taking turns; dense ones where there is one alone."""
     (sharp,) = problems[0].require("sharp")
-    dates = sorted(sharp.dates)
-    if len(dates) < 2:
-        return []
+    if len(sharp.dates) < 2:
+        yield from _coarser(problems)
+        return
+    for turn, date in enumerate(_spread(sharp.dates)):
+        whole = problems[turn % len(problems)]
+        (sharp,) = whole.require("sharp")
+        place = sharp.dates.index(date)
+        yield _Trial(hide(whole, "sharp", (date,)), date, sharp.data[place], _clear(whole)[place])
+
+
+def _coarser(problems: Sequence[Problem]) -> Iterator[_Trial]:
+    """The question one scale coarser (Wald et al., 1997), where the dense images are what is asked for."""
+    dense = problems[0].dense
+    if dense is None or dense.ratio == 1 or not same_bands(problems[0]):
+        return
+    (sharp,) = problems[0].require("sharp")
+    for turn, date in enumerate(_spread([date for date in dense.dates if date not in sharp.dates])):
+        problem = problems[turn % len(problems)]
+        if problem.dense is None or min(problem.target.shape[2:]) < 2 * problem.dense.ratio**2:
+            continue
+        wald = coarsen(problem.question().with_observations({"rich": problem.dense}))
+        place = wald.labels.dates.index(date)
+        clear = wald.labels.valid.expand_as(wald.labels.data)[place].all(0)
+        yield _Trial(wald.problem.with_observations({"rich": None}), date, wald.labels.data[place], clear)
+
+
+def _spread(dates: Sequence[int]) -> list[int]:
+    """Some, evenly spread."""
+    dates = sorted(dates)
     if len(dates) <= _MOST:
         return dates
     return [dates[round(i * (len(dates) - 1) / (_MOST - 1))] for i in range(_MOST)]

@@ -72,6 +72,16 @@ def test_without_a_hyperspectral_sensor_the_sharp_bands_are_answered():
     assert float(answer.sigma.min()) > 0
 
 
+@pytest.mark.parametrize("dates", [3, 5])
+def test_one_sharp_image_is_enough_to_know_how_sure_the_others_are(dates):
+    problem = tiny_problem(size=48, multispectral=True, dates=dates)
+    (sharp,) = problem.require("sharp")
+    answer = _answer(problem.with_observations({"sharp": sharp.select([0])}))
+    gap = (answer.full() - problem.truth).abs()[1:]
+    assert 0.86 < float((gap <= _HALF * answer.sigma[1:]).float().mean()) < 0.995
+    assert float(answer.sigma[1:].mean()) < 4.0 * float(gap.mean())
+
+
 def test_scale_of_the_data_does_not_matter():
     problem = tiny_problem(size=48, multispectral=True)
 
