@@ -29,20 +29,12 @@ class Asked:
         list[str] | None,
         typer.Option(help="Publish only these: YYYY-MM-DD, YYYY-MM or FIRST/LAST; repeatable."),
     ] = None
-    worker: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="With '--executor array': which worker this is, 1/N to N/N, or 'prepare' to do what all "
-            "need; a job of a SLURM array knows it. Without: publish, and do what workers left.",
-        ),
-    ] = None
 
     def assignments(self) -> list[str]:
         """The same in the words of --set."""
         given = [f"area.bounds=[{self.area}]"] if self.area else []
         given += [f"fuse.dates=[{', '.join(self.dates)}]"] if self.dates else []
-        return [*given, *([f"fuse.worker={self.worker}"] if self.worker else [])]
+        return given
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,14 @@ class Manner:
             help="Where tiles run: inline, local, address, slurm, cuda or array; instead of fuse.executor.",
         ),
     ] = None
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="With '--executor array': which worker this is, 1/N to N/N, or 'prepare' to do what all "
+            "need; a job of a SLURM array knows it. Without: publish, and do what workers left.",
+        ),
+    ] = None
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Fuse those tiles alone that failed before, if any did.")
     ] = False
@@ -65,8 +65,9 @@ class Manner:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False
 
     def assignments(self) -> list[str]:
-        """The executor in the words of --set."""
-        return [f"fuse.executor={self.executor}"] if self.executor else []
+        """The first two in the words of --set."""
+        given = [f"fuse.executor={self.executor}"] if self.executor else []
+        return [*given, *([f"fuse.worker={self.worker}"] if self.worker else [])]
 
 
 @grouped
@@ -165,6 +166,7 @@ def update(
 
       stsfusion update my-recipe.yaml --quiet
       stsfusion update my-recipe.yaml --refit
+      stsfusion update my-recipe.yaml --executor array --worker 2/8
     """
     from stsfusion.pipeline.reciperun import Orders
 

@@ -224,8 +224,7 @@ def test_a_worker_of_an_update_that_came_first_comes_again_when_it_is_prepared(t
     recipe = recipe_in(tmp_path, "bicubic")
 
     def night(name):
-        said = ("fuse.executor=array", "fuse.patience=0", f"fuse.worker={name}")
-        done = here("update", recipe, *(word for text in said for word in ("--set", text)))
+        done = here("update", recipe, *ARRAY[:-1], "--worker", name)
         return done.exit_code, done.output
 
     with one_version():
