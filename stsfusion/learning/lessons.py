@@ -55,7 +55,7 @@ def exercises(problems: Sequence[Problem], most: int) -> list[Exercise]:
     Parameters
     ----------
     problems
-        The tiles, of the same dates.
+        The tiles, of the same dates; those of which the hyperspectral sensor saw nothing have no answers.
     most
         Ways of hiding at most; single dates inside the series come first, then its ends, then pairs.
 
@@ -64,10 +64,11 @@ def exercises(problems: Sequence[Problem], most: int) -> list[Exercise]:
     ProblemError
         When no tile is large enough to be degraded once more.
     """
-    plain = [(problem, dict(problem.observations)) for problem in problems]
-    hidden = _hidable(problems[0], most)
+    seen = [problem for problem in problems if bool(problem.require("rich")[0].valid.any())]
+    plain = [(problem, dict(problem.observations)) for problem in seen]
+    hidden = _hidable(seen[0], most)
     found = []
-    for pairs, coarse in ((plain, False), (_shifted(problems), True)):
+    for pairs, coarse in ((plain, False), (_shifted(seen), True)):
         found.append(_exercise(pairs, (), coarse))
         for turn, dates in enumerate(hidden):
             mine = pairs[turn :: len(hidden)] or [pairs[turn % len(pairs)]]

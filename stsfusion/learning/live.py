@@ -19,7 +19,7 @@ from stsfusion.learning.kept import Kept
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.mix import Mix
 
-__all__ = ["Live", "half_clear", "live_bands", "same_bands", "with_seen_dates"]
+__all__ = ["Live", "half_clear", "live_bands", "refuse_blind", "same_bands", "with_seen_dates"]
 
 _FEW = 12
 """Clear pixels, in all tiles, below which a date counts as unseen."""
@@ -50,10 +50,10 @@ class Live(Kept):
         tiles = {role: [p.observations[role] for p in problems if role in p.observations] for role in ROLES}
         found = {role: live_bands(own) for role, own in tiles.items()}
         for role in needs:
-            _refuse_blind(role, found[role], by)
+            refuse_blind(role, found[role], by)
         if same_bands(problems[0]) and bool(found["dense"].any()):
             found["sharp"] = found["dense"] = found["sharp"] & found["dense"]
-            _refuse_blind("sharp", found["sharp"], by)
+            refuse_blind("sharp", found["sharp"], by)
         return cls(**found)
 
     def __call__(self, problem: Problem) -> Problem:
@@ -99,7 +99,14 @@ def half_clear(observation: Observation) -> Tensor:
     return mask.float().mean(1) >= 0.5
 
 
-def _refuse_blind(role: Role, live: Tensor, by: str) -> None:
+def refuse_blind(role: Role, live: Tensor, by: str) -> None:
+    """Go no further with a sensor that saw nothing at all.
+
+    Raises
+    ------
+    ProblemError
+        When none of its bands is live.
+    """
     if not bool(live.any()):
         raise ProblemError(
             f"method '{by}', role '{role}'",

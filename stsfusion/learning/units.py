@@ -11,6 +11,7 @@ from torch import Tensor
 from stsfusion.errors import MethodError
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.learning.features import Layout, Scaling, Scene
+from stsfusion.learning.live import live_bands, refuse_blind
 from stsfusion.learning.subspace import Subspace
 
 __all__ = ["Units", "learn_units"]
@@ -51,7 +52,7 @@ def learn_units(
     Raises
     ------
     ProblemError
-        When a role is missing.
+        When a role is missing, or the hyperspectral sensor saw nothing at all.
     MethodError
         When the tiles are not of the same dates.
     """
@@ -66,15 +67,17 @@ def learn_units(
                 mend="Sample tiles of whole series.",
             )
     rich = [problem.require("rich", by=by)[0] for problem in problems]
+    live = live_bands(rich)
+    refuse_blind("rich", live, by)
     known = [observation.noise for observation in rich if observation.noise is not None]
     noise = torch.stack(known).mean(0) if len(known) == len(rich) else None
-    subspace = Subspace.learn((_pixels(o) for o in rich), rank=rank, share=share, noise=noise)
+    subspace = Subspace.learn((_pixels(o, live) for o in rich), rank=rank, share=share, noise=noise)
     return Units(subspace, Scaling.learn(problems, axes, by), passes, by)
 
 
-def _pixels(observation: Observation) -> Tensor:
-    """(pixel, band) of the pixels of which every band is valid that is valid anywhere."""
+def _pixels(observation: Observation, live: Tensor) -> Tensor:
+    """(pixel, band) of the pixels of which every band is valid that is valid in some tile."""
     mask = observation.valid.expand_as(observation.data).movedim(1, -1).flatten(0, 2)
-    dead = ~mask.any(0)
+    live = live.to(mask.device)
     rows = observation.data.movedim(1, -1).flatten(0, 2)
-    return torch.where(dead, 0.0, rows)[(mask | dead).all(1)]
+    return torch.where(live, rows, 0.0)[(mask | ~live).all(1)]

@@ -11,6 +11,7 @@ from stsfusion.fusion.memory import peak_bytes
 from stsfusion.fusion.method import Geometry
 from stsfusion.fusion.wald import hide
 from stsfusion.fusion.weights import load_state, save_state
+from stsfusion.learning.units import learn_units
 from stsfusion.methods.lineartime import LinearTime
 from stsfusion.methods.stsnet import STSNet
 from stsfusion.testing import fuse_tiled, tiny_problem
@@ -126,6 +127,42 @@ def test_the_flags_say_who_saw_what(problem, method):
 def test_a_dense_date_outside_the_series_is_fused_and_an_unseen_one_extrapolated(problem, method):
     asked = hide(hide(hide(problem.question(), "rich", [4]), "sharp", [4]), "dense", [4])
     assert int(method.fuse(asked).quality[4].unique()) == int(Quality.EXTRAPOLATED)
+
+
+def clouded(problem):
+    """The same with the hyperspectral sensor under clouds throughout, on all dates."""
+    return replace(problem, rich=replace(problem.rich, valid=torch.zeros_like(problem.rich.valid)))
+
+
+def test_a_hyperspectral_sensor_that_saw_nothing_is_refused(problem):
+    with pytest.raises(ProblemError, match="gaps everywhere"):
+        STSNet.example(steps=0).fit([clouded(problem).question()])
+
+
+def test_nothing_is_learned_from_a_tile_that_is_all_cloud(problem):
+    """The units are those of the clear tile alone."""
+    asked = [problem.question(), clouded(problem).question()]
+    settings = {"rank": 6, "share": 0.99999, "axes": 3, "passes": 2, "by": "mine"}
+    alone, both = learn_units(asked[:1], **settings), learn_units(asked, **settings)
+    for name, tensor in alone.subspace.tensors().items():
+        assert torch.equal(both.subspace.tensors()[name], tensor), name
+
+
+def test_a_tile_that_is_all_cloud_takes_no_lesson_from_the_others(method, problem):
+    """Wherever among the tiles it comes."""
+    asked = [clouded(problem).question(), problem.question()]
+    fused = STSNet.example(steps=40).fit(asked).fuse(problem.question())
+    alone = method.fuse(problem.question())
+    assert error(fused, problem, [1, 3]) < 1.5 * error(alone, problem, [1, 3])
+
+
+def test_a_band_that_is_dead_in_all_tiles_does_not_hold_the_others_back(problem):
+    valid = problem.rich.valid.expand_as(problem.rich.data).clone()
+    valid[:, 3] = False
+    lame = replace(problem, rich=replace(problem.rich, valid=valid)).question()
+    units = learn_units([lame, lame], rank=6, share=0.99999, axes=3, passes=2, by="mine")
+    assert not units.subspace.basis[:, 3].abs().amax() > 1e-6
+    assert units.subspace.rank > 1
 
 
 def test_a_masked_block_is_answered_from_what_is_left(method, problem):
