@@ -23,7 +23,7 @@ from stsfusion.pipeline.responses import responses
 from stsfusion.pipeline.sections import Roles, RoleSpec
 from stsfusion.sensing.sensor import Sensor, load_sensor
 
-__all__ = ["Assembly", "assemble", "chosen_dates"]
+__all__ = ["Assembly", "assemble", "chosen_dates", "leader"]
 
 _DAY = np.timedelta64(1, "D")
 
@@ -60,6 +60,9 @@ class Assembly:
 def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = None) -> Assembly:
     """Fit the cubes' grids, dates and bands together.
 
+    The result has the hyperspectral bands; without such a cube those of the sharp one, which the dense one
+    must then have too.
+
     Parameters
     ----------
     cubes
@@ -71,8 +74,10 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
 
     Raises
     ------
+    PlanError
+        When there is neither a hyperspectral nor a sharp cube.
     CubeError
-        When the grids do not nest, or a cube saw a day twice.
+        When the grids do not nest, a cube saw a day twice, or bands differ that must not.
     SensorError
         When a band is not the sensor's, or a known response lies outside the target's wavelengths.
     RecipeError
@@ -84,31 +89,62 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
         When two cubes share no day, though less than twelve hours part them, or bands look where the
         hyperspectral cube has none.
     """
-    if "rich" not in cubes:
-        raise PlanError(
-            "input",
-            expected="a cube for the role 'rich', whose bands the result will have",
-            got=", ".join(cubes) or "none",
-            mend="Give the hyperspectral series as 'rich'.",
-        )
+    lead = leader(cubes)
     grids = {role: grid_of(cube) for role, cube in cubes.items()}
     fine = min(grids.values(), key=lambda grid: grid.pixel)
     times, seen = _dates(cubes)
-    rich = cubes["rich"]
-    nm = np.asarray(rich["wavelength"].values, np.float64)
-    fwhm = np.asarray(rich["fwhm"].values, np.float64) if "fwhm" in rich.coords else np.full(nm.shape, np.nan)
+    led = cubes[lead]
+    nm = np.asarray(led["wavelength"].values, np.float64)
+    fwhm = np.asarray(led["fwhm"].values, np.float64) if "fwhm" in led.coords else np.full(nm.shape, np.nan)
     shape = (len(times), len(nm), *fine.shape)
     days = torch.from_numpy((times - times[0]) / _DAY)
     sources = tuple(
         _source(
-            role, cubes[role], roles.spec(role), grids[role].ratio_to(fine), fine, seen[role], nm, fwhm, near
+            role,
+            cubes[role],
+            roles.spec(role),
+            grids[role].ratio_to(fine),
+            fine,
+            seen[role],
+            None if role == "rich" or lead == "sharp" else (nm, fwhm),
+            near,
         )
         for role in ROLES
         if role in cubes
     )
     published = seen.get("dense", tuple(range(len(times))))
-    names = tuple(str(name) for name in rich["band"].values)
+    names = tuple(str(name) for name in led["band"].values)
     return Assembly(Target(shape, torch.from_numpy(nm), days), sources, fine, times, names, fwhm, published)
+
+
+def leader(cubes: Mapping[Role, DataArray]) -> Role:
+    """The role whose bands the result has.
+
+    Raises
+    ------
+    PlanError
+        When there is no such cube.
+    CubeError
+        When it is the sharp one and the dense one has other bands.
+    """
+    if "rich" in cubes:
+        return "rich"
+    if "sharp" not in cubes:
+        raise PlanError(
+            "input",
+            expected="a cube for the role 'rich', whose bands the result will have, or for 'sharp'",
+            got=", ".join(cubes) or "none",
+            mend="Give the hyperspectral series as 'rich', or the finest multispectral one as 'sharp'.",
+        )
+    own = [[str(name) for name in cubes[r]["band"].values] for r in ("sharp", "dense") if r in cubes]
+    if len(own) == 2 and own[0] != own[1]:
+        raise CubeError(
+            "cube 'dense'",
+            expected=f"the bands of 'sharp', {', '.join(own[0])}, as there is no hyperspectral cube",
+            got=", ".join(own[1]),
+            mend="Select and rename the bands that both have, or give the hyperspectral series as 'rich'.",
+        )
+    return "sharp"
 
 
 def _dates(cubes: Mapping[Role, DataArray]) -> tuple[np.ndarray, dict[Role, tuple[int, ...]]]:
@@ -161,10 +197,10 @@ def _source(
     ratio: int,
     fine: Grid,
     dates: Sequence[int],
-    nm: np.ndarray,
-    fwhm: np.ndarray,
+    told: tuple[np.ndarray, np.ndarray] | None,
     near: Path | None,
 ) -> Source:
+    """One observation; `told`: the target's wavelengths and widths, None where it has the target's bands."""
     sensor = load_sensor(spec.sensor, near) if spec.sensor else None
     psf = "gaussian" if sensor is None and spec.psf == "optics" else spec.psf
     pixel = fine.pixel if fine.crs else None
@@ -178,7 +214,7 @@ def _source(
         tuple(dates),
         ratio,
         np.ones((1, 1)) if sharp else kernel,
-        None if role == "rich" else responses(role, cube, sensor, nm, fwhm, known),
+        None if told is None else responses(role, cube, sensor, *told, known),
         _noise(cube, sensor),
         known,
     )

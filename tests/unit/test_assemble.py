@@ -268,9 +268,23 @@ def test_labels_of_the_target_are_the_rich_cubes(assembly):
     np.testing.assert_array_equal(assembly.fwhm, np.full(67, 10.0))
 
 
-def test_the_hyperspectral_cube_is_asked_for():
-    with pytest.raises(PlanError, match=r"role 'rich'.*got sharp"):
-        assemble({"sharp": sharp()}, ROLES)
+def test_a_cube_that_leads_is_asked_for():
+    with pytest.raises(PlanError, match=r"role 'rich'.*or for 'sharp'.*got dense"):
+        assemble({"dense": dense()}, ROLES)
+
+
+def test_without_a_hyperspectral_cube_the_sharp_one_leads():
+    fine = sharp()
+    alike = dense().isel(band=slice(0, 3)).assign_coords(band=fine["band"].values)
+    found = assemble({"sharp": fine, "dense": alike}, ROLES)
+    assert found.names == tuple(fine["band"].values)
+    np.testing.assert_array_equal(found.target.wavelengths.numpy(), fine["wavelength"].values)
+    assert all(of(found, role).spectral is None for role in ("sharp", "dense"))
+
+
+def test_a_dense_cube_of_other_bands_cannot_follow_the_sharp_one():
+    with pytest.raises(CubeError, match=r"(?s)cube 'dense': expected the bands of 'sharp'.*rename"):
+        assemble({"sharp": sharp(), "dense": dense()}, ROLES)
 
 
 # ---------------------------------------------------------------- dates that are asked for

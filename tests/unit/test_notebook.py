@@ -16,6 +16,7 @@ from stsfusion.errors import CubeError, MethodError, PlanError, ProblemError, Re
 from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.problem import Problem, Target
 from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.fitfc import FitFC
 from stsfusion.methods.gsa import GSA
 from stsfusion.operators.blur import box_kernel
 from stsfusion.operators.pairmodel import PairModel
@@ -240,7 +241,8 @@ def test_a_standard_deviation_is_given_where_it_is_known(cubes):
 @pytest.mark.parametrize(
     ("roles", "more", "error", "message"),
     [
-        (("sharp", "dense"), {}, PlanError, "role 'rich'"),
+        (("dense",), {}, PlanError, "role 'rich'"),
+        (("sharp", "dense"), {}, CubeError, r"cube 'dense'.*the bands of 'sharp'"),
         (("rich",), {"method": "gsa"}, ProblemError, r"(?s)method 'gsa'.*'sharp'"),
         (("rich",), {"method": "bicubik"}, MethodError, "Did you mean 'bicubic'"),
         (("rich",), {"sensors": {"shrap": "x"}}, PlanError, r"got 'shrap'.*\nDid you mean 'sharp'"),
@@ -254,6 +256,19 @@ def test_a_standard_deviation_is_given_where_it_is_known(cubes):
 def test_what_cannot_be_done_is_refused(cubes, roles, more, error, message):
     with pytest.raises(error, match=message):
         fuse(**{role: cubes[role] for role in roles}, **more)
+
+
+def test_two_multispectral_series_are_fused_without_a_hyperspectral_one():
+    problem = tiny_problem(size=48, dates=3, multispectral=True)
+    names = [f"b{i}" for i in range(4)]
+    seen = problem.observations
+    two = {role: labelled(seen[role], role).assign_coords(band=names) for role in ("sharp", "dense")}
+    made = fuse(**two, method={"name": "fitfc", "window": 9}, psf="gaussian")
+    assert list(made["band"].values) == names
+    np.testing.assert_array_equal(made["time"].values, DATES)
+    wanted = by_tensors(two, FitFC(window=9)).full()
+    np.testing.assert_allclose(made["reflectance"].values, wanted.numpy(), atol=2e-6)
+    assert np.sqrt(np.mean((made["reflectance"].values - problem.truth.numpy()) ** 2)) < 0.01
 
 
 def test_a_refusal_comes_before_the_work(cubes, monkeypatch):
