@@ -13,6 +13,7 @@ from stsfusion.gpu import zoo
 from stsfusion.gpu.networks import inside_networks
 from stsfusion.learning import branches
 from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.gsa import GSA
 from stsfusion.methods.stsnet import STSNet
 from stsfusion.operators.blur import Blur, gaussian_kernel
 from stsfusion.operators.precision import full_precision
@@ -59,6 +60,41 @@ class Tied(Bicubic):
         raise RuntimeError("expected all tensors to be on the same device")
 
 
+@dataclass
+class Unlucky(GSA):
+    """Learns less the second time, as where it was never tried."""
+
+    fits = 0
+
+    def fit(self, problems, tick=lambda done, what: None):
+        Unlucky.fits += 1
+        fitted = super().fit(problems, tick)
+        worse = {name: t * 1.5 if name.endswith("weights") else t for name, t in fitted.state.items()}
+        return fitted if Unlucky.fits == 1 else fitted.with_state(worse)
+
+
+@dataclass
+class Choosy(Bicubic):
+    """Falls otherwise at so many pixels of one date, as a choice by a threshold does."""
+
+    pixels: int = 1
+    calls = 0
+
+    def fuse(self, problem):
+        type(self).calls += 1
+        answer = super().fuse(problem)
+        other = answer.values.clone()
+        other[0, :, 0, : self.pixels] += 0.1 * (self.calls == 3)
+        return replace(answer, values=other)
+
+
+@dataclass
+class TooChoosy(Choosy):
+    """At too many."""
+
+    pixels: int = 40
+
+
 class WrongAdjoint(Blur):
     def _transpose(self, y):
         return super()._transpose(y) * 1.001
@@ -88,6 +124,7 @@ def test_every_method_passes_on_the_cpu(monkeypatch, capsys):
     for name in methods.names():
         rows = {row["check"]: row for row in told["outcomes"] if row["subject"] == name}
         assert set(rows) >= checks
+        assert ("as good, fitted there" in rows) == (methods.card(name).fits != "no")
         assert rows["speed"]["measured"] > 0
     assert all(row["passed"] for row in told["outcomes"])
 
@@ -99,9 +136,13 @@ def test_every_method_passes_on_the_cpu(monkeypatch, capsys):
         (Flickering, {"flags as on the CPU"}),
         (Hungry, {"peak memory"}),
         (Tied, {"runs"}),
+        (Unlucky, {"as good, fitted there"}),
+        (Choosy, set()),
+        (TooChoosy, {"as on the CPU"}),
     ],
 )
 def test_a_broken_twin_fails_for_its_own_reason_and_the_next_goes_on(twin, checks):
+    twin.calls = 0
     outcomes = list(gpu.check_methods([twin, Bicubic], CPU, 48))
     assert failed(outcomes) == checks
     assert [outcome.check for outcome in outcomes][-1] == "speed"
