@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 import pytest
 import torch
 from elsewhere import Astray, check_devices
-from pretended import DEVICE, TwoDevices, pretended
+from pretended import DEVICE, NAME, TwoDevices, pretended
 
 from stsfusion import methods
 from stsfusion.fusion.examples import tiny_problem_for
+from stsfusion.learning import similar
 from stsfusion.methods.bicubic import Bicubic
 from stsfusion.methods.gsa import GSA
 from stsfusion.window import Window
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def as_on_a_gpu(monkeypatch):
+    """As many blocks at once as there."""
+    monkeypatch.setitem(similar._TOGETHER, NAME, similar._TOGETHER["cuda"])
+
+
 def _question(cls, **options):
     return tiny_problem_for(cls.example().card, **{"gaps": True, **options}).question()
 
@@ -26,7 +33,7 @@ def _question(cls, **options):
 @pytest.mark.parametrize("name", methods.names())
 def test_method(name):
     cls = methods.kind(name)
-    check_devices(cls.example, [_question(cls)])
+    check_devices(cls.example, [_question(cls, dates=3)])
 
 
 def _choices():
@@ -96,6 +103,7 @@ def _clouded(problem):
 
 
 QUESTIONS = {
+    "five dates": lambda cls: [_question(cls)],
     "no noise told": lambda cls: [_without_noise(_question(cls))],
     "dead bands": lambda cls: [_with_dead_bands(_question(cls))],
     "unknown sensors": lambda cls: [_of_unknown_sensors(_question(cls))],
@@ -224,7 +232,7 @@ class Signed(GSA):
 )
 def test_a_broken_twin_is_found_out(twin, error, said):
     with pytest.raises(error, match=said):
-        check_devices(twin, [_question(twin)])
+        check_devices(twin, [_question(twin, dates=3)])
 
 
 def test_a_sound_method_from_elsewhere_passes():
@@ -232,7 +240,7 @@ def test_a_sound_method_from_elsewhere_passes():
     class Sound(GSA):
         """Keeps to the device of what it is given."""
 
-    check_devices(Sound, [_question(Sound)])
+    check_devices(Sound, [_question(Sound, dates=3)])
 
 
 def test_images_travel_and_small_weights_stay():
