@@ -22,7 +22,7 @@ from pathlib import Path
 
 from stsfusion.cube.disk import flush
 from stsfusion.cube.listing import join
-from stsfusion.cube.manifest import Manifest
+from stsfusion.cube.manifest import Manifest, Mark
 from stsfusion.cube.publication import Publication
 from stsfusion.errors import StoreError
 
@@ -125,7 +125,7 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
             got=f"{staged.shape} in shards of {staged.shard}, not {published.shape} of {published.shard}",
             mend="Make the whole series anew.",
         )
-    marks, known = (Manifest.read(old) or Manifest()).marks, {}
+    marks, known = (Manifest.read(old) or Manifest()).marks, _noted_of_others(new, name)
     for array in staged.dated:
         for before, after in dates.items():
             source, target = (join(name, f"{array}/c/{at}") for at in (before, after))
@@ -134,6 +134,12 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
                 if f"{source}/{file}" in marks:
                     known[f"{target}/{file}"] = marks[f"{source}/{file}"]
     Publication(new).note(Manifest(known))
+
+
+def _noted_of_others(store: Path, name: str) -> dict[str, Mark]:
+    """What is noted already of files of other datasets, which were carried before."""
+    there = (Manifest.read(store) or Manifest()).marks
+    return {file: mark for file, mark in there.items() if name and not file.startswith(f"{name}/")}
 
 
 def date_marks(store: Path, name: str) -> list[list[str]]:

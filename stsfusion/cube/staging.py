@@ -14,7 +14,7 @@ from stsfusion.cube.spec import CubeSpec
 from stsfusion.errors import StoreError
 from stsfusion.window import Window
 
-__all__ = ["admit", "admit_format", "begin", "extend", "owner_of"]
+__all__ = ["admit", "admit_format", "admit_place", "begin", "extend", "owner_of"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -35,11 +35,8 @@ def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None
     StoreError
         When the name, the folder, the owner or the dataset that is there stands against it.
     """
-    _admit_name(publication, name)
-    publication.recover()
+    admit_place(publication, name, owner)
     listing, there = listing_of(spec, owner), publication.upcoming()
-    for other, its in there.items():
-        _admit_owner(publication, other, owner_of(its), owner)
     if there.get(name) == listing:
         return publication.published().get(name) != listing
     if name in there and not replace:
@@ -55,6 +52,20 @@ def begin(publication: Publication, name: str, spec: CubeSpec, owner: str | None
     publication.clear(name)
     publication.stage({**publication.upcoming(), name: listing})
     return True
+
+
+def admit_place(publication: Publication, name: str, owner: str | None) -> None:
+    """Let a dataset be made in a folder, or take its place.
+
+    Raises
+    ------
+    StoreError
+        When the name, the folder or the owner of what is there stands against it.
+    """
+    _admit_name(publication, name)
+    publication.recover()
+    for other, its in publication.upcoming().items():
+        _admit_owner(publication, other, owner_of(its), owner)
 
 
 def extend(

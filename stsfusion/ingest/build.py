@@ -5,7 +5,8 @@
     scenes ─► plan ─► each shard of each date: warped, calibrated, masked, mosaicked ─► cubes, published
               once    by whichever worker; killed, it goes on where it was
 
-Of pixels no more is held than one shard.
+Of pixels no more is held than one shard. Cubes are made beside the store, and take its place when they are
+whole; dates that the cubes before show as they would be made again are carried over.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.generations import Generations
+from stsfusion.cube.layout import listing_of
 from stsfusion.cube.publication import Publication
+from stsfusion.cube.staging import admit_place
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import PlanError
+from stsfusion.ingest.carrying import carried_over, forsaken, is_begun, is_sound, place_of
 from stsfusion.ingest.choose import Chosen
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Plan, load_plan, save_plan
@@ -33,9 +38,9 @@ from stsfusion.running.outcome import Executor, Failure, Outcome, Success
 from stsfusion.running.rounds import run_in_rounds
 from stsfusion.sensing.scene import Scene
 
-__all__ = ["Built", "build_cubes", "is_planned"]
+__all__ = ["Built", "build_cubes"]
 
-_LEDGER, _SCENES = "ledger.sqlite", "scenes"
+_LEDGER, _SCENES, _BEFORE = "ledger.sqlite", "scenes", "before"
 
 _MEASURING = 0.3
 """Part of the work that is told of as measuring."""
@@ -69,6 +74,7 @@ def build_cubes(
     owner: str | None = None,
     work: Path | None = None,
     stamp: str = "",
+    version: str = "",
     missing: Sequence[str] = (),
     executor: Executor | None = None,
     tell: Tell = lambda done, words: None,
@@ -86,6 +92,9 @@ def build_cubes(
         before the first tile is made leaves nothing of it. None: a folder beside the store, gone afterwards.
     stamp
         Of all that the cubes depend on; what `work` holds of another one is not used.
+    version
+        Of the code, and of what is known of the instruments; dates that another made are not carried over.
+        '': none are.
     missing
         Deliveries that were left out before, with the reasons; the cubes tell of them.
     executor
@@ -102,7 +111,7 @@ def build_cubes(
     KeyboardInterrupt
         When the executor was stopped; tiles that were made are kept.
     """
-    job = _Job(chosen, store, options or Options(), owner, work or Path(), stamp, tuple(missing))
+    job = _Job(chosen, store, options or Options(), owner, work or Path(), stamp, version, tuple(missing))
     if work is None:
         store.path.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".ingest-", dir=store.path.parent))
@@ -113,14 +122,9 @@ def build_cubes(
     try:
         return _build(job, executor, tell)
     except Exception:
-        if not _is_begun(job):
+        if not store.names() and not _is_begun(job):
             shutil.rmtree(work, ignore_errors=True)
         raise
-
-
-def is_planned(work: Path, stamp: str) -> bool:
-    """Whether a folder holds the plan of this very job, so that what was made by it can be gone on from."""
-    return load_plan(work, stamp) is not None
 
 
 def _is_begun(job: _Job) -> bool:
@@ -138,21 +142,36 @@ class _Job:
     owner: str | None
     work: Path
     stamp: str
+    version: str
     missing: tuple[str, ...]
 
 
 def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
     room = Room(job.work / _SCENES, job.options.limits)
+    place = place_of(job.store.path, job.stamp)
+    generations = Generations(job.store.path, job.work / _BEFORE)
+    generations.recover()
+    for role in job.chosen.days:
+        admit_place(Publication(job.store.path), role, job.owner)
     plan = load_plan(job.work, job.stamp)
-    if plan is None:
-        plan = prepare(job.chosen, job.store.path, job.options, room, _first(tell), job.missing)
+    if plan is None or plan.store != place:
+        plan = prepare(job.chosen, place, job.options, room, _first(tell), job.missing, job.version)
         save_plan(plan, job.work, job.stamp)
-    _begin(job, plan)
-    with Ledger.open(job.work / _LEDGER, job.stamp) as ledger:
-        made = _make(job, plan, room, ledger, executor or Inline(), tell)
-    job.store.publish()
+    made = 0
+    if not _shows(job.store, plan, job.owner):
+        with Ledger.open(job.work / _LEDGER, job.stamp) as ledger:
+            made = _make(job, plan, room, ledger, executor or Inline(), tell)
+        generations.succeed(place, keep=False)
+    for left in (*forsaken(job.store.path), generations.shelf):
+        shutil.rmtree(left, ignore_errors=True)
     room.clear()
     return _built(plan, made)
+
+
+def _shows(store: CubeStore, plan: Plan, owner: str | None) -> bool:
+    """Whether a store is what the plan says, file by file."""
+    wanted = {cube.role: listing_of(cube.spec, owner) for cube in plan.cubes}
+    return is_sound(store) and Publication(store.path).published() == wanted
 
 
 def _first(tell: Tell) -> Tell:
@@ -177,23 +196,28 @@ def _unpack(plan: Plan, room: Room, keys: Sequence[str]) -> None:
         room.home(piece.scene)
 
 
-def _begin(job: _Job, plan: Plan) -> None:
+def _begin(job: _Job, plan: Plan) -> CubeStore:
+    """Cubes that are being made, with those that were begun before."""
+    new = CubeStore(plan.store)
+    for left in forsaken(job.store.path, plan.store):
+        shutil.rmtree(left)
+    if new.path.exists() and not (is_begun(new) or _shows(new, plan, job.owner)):
+        shutil.rmtree(new.path)
     for cube in plan.cubes:
-        job.store.create(cube.role, cube.spec, owner=job.owner, replace=True)
+        new.create(cube.role, cube.spec, owner=job.owner, replace=True)
+    return new
 
 
 def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor, tell: Tell) -> int:
-    """Make every tile that is not made, and say how many these were."""
-    tiles = plan.tiles
-    ledger.plan(list(tiles))
-    left = _left(job, plan, ledger)
-    spoilt = {tiles[key][0].role for key in left} & set(job.store.names())
-    if spoilt:
-        # What is published is not written again: it is taken away, and made anew.
-        for role in sorted(spoilt):
-            Publication(job.store.path).withdraw(role)
-        _begin(job, plan)
-        left = _left(job, plan, ledger)
+    """Make every tile that is not made and not carried over, publish them, and say how many were made."""
+    new, tiles = _begin(job, plan), plan.tiles
+    if new.names():
+        return 0
+    kept = carried_over(plan, job.store, new)
+    wanted = [key for key, (cube, window) in tiles.items() if (cube.role, window.dates[0]) not in kept]
+    ledger.plan(wanted)
+    done = ledger.still_done(_checksum(plan, new))
+    left = [key for key in wanted if key not in done]
     _unpack(plan, room, left)
     count = _counter(tell, len(tiles) - len(left), len(tiles))
 
@@ -204,26 +228,21 @@ def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor,
     folder = str(job.work.resolve())
     try:
         work = partial(ingest_tile, folder, job.stamp)
-        outcome = run_in_rounds(executor, work, left, ended, ledger, _checksum(job, plan))
+        outcome = run_in_rounds(executor, work, left, ended, ledger, _checksum(plan, new))
     finally:
         let_go(folder, job.stamp)
     _all_well(outcome, ledger, len(tiles))
+    new.publish()
     return outcome.done
 
 
-def _left(job: _Job, plan: Plan, ledger: Ledger) -> list[str]:
-    """Tiles that were not made, or are not any more what was noted."""
-    done = ledger.still_done(_checksum(job, plan))
-    return [key for key in plan.tiles if key not in done]
-
-
-def _checksum(job: _Job, plan: Plan) -> Callable[[str], str]:
+def _checksum(plan: Plan, new: CubeStore) -> Callable[[str], str]:
     """Of a tile as it is now."""
-    tiles, published = plan.tiles, set(job.store.names())
+    tiles = plan.tiles
 
     def checksum(key: str) -> str:
         cube, window = tiles[key]
-        return job.store.checksum(cube.role, window, staged=cube.role not in published)
+        return new.checksum(cube.role, window)
 
     return checksum
 

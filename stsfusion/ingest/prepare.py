@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.heights import check_terrain, terrain_notes
@@ -23,6 +24,7 @@ from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.seen import unseen
+from stsfusion.ingest.stamps import STAMP, stamp_of
 from stsfusion.ingest.steps import laid_together
 from stsfusion.ingest.together import check_together
 from stsfusion.sensing.scene import Scene
@@ -34,7 +36,13 @@ Tell = Callable[[float, str], None]
 
 
 def prepare(
-    chosen: Chosen, store: Path, options: Options, room: Room, tell: Tell, missing: Sequence[str] = ()
+    chosen: Chosen,
+    store: Path,
+    options: Options,
+    room: Room,
+    tell: Tell,
+    missing: Sequence[str] = (),
+    version: str = "",
 ) -> Plan:
     """Look at every scene, and say how each tile is made.
 
@@ -44,6 +52,8 @@ def prepare(
         The folder of the cubes.
     missing
         Deliveries that were left out before, with the reasons.
+    version
+        Of the code, and of what is known of the instruments; dates are stamped with it. '': none is stamped.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def prepare(
             done = {role: _each(bench, series) for role, series in done.items()}
         if options.normalise == "pif":
             done = levelled(bench, done)
-    cubes = tuple(_cube(series, lost) for series in done.values())
+    cubes = tuple(_cube(series, lost, options, version) for series in done.values())
     return Plan(store, cubes, options.gains, options.clouds, options.limits)
 
 
@@ -114,14 +124,23 @@ def _each(bench: Bench, series: Series) -> Series:
     return replace(series, found=found)
 
 
-def _cube(series: Series, lost: Sequence[str]) -> Cube:
+def _cube(series: Series, lost: Sequence[str], options: Options, version: str) -> Cube:
     """A cube that tells of its scenes, and of those that it lacks."""
-    told: list[dict[str, Any]] = [
-        {"date": f"{day.time:%Y-%m-%d}", "scenes": [one.told for one in found]}
-        for day, found in zip(series.days, series.found, strict=True)
-    ]
-    quantities = {scene["quantity"] for date in told for scene in date["scenes"]}
-    quantity = quantities.pop() if len(quantities) == 1 else "mixed, see lineage"
-    said = {"quantity": quantity, "lineage": told, "missing": list(lost)}
+    quantities = {one.told["quantity"] for found in series.found for one in found}
+    said = {
+        "quantity": quantities.pop() if len(quantities) == 1 else "mixed, see lineage",
+        "lineage": [
+            _date(series.spec, day, found, options, version)
+            for day, found in zip(series.days, series.found, strict=True)
+        ],
+        "missing": list(lost),
+    }
     spec = replace(series.spec, attributes={**series.spec.attributes, **said})
     return Cube(series.role, spec, tuple(tuple(one.piece for one in found) for found in series.found))
+
+
+def _date(spec: CubeSpec, day: Day, found: Sequence[Found], options: Options, version: str) -> dict[str, Any]:
+    """The lineage of one date, with its stamp."""
+    pieces, told = [one.piece for one in found], [one.told for one in found]
+    stamp = {STAMP: stamp_of(spec, pieces, told, options, version)} if version else {}
+    return {"date": f"{day.time:%Y-%m-%d}", **stamp, "scenes": told}

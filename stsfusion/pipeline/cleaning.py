@@ -13,6 +13,7 @@ from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import RecipeError
+from stsfusion.ingest.carrying import forsaken
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.making import settle
@@ -92,6 +93,8 @@ def waste_of(folder: Folder, keep: int = KEPT) -> Iterator[Waste]:
     for path in folder.stagings:
         old = is_replaced(folder, path)
         yield Waste(path, "an old generation" if old else "a series that was not finished", _size(path))
+    for path in forsaken(folder.cubes):
+        yield Waste(path, "cubes that were not finished", _size(path))
     if shows(folder.fused) and Publication(folder.fused).pending:
         yield Waste(folder.fused, "dates that were being added and not finished", 0)
     for path in sorted(folder.work.glob("weights-*.safetensors*")):

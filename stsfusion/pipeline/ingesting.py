@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter
 from stsfusion import resources
 from stsfusion.cube.spec import SHARD
 from stsfusion.cube.store import CubeStore
-from stsfusion.ingest.build import build_cubes, is_planned
+from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.lineage import brief
 from stsfusion.ingest.options import Options
@@ -63,16 +62,15 @@ def ingest_scenes(
     chosen, missing = found.chosen, found.missing
     options = _options(recipe, near)
     private = store.path.parent / ".stsfusion"
-    work, stamp = work_of(private), _stamp(recipe, chosen, options, missing)
-    if not is_planned(work, stamp):
-        shutil.rmtree(store.path, ignore_errors=True)
+    version = _version(recipe)
     built = build_cubes(
         chosen,
         store,
         options,
         owner=owner,
-        work=work,
-        stamp=stamp,
+        work=work_of(private),
+        stamp=_stamp(chosen, options, missing, version),
+        version=version,
         missing=missing,
         executor=_executor(recipe, chosen, private / "jobs", lambda words: tell(_LOOKED, words)),
         tell=lambda done, words: tell(_LOOKED + (1 - _LOOKED) * done, words),
@@ -99,17 +97,22 @@ def _executor(recipe: Recipe, chosen: Chosen, logs: Path, tell: Callable[[str], 
     return Inline() if small and isinstance(executor, Local) else executor
 
 
-def _stamp(recipe: Recipe, chosen: Chosen, options: Options, missing: Sequence[str]) -> str:
+def _version(recipe: Recipe) -> str:
+    """Of the code, and of what the catalogs say of the instruments and of the sun."""
+    named = [f"sensors/{name}.yaml" for name in sensors_of(recipe).values()]
+    paths = [resources.find("catalogs", each) for each in (*named, "sun/tsis1-hsrs.yaml")]
+    known = [path.read_bytes() for path in paths if path is not None]
+    return fingerprint("version", known, fingerprint_of_parts("cube", "ingest", "sensing"))
+
+
+def _stamp(chosen: Chosen, options: Options, missing: Sequence[str], version: str) -> str:
     """Of all that the cubes depend on: scenes with the checksums of their files, settings, and code."""
-    paths = [resources.find("catalogs", f"sensors/{name}.yaml") for name in sensors_of(recipe).values()]
-    sensors = [path.read_bytes() for path in paths if path is not None]
     beside = [*options.masks.values()]
     if options.terrain is not None and options.terrain.model is not None:
         beside.append(options.terrain.model)
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in beside if path.is_file()]
     said = [TypeAdapter(kind).dump_json(it) for kind, it in ((Chosen, chosen), (Options, options))]
-    found = [said, list(missing), sensors, files]
-    return fingerprint("ingest", found, fingerprint_of_parts("cube", "ingest", "sensing"))
+    return fingerprint("ingest", said, list(missing), files, version)
 
 
 def _missed(count: int) -> str:

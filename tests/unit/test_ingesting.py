@@ -48,22 +48,23 @@ def test_tiles_are_made_where_they_are_fused(words, side, kind):
 
 
 def test_all_that_cubes_depend_on_begins_them_anew(tmp_path):
-    recipe, chosen, options = recipe_of(), chosen_of(300, SCENE), Options()
+    chosen, options = chosen_of(300, SCENE), Options()
     mask = tmp_path / "mask.tif"
     mask.write_bytes(b"1")
     stamps = [
-        ingesting._stamp(recipe, *words)
+        ingesting._stamp(*words)
         for words in (
-            (chosen, options, []),
-            (chosen_of(301, SCENE), options, []),
-            (chosen_of(300, replace(SCENE, archive="b" * 64)), options, []),
-            (chosen, replace(options, normalise="pif"), []),
-            (chosen, replace(options, terrain=Terrain(height=1.0)), []),
-            (chosen, replace(options, masks={"one": mask}), []),
-            (chosen, options, ["two: bad"]),
+            (chosen, options, [], "1"),
+            (chosen, options, [], "2"),
+            (chosen_of(301, SCENE), options, [], "1"),
+            (chosen_of(300, replace(SCENE, archive="b" * 64)), options, [], "1"),
+            (chosen, replace(options, normalise="pif"), [], "1"),
+            (chosen, replace(options, terrain=Terrain(height=1.0)), [], "1"),
+            (chosen, replace(options, masks={"one": mask}), [], "1"),
+            (chosen, options, ["two: bad"], "1"),
         )
     ]
     mask.write_bytes(b"22")
-    stamps.append(ingesting._stamp(recipe, chosen, replace(options, masks={"one": mask}), []))
+    stamps.append(ingesting._stamp(chosen, replace(options, masks={"one": mask}), [], "1"))
     assert len(set(stamps)) == len(stamps)
-    assert ingesting._stamp(recipe, chosen_of(300, SCENE), Options(), []) == stamps[0]
+    assert ingesting._stamp(chosen_of(300, SCENE), Options(), [], "1") == stamps[0]

@@ -1,0 +1,233 @@
+"""Scenes that come, go and are processed anew: only their dates are made, to the bytes of cubes made anew."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from deliveries import GAINS, VNIC, WFV, deliver, edit
+
+from stsfusion.cube.generations import Generations
+from stsfusion.cube.store import CubeStore
+from stsfusion.cube.verification import damages_of
+from stsfusion.ingest import build, prepare
+from stsfusion.ingest.build import build_cubes
+from stsfusion.ingest.calibrate import GainsFile
+from stsfusion.ingest.carrying import place_of
+from stsfusion.ingest.catalogue import build_catalog
+from stsfusion.ingest.choose import choose
+from stsfusion.ingest.frame import Place
+from stsfusion.ingest.options import Options
+from stsfusion.ingest.stamps import frame_of, print_of, unplaced
+from stsfusion.running.executor import Inline
+from stsfusion.sensing.catalog import open_catalog
+from stsfusion.sensing.sensor import load_sensor
+
+SENSORS = {"sharp": "zy1-02d-vnic", "dense": "gf6-wfv"}
+PLACE = Place("EPSG:32650", (474900.0, 4149700.0, 475700.0, 4150400.0), 10.0)
+WORDS = {"owner": "test", "version": "1"}
+SHARP, WIDE = VNIC.but(lines=90, samples=90), WFV.but(lines=60, samples=40)
+
+
+def night(days, **changes):
+    """A wide scene so many days later."""
+    return WIDE.but(utc=WIDE.utc + timedelta(days=days), number=WIDE.number + days, **changes)
+
+
+def gains(factor=1.0):
+    names = load_sensor("zy1-02d-vnic").names
+    table = dict.fromkeys(names, GAINS["MUX"] * factor)
+    return {
+        "zy1-02d-vnic": GainsFile(sensor="zy1-02d-vnic", source="a test", unit="W m-2 sr-1 um-1", gains=table)
+    }
+
+
+def cubes_in(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+class Archive:
+    """Deliveries that change from night to night, and the cubes that are made of them."""
+
+    def __init__(self, root, monkeypatch):
+        self.root, self.made, self.nights = root, [], 0
+        self.store, self.work = CubeStore(root / "cubes.zarr"), root / "work"
+        ingest = build.ingest_tile
+
+        def counted(folder, stamp, key):
+            self.made.append(key)
+            return ingest(folder, stamp, key)
+
+        monkeypatch.setattr(build, "ingest_tile", counted)
+
+    def deliver(self, order):
+        return deliver(order, self.root / "deliveries")
+
+    def lose(self, order):
+        shutil.rmtree(self.root / "deliveries" / order.name)
+
+    def chosen(self):
+        folder = self.root / "deliveries"
+        catalog = open_catalog(build_catalog(folder, self.root / "catalog").path, anywhere=True)
+        return choose(catalog, SENSORS, PLACE)
+
+    def update(self, executor=None, **options):
+        """Roles and dates whose tiles were made in this night."""
+        self.nights += 1
+        return self.go_on(executor, **options)
+
+    def go_on(self, executor=None, **options):
+        """The same of a night that was begun before."""
+        self.made.clear()
+        self.asked = self.chosen(), Options(**{"gains": gains(), **options})
+        build_cubes(
+            self.asked[0], self.store, self.asked[1],
+            work=self.work, stamp=f"{self.nights}", executor=executor, **WORDS,
+        )  # fmt: skip
+        return sorted({" ".join(key.split()[:2]) for key in self.made})
+
+    def is_as_made_anew(self):
+        fresh = CubeStore(self.root / "fresh" / "cubes.zarr")
+        build_cubes(self.asked[0], fresh, self.asked[1], **WORDS)
+        alike = cubes_in(self.store.path) == cubes_in(fresh.path)
+        shutil.rmtree(fresh.path.parent)
+        return alike and damages_of(self.store.path) == []
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """One sharp scene, and wide ones of two days, made."""
+    with pytest.MonkeyPatch.context() as patch:
+        archive = Archive(tmp_path_factory.mktemp("carry"), patch)
+        for order in (SHARP, WIDE, night(4, season=0.6)):
+            archive.deliver(order)
+        assert archive.update() == ["dense 0", "dense 1", "sharp 0"]
+    return archive.root
+
+
+@pytest.fixture
+def archive(begun, tmp_path, monkeypatch):
+    """The same, to be gone on from."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return Archive(tmp_path, monkeypatch)
+
+
+def test_only_what_came_went_or_was_processed_anew_is_made(archive):
+    archive.deliver(night(-2, season=0.4))
+    assert archive.update() == ["dense 0"], "one scene came"
+    assert archive.is_as_made_anew()
+
+    archive.lose(WIDE)
+    archive.deliver(WIDE.but(season=0.7))
+    assert archive.update() == ["dense 1"], "one was processed anew"
+    assert archive.is_as_made_anew()
+
+    archive.lose(night(-2))
+    assert archive.update() == [], "one was lost"
+    assert archive.is_as_made_anew()
+    assert len(archive.store.spec("dense").times) == 2
+    assert [path.name for path in archive.root.glob("*cubes*")] == ["cubes.zarr"]
+
+
+def test_what_dates_hang_on_makes_them_anew(archive):
+    assert archive.update(gains=gains(1.02)) == ["sharp 0"]
+    assert archive.is_as_made_anew()
+    assert archive.update(clouds=False) == ["dense 0", "dense 1", "sharp 0"]
+
+
+def test_a_reference_that_moved_moves_the_others(archive):
+    archive.lose(SHARP)
+    east = 15 / (111320 * np.cos(np.radians(SHARP.lat)))
+    moved = archive.deliver(SHARP)
+    edit(moved, "-MUX.rpb", lambda text: _shifted(text, east))
+    assert archive.update() == ["dense 0", "dense 1", "sharp 0"]
+    assert archive.is_as_made_anew()
+
+
+def _shifted(text, degrees):
+    """Rational coefficients of an image that is said to lie further east."""
+    before = next(line for line in text.decode().splitlines() if "longOffset" in line)
+    value = float(before.split("=")[1].rstrip(";"))
+    return text.decode().replace(before, f"\tlongOffset = {value + degrees:.10f};").encode()
+
+
+def by_scenes_alone(spec, pieces, told, options, version):
+    """A stamp that forgets gains, and where a scene is moved to."""
+    return print_of(version, frame_of(spec), [unplaced(piece.scene) for piece in pieces])
+
+
+def test_stamps_that_forget_are_found_out(archive, monkeypatch):
+    monkeypatch.setattr(prepare, "stamp_of", by_scenes_alone)
+    shutil.rmtree(archive.store.path)
+    archive.update()
+    assert archive.update(gains=gains(1.02)) == []
+    assert not archive.is_as_made_anew()
+
+
+class Few:
+    """An executor that is stopped after one tile."""
+
+    def run(self, work, keys, on_done):
+        outcome = Inline().run(work, keys[:1], on_done)
+        return type(outcome)(outcome.done, outcome.failed, tuple(keys[1:]), interrupted=True)
+
+
+def test_a_night_that_was_stopped_goes_on(archive):
+    before = cubes_in(archive.store.path)
+    for days in (2, 6):
+        archive.deliver(night(days))
+    with pytest.raises(KeyboardInterrupt):
+        archive.update(Few())
+    assert cubes_in(archive.store.path) == before, "readers see the cubes of the day before"
+    assert archive.go_on() == ["dense 3"]
+    assert archive.is_as_made_anew()
+
+
+def die(*words, **more):
+    raise KeyboardInterrupt
+
+
+def test_a_night_that_died_before_the_swap_goes_on(archive, monkeypatch):
+    archive.deliver(night(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Generations, "succeed", die)
+        with pytest.raises(KeyboardInterrupt):
+            archive.update()
+    assert place_of(archive.store.path, "1").exists()
+    assert archive.go_on() == []
+    assert archive.is_as_made_anew()
+
+
+def test_a_night_that_died_after_the_swap_leaves_nothing(archive, monkeypatch):
+    archive.deliver(night(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Generations, "shelve", die)
+        with pytest.raises(KeyboardInterrupt):
+            archive.update()
+    shown = cubes_in(archive.store.path)
+    assert archive.go_on() == []
+    assert cubes_in(archive.store.path) == shown
+    assert len(archive.store.spec("dense").times) == 3
+    assert [path.name for path in archive.root.glob("*cubes*")] == ["cubes.zarr"]
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "made"),
+    [
+        ("dense/reflectance/c/1/0/0/0", ["dense 0", "dense 2"]),
+        ("dense/wavelength/c/0", ["dense 0", "dense 1", "dense 2"]),
+    ],
+)
+def test_what_is_damaged_is_not_carried(archive, file, made):
+    archive.deliver(night(-2))
+    flip(archive.store.path / file)
+    assert archive.update() == made
+    assert damages_of(archive.store.path) == []
