@@ -40,7 +40,7 @@ from stsfusion.sensing.scene import Scene
 
 __all__ = ["Built", "build_cubes"]
 
-_LEDGER, _SCENES, _BEFORE = "ledger.sqlite", "scenes", "before"
+_LEDGER, _SCENES, _MEASURED, _BEFORE = "ledger.sqlite", "scenes", "measured", "before"
 
 _MEASURING = 0.3
 """Part of the work that is told of as measuring."""
@@ -155,7 +155,8 @@ def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
         admit_place(Publication(job.store.path), role, job.owner)
     plan = load_plan(job.work, job.stamp)
     if plan is None or plan.store != place:
-        plan = prepare(job.chosen, place, job.options, room, _first(tell), job.missing, job.version)
+        words = job.missing, job.version, job.work / _MEASURED
+        plan = prepare(job.chosen, place, job.options, room, _first(tell), *words)
         save_plan(plan, job.work, job.stamp)
     made = 0
     if not _shows(job.store, plan, job.owner):

@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stsfusion.ingest.known import looked_at_by, seen_of
 from stsfusion.ingest.matching import matched
 from stsfusion.ingest.measure import Bench, Found, Series
 from stsfusion.ingest.normalise import Line, normalise
 from stsfusion.ingest.plan import Scale
 from stsfusion.ingest.sampled import Values, of_day, of_scene, places, sampled
+from stsfusion.ingest.stamps import frame_of
 
 __all__ = ["levelled", "reference_role"]
 
@@ -75,6 +77,22 @@ def _reference(one: Found) -> Found:
 
 
 def _levelled(bench: Bench, series: Series, one: Found, reference: Series, date: int) -> Found:
+    """One scene against one date of the reference, now or before."""
+    scene, others = one.piece.scene, reference.found[date]
+    own = [series.role, frame_of(series.spec), series.ratio, seen_of([one])]
+    against = [
+        reference.role,
+        f"{reference.days[date].time:%Y-%m-%d}",
+        frame_of(reference.spec),
+        reference.ratio,
+        seen_of(others),
+    ]
+    looked = looked_at_by(bench.options, [scene, *(other.piece.scene for other in others)])
+    what = ["levelled", own, against, looked]
+    return bench.known.found(what, scene, one.piece.home, lambda: _level(bench, series, one, reference, date))
+
+
+def _level(bench: Bench, series: Series, one: Found, reference: Series, date: int) -> Found:
     """One scene against one date of the reference."""
     lines = _lines(bench, series, one, reference, date)
     status = _status({band: line for band, (line, _) in lines.items()})

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,37 +19,28 @@ from stsfusion.ingest.align import Reference, aligned, common_band
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.cubeframe import cube_frame
 from stsfusion.ingest.files import digest
+from stsfusion.ingest.known import Known, seen_of
 from stsfusion.ingest.lineage import lineage
 from stsfusion.ingest.masks import mask_of
 from stsfusion.ingest.merge import merged
 from stsfusion.ingest.mosaic import Member, mosaic
 from stsfusion.ingest.options import Options
-from stsfusion.ingest.plan import Move, Piece
+from stsfusion.ingest.plan import Found, Move, Piece
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.scars import dead_of, dead_words, scarred
 from stsfusion.ingest.shade import shade_of
 from stsfusion.ingest.spread import means
+from stsfusion.ingest.stamps import frame_of
 from stsfusion.ingest.view import View
 from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Interval
 
-__all__ = ["SHARP", "Found", "Series", "measured"]
+__all__ = ["SHARP", "Bench", "Found", "Series", "beside", "measured"]
 
 SHARP = "sharp"
 """The role that others are laid onto."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """One scene that was measured."""
-
-    piece: Piece
-    """How it is read."""
-
-    told: dict[str, Any]
-    """Its lineage."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +92,9 @@ class Bench:
     sharp: Series | None
     """Measured; None where there is none, or it is being measured itself."""
 
+    known: Known = field(default_factory=Known)
+    """What was measured before."""
+
 
 def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
     """One scene, put right as far as it was found wrong.
@@ -112,9 +106,9 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
     """
     options = bench.options
     own = mask_of(options.masks, scene, series.spec.grid)
-    piece = Piece(scene, bench.room.home(scene), options.terrain, mask=own)
+    piece = Piece(scene, bench.room.place(scene), options.terrain, mask=own)
     reference, others = _sharp(bench, series, day)
-    *beside, member = bench.readers.members([*others, piece])
+    *members, member = bench.readers.members([*others, piece])
     view, source = member.view, "as stated"
     if options.terrain is None:
         piece, source = replace(piece, terrain=_own_level(view)), "the mean height that the RPC states"
@@ -124,7 +118,7 @@ def measured(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
     view, seam = merged(view, series.spec.grid) if options.detectors else (view, {})
     offset: dict[str, Any] = {}
     if reference is not None:
-        against = reference.on(beside)
+        against = reference.on(members)
         view, told = aligned(view, series.spec.grid, against, options.threshold)
         offset = {"registration": told}
     cover = {} if own is None else {"mask": {"path": own.name, "sha256": digest(own)}}
@@ -167,6 +161,23 @@ class _Beside:
 
         name = f"{SHARP} {self.series.days[self.date].time:%Y-%m-%d} {self.bands[0]}"
         return Reference(name, read, self.bands[1])
+
+
+def beside(bench: Bench, series: Series, day: Day) -> tuple[list[Any] | None, list[Piece]]:
+    """All that a scene's place hangs on, and the scenes of that; None where it stays as it is."""
+    reference, pieces = _sharp(bench, series, day)
+    if reference is None:
+        return None, []
+    sharp = reference.series
+    when = f"{sharp.days[reference.date].time:%Y-%m-%d}"
+    told = [
+        when,
+        reference.bands,
+        reference.ratio,
+        frame_of(sharp.spec),
+        seen_of(sharp.found[reference.date]),
+    ]
+    return told, pieces
 
 
 def _sharp(bench: Bench, series: Series, day: Day) -> tuple[_Beside | None, list[Piece]]:

@@ -23,7 +23,7 @@ from stsfusion.ingest.warp import Terrain
 from stsfusion.sensing.scene import Scene
 from stsfusion.window import Window
 
-__all__ = ["Cube", "Move", "Piece", "Plan", "Scale", "load_plan", "save_plan"]
+__all__ = ["Cube", "Found", "Move", "Piece", "Plan", "Scale", "load_plan", "save_plan"]
 
 _FILE = "plan.json"
 
@@ -86,6 +86,17 @@ class Piece:
 
     scales: tuple[Scale, ...] = ()
     """Lines in the order in which they are laid; bands without one stay as they are."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One scene that was measured."""
+
+    piece: Piece
+    """How it is read."""
+
+    told: dict[str, Any]
+    """Its lineage."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.heights import check_terrain, terrain_notes
+from stsfusion.ingest.known import Known, looked_at_by, seen_of
 from stsfusion.ingest.level import levelled
 from stsfusion.ingest.masks import named_masks
-from stsfusion.ingest.measure import SHARP, Bench, Found, Series, measured
+from stsfusion.ingest.measure import SHARP, Bench, Found, Series, beside, measured
 from stsfusion.ingest.missing import check_gains
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Cube, Plan
@@ -24,7 +25,7 @@ from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.seen import unseen
-from stsfusion.ingest.stamps import STAMP, stamp_of
+from stsfusion.ingest.stamps import STAMP, frame_of, stamp_of, unplaced
 from stsfusion.ingest.steps import laid_together
 from stsfusion.ingest.together import check_together
 from stsfusion.sensing.scene import Scene
@@ -43,6 +44,7 @@ def prepare(
     tell: Tell,
     missing: Sequence[str] = (),
     version: str = "",
+    kept: Path | None = None,
 ) -> Plan:
     """Look at every scene, and say how each tile is made.
 
@@ -54,6 +56,8 @@ def prepare(
         Deliveries that were left out before, with the reasons.
     version
         Of the code, and of what is known of the instruments; dates are stamped with it. '': none is stamped.
+    kept
+        Where it is kept what was measured, so that it need not be measured again; None: nowhere.
 
     Raises
     ------
@@ -68,14 +72,16 @@ def prepare(
     done: dict[str, Series] = {}
     lost = list(missing)
     roles = sorted(chosen.days, key=lambda role: role != SHARP)
-    with Readers(options.gains, options.limits) as readers:
+    known = Known(kept, version)
+    with Readers(options.gains, options.limits, room) as readers:
         for at, role in enumerate(roles):
-            bench = Bench(options, room, readers, done.get(SHARP))
+            bench = Bench(options, room, readers, done.get(SHARP), known)
             done[role] = _series(bench, chosen, role, _part(tell, at, len(roles)), lost)
         if options.atmosphere == "dark-object":
             done = {role: _each(bench, series) for role, series in done.items()}
         if options.normalise == "pif":
             done = levelled(bench, done)
+    known.forget()
     cubes = tuple(_cube(series, lost, options, version) for series in done.values())
     return Plan(store, cubes, options.gains, options.clouds, options.limits)
 
@@ -92,7 +98,7 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
         good = []
         for scene in day.scenes:
             try:
-                good.append(_found(bench, series, day, scene))
+                good.append(_known(bench, series, day, scene))
             except DeliveryError as fault:
                 if not bench.options.allow_missing:
                     raise
@@ -105,6 +111,16 @@ def _series(bench: Bench, chosen: Chosen, role: str, tell: Tell, lost: list[str]
         raise DeliveryError(f"role '{role}'", expected="a scene that can be used", got=" | ".join(lost))
     left = replace(chosen, days={**chosen.days, role: tuple(days)})
     return replace(Series.of(left, role), found=tuple(found))
+
+
+def _known(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
+    """One scene, measured now or before."""
+    against, others = beside(bench, series, day)
+    scenes = [scene, *(piece.scene for piece in others)]
+    frame = [frame_of(series.spec), series.ratio]
+    what = ["measured", unplaced(scene), frame, against, looked_at_by(bench.options, scenes)]
+    home = bench.room.place(scene)
+    return bench.known.found(what, scene, home, lambda: _found(bench, series, day, scene))
 
 
 def _found(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
@@ -120,8 +136,16 @@ def _found(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
 
 def _each(bench: Bench, series: Series) -> Series:
     """A cube's scenes without haze."""
-    found = tuple(tuple(corrected(bench, series, one) for one in day) for day in series.found)
+    found = tuple(tuple(_clear(bench, series, one) for one in day) for day in series.found)
     return replace(series, found=found)
+
+
+def _clear(bench: Bench, series: Series, one: Found) -> Found:
+    """One scene without haze, now or before."""
+    scene = one.piece.scene
+    looked = looked_at_by(bench.options, [scene])
+    what = ["corrected", seen_of([one]), frame_of(series.spec), series.ratio, looked]
+    return bench.known.found(what, scene, one.piece.home, lambda: corrected(bench, series, one))
 
 
 def _cube(series: Series, lost: Sequence[str], options: Options, version: str) -> Cube:

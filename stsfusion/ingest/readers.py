@@ -17,6 +17,7 @@ from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.mosaic import Member
 from stsfusion.ingest.plan import Piece, Scale
 from stsfusion.ingest.raster import open_raster
+from stsfusion.ingest.room import Room
 from stsfusion.ingest.scars import scarred
 from stsfusion.ingest.view import open_view
 from stsfusion.ingest.warp import Terrain
@@ -36,6 +37,9 @@ class Readers:
 
     limits: Limits | None = None
     """Of deliveries."""
+
+    room: Room | None = None
+    """Where archives are unpacked when they are opened; None: they are."""
 
     _open: OrderedDict[str, tuple[ExitStack, Member]] = field(default_factory=OrderedDict, repr=False)
 
@@ -68,9 +72,10 @@ class Readers:
         if name not in self._open:
             with ExitStack() as stack:
                 gains = self.gains.get(piece.scene.sensor)
+                home = piece.home if self.room is None else self.room.home(piece.scene)
                 level = piece.terrain or Terrain(height=0.0)
                 view = stack.enter_context(
-                    open_view(piece.scene, piece.home, terrain=level, gains=gains, limits=self.limits)
+                    open_view(piece.scene, home, terrain=level, gains=gains, limits=self.limits)
                 )
                 mask = (
                     None

@@ -34,15 +34,16 @@ class Room:
         DeliveryError
             When the archive has changed, or is not sound.
         """
-        if not scene.archive:
-            return Path(scene.delivery)
-        path = Path(scene.delivery)
-        place = self.folder / scene.archive[:16]
-        target = place / (archive_stem(path) or path.name)
-        if not target.exists():
+        target, path = self.place(scene), Path(scene.delivery)
+        if scene.archive and not target.exists():
             check_digest(path, scene.archive)
-            unpack(path, place, self.limits)
+            unpack(path, target.parent, self.limits)
         return target
+
+    def place(self, scene: Scene) -> Path:
+        """Where the files of a scene are, once its archive was unpacked."""
+        path = Path(scene.delivery)
+        return self.folder / scene.archive[:16] / (archive_stem(path) or path.name) if scene.archive else path
 
     def clear(self) -> None:
         """Remove what was unpacked."""
