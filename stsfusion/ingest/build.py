@@ -229,7 +229,8 @@ def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor,
     folder = str(job.work.resolve())
     try:
         work = partial(ingest_tile, folder, job.stamp)
-        outcome = run_in_rounds(executor, work, left, ended, ledger, _checksum(plan, new))
+        where = executor if left else Inline()
+        outcome = run_in_rounds(where, work, left, ended, ledger, _checksum(plan, new))
     finally:
         let_go(folder, job.stamp)
     _all_well(outcome, ledger, len(tiles))
