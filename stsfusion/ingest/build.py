@@ -65,6 +65,9 @@ class Built:
     tiles: int
     """Tiles in all."""
 
+    carried: int
+    """Tiles of dates that were taken over from the cubes before, as they are."""
+
 
 def build_cubes(
     chosen: Chosen,
@@ -158,15 +161,15 @@ def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
         words = job.missing, job.version, job.work / _MEASURED
         plan = prepare(job.chosen, place, job.options, room, _first(tell), *words)
         save_plan(plan, job.work, job.stamp)
-    made = 0
+    made = carried = 0
     if not _shows(job.store, plan, job.owner):
         with Ledger.open(job.work / _LEDGER, job.stamp) as ledger:
-            made = _make(job, plan, room, ledger, executor or Inline(), tell)
+            made, carried = _make(job, plan, room, ledger, executor or Inline(), tell)
         generations.succeed(place, keep=False)
     for left in (*forsaken(job.store.path), generations.shelf):
         shutil.rmtree(left, ignore_errors=True)
     room.clear()
-    return _built(plan, made)
+    return _built(plan, made, carried)
 
 
 def _shows(store: CubeStore, plan: Plan, owner: str | None) -> bool:
@@ -180,12 +183,12 @@ def _first(tell: Tell) -> Tell:
     return lambda done, words: tell(_MEASURING * done, words)
 
 
-def _built(plan: Plan, made: int) -> Built:
+def _built(plan: Plan, made: int, carried: int) -> Built:
     """What there is to tell."""
     scenes = {cube.role: [[piece.scene for piece in day] for day in cube.days] for cube in plan.cubes}
     lineage = {cube.role: cube.spec.attributes["lineage"] for cube in plan.cubes}
     missing = tuple(plan.cubes[0].spec.attributes["missing"])
-    return Built(lineage, scenes, missing, made, len(plan.tiles))
+    return Built(lineage, scenes, missing, made, len(plan.tiles), carried)
 
 
 def _unpack(plan: Plan, room: Room, keys: Sequence[str]) -> None:
@@ -209,11 +212,13 @@ def _begin(job: _Job, plan: Plan) -> CubeStore:
     return new
 
 
-def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor, tell: Tell) -> int:
-    """Make every tile that is not made and not carried over, publish them, and say how many were made."""
+def _make(
+    job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor, tell: Tell
+) -> tuple[int, int]:
+    """Make every tile that is not made, and publish; how many were made, and how many carried over."""
     new, tiles = _begin(job, plan), plan.tiles
     if new.names():
-        return 0
+        return 0, 0
     kept = carried_over(plan, job.store, new)
     wanted = [key for key, (cube, window) in tiles.items() if (cube.role, window.dates[0]) not in kept]
     ledger.plan(wanted)
@@ -235,7 +240,7 @@ def _make(job: _Job, plan: Plan, room: Room, ledger: Ledger, executor: Executor,
         let_go(folder, job.stamp)
     _all_well(outcome, ledger, len(tiles))
     new.publish()
-    return outcome.done
+    return outcome.done, len(tiles) - len(wanted)
 
 
 def _checksum(plan: Plan, new: CubeStore) -> Callable[[str], str]:

@@ -94,8 +94,8 @@ def _state(path: Path) -> list[Any]:
     try:
         found = path.stat()
     except OSError:
-        return [str(path)]
-    return [str(path), found.st_size, found.st_mtime_ns]
+        return [path.name]
+    return [path.name, found.st_size, found.st_mtime_ns]
 
 
 def _read(file: Path) -> Found | None:

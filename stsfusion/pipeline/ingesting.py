@@ -83,7 +83,12 @@ def ingest_scenes(
     dates = {role: [day.time.date() for day in days] for role, days in used.items()}
     words = f"Delivered scenes: {replace(chosen, days=used)}.{_missed(len(built.missing))}"
     words += left_out(dates, recipe.fuse.dates)
-    facts = {"scenes": scenes, "refused": list(built.missing), "unrecognised": list(found.strange)}
+    facts = {
+        "scenes": scenes,
+        "refused": list(built.missing),
+        "unrecognised": list(found.strange),
+        "tiles": {"all": built.tiles, "made": built.made, "carried": built.carried},
+    }
     return words, inputs, facts
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stsfusion.cube.store import CubeStore
+from stsfusion.ingest.outlook import outlook
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.chosen import require_tiles
 from stsfusion.pipeline.comparerun import intended
@@ -104,4 +105,5 @@ def _scenes(run: RecipeRun) -> End:
         run.step("Looking at the deliveries"),
     ):
         found = choose_scenes(run.recipe, run.near, Path(name) / "catalog")
-    return run.tell(End(DONE, str(found)))
+    ahead = outlook(found.chosen, CubeStore(run.folder.cubes))
+    return run.tell(End(DONE, "\n".join(filter(None, (str(found), ahead)))))

@@ -192,10 +192,25 @@ def _make_cubes(run: RecipeRun, wanted: str) -> None:
     words = "Simulating the scene" if run.recipe.simulate else words
     with run.step(words) as bar:
         intake = take_in(run.recipe, CubeStore(folder.cubes), folder.owner, run.near, bar.at)
+    _tell_of_tiles(run, intake)
     content = content_of(CubeStore(folder.cubes))
     run.sound = True
     facts = {"seconds": _since(begun), "intake": asdict(intake), "content": content}
     folder.mark("cubes", wanted, [folder.cubes], **facts)
+
+
+def _tell_of_tiles(run: RecipeRun, intake: Intake) -> None:
+    """How much of the scenes was ingested now; the rest was good as it is."""
+    tiles = intake.facts.get("tiles")
+    if tiles is None:
+        return
+    run.facts["ingested"] = tiles
+    run.journal.say("ingested", **tiles)
+    if tiles["carried"]:
+        run.besides.append(
+            f"Ingested {tiles['made']} of {tiles['all']} tiles of the input; dates of scenes that stayed as "
+            "they were are as before."
+        )
 
 
 def sources_of(recipe: Recipe, folder: Folder, near: Path) -> tuple[Source, ...]:

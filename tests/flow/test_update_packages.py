@@ -41,6 +41,12 @@ def update(folder):
     return [str(day)[:10] for day in series.time.values], series.reflectance.values, len(older)
 
 
+def ingested(folder):
+    """Tiles of the input that were made in the last night that brought some."""
+    marks = Folder(folder / "out", "packages", folder).marks()
+    return marks["cubes"]["intake"]["facts"]["tiles"]["made"]
+
+
 def test_nights_of_deliveries(tmp_path):
     home = tmp_path / "deliveries"
     wide = WFV.but(lines=60, samples=40)
@@ -53,11 +59,13 @@ def test_nights_of_deliveries(tmp_path):
     (tmp_path / "gains.yaml").write_text(yaml.safe_dump(gains))
     days, first, older = update(tmp_path)
     assert (days, older) == (["2021-12-16"], 0)
+    assert ingested(tmp_path) == 3
 
     later = wide.but(utc=wide.utc + timedelta(days=4), number=wide.number + 1, season=0.6)
     deliver(later, home)
     days, both, older = update(tmp_path)
     assert days == ["2021-12-16", "2021-12-20"]
+    assert ingested(tmp_path) == 1
 
     before = bytes_of(tmp_path / "out" / "fused.zarr")
     days, _, same = update(tmp_path)
@@ -68,5 +76,6 @@ def test_nights_of_deliveries(tmp_path):
     days, three, older = update(tmp_path)
     assert days == ["2021-12-14", "2021-12-16", "2021-12-20"]
     assert older == 1
+    assert ingested(tmp_path) == 1
     np.testing.assert_array_equal(three[2], both[1])
     assert np.isfinite(first).mean() > 0.5

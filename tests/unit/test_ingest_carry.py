@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from deliveries import GAINS, VNIC, WFV, deliver, edit
+from deliveries import GAINS, VNIC, WFV, deliver, edit, pack
 
 from stsfusion.cube.generations import Generations
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import damages_of
-from stsfusion.ingest import build, prepare
+from stsfusion.ingest import build, level, prepare
 from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.carrying import place_of
@@ -20,7 +21,9 @@ from stsfusion.ingest.catalogue import build_catalog
 from stsfusion.ingest.choose import choose
 from stsfusion.ingest.frame import Place
 from stsfusion.ingest.options import Options
-from stsfusion.ingest.stamps import frame_of, print_of, unplaced
+from stsfusion.ingest.outlook import outlook
+from stsfusion.ingest.plan import Move, Scale, load_plan
+from stsfusion.ingest.stamps import frame_of, print_of, stamp_of, unplaced
 from stsfusion.running.executor import Inline
 from stsfusion.sensing.catalog import open_catalog
 from stsfusion.sensing.sensor import load_sensor
@@ -52,7 +55,7 @@ class Archive:
     """Deliveries that change from night to night, and the cubes that are made of them."""
 
     def __init__(self, root, monkeypatch):
-        self.root, self.made, self.nights = root, [], 0
+        self.root, self.made, self.measured, self.nights = root, [], [], 0
         self.store, self.work = CubeStore(root / "cubes.zarr"), root / "work"
         ingest = build.ingest_tile
 
@@ -60,13 +63,22 @@ class Archive:
             self.made.append(key)
             return ingest(folder, stamp, key)
 
+        measure = prepare.measured
+
+        def noted(bench, series, day, scene):
+            self.measured.append(f"{series.role} {day.time:%m-%d}")
+            return measure(bench, series, day, scene)
+
         monkeypatch.setattr(build, "ingest_tile", counted)
+        monkeypatch.setattr(prepare, "measured", noted)
 
     def deliver(self, order):
-        return deliver(order, self.root / "deliveries")
+        aside = self.root / "aside"
+        pack(deliver(order, aside), "tar", folder=self.root / "deliveries")
+        shutil.rmtree(aside)
 
     def lose(self, order):
-        shutil.rmtree(self.root / "deliveries" / order.name)
+        (self.root / "deliveries" / f"{order.name}.tar").unlink()
 
     def chosen(self):
         folder = self.root / "deliveries"
@@ -81,6 +93,7 @@ class Archive:
     def go_on(self, executor=None, **options):
         """The same of a night that was begun before."""
         self.made.clear()
+        self.measured.clear()
         self.asked = self.chosen(), Options(**{"gains": gains(), **options})
         build_cubes(
             self.asked[0], self.store, self.asked[1],
@@ -117,15 +130,14 @@ def archive(begun, tmp_path, monkeypatch):
 def test_only_what_came_went_or_was_processed_anew_is_made(archive):
     archive.deliver(night(-2, season=0.4))
     assert archive.update() == ["dense 0"], "one scene came"
+    assert archive.measured == ["dense 12-14"]
     assert archive.is_as_made_anew()
 
     archive.lose(WIDE)
     archive.deliver(WIDE.but(season=0.7))
-    assert archive.update() == ["dense 1"], "one was processed anew"
-    assert archive.is_as_made_anew()
-
-    archive.lose(night(-2))
-    assert archive.update() == [], "one was lost"
+    archive.lose(night(4))
+    assert archive.update() == ["dense 1"], "one was processed anew, and one was lost"
+    assert archive.measured == ["dense 12-16"]
     assert archive.is_as_made_anew()
     assert len(archive.store.spec("dense").times) == 2
     assert [path.name for path in archive.root.glob("*cubes*")] == ["cubes.zarr"]
@@ -134,13 +146,40 @@ def test_only_what_came_went_or_was_processed_anew_is_made(archive):
 def test_what_dates_hang_on_makes_them_anew(archive):
     assert archive.update(gains=gains(1.02)) == ["sharp 0"]
     assert archive.is_as_made_anew()
+
+
+@pytest.mark.slow
+def test_other_settings_make_all_anew(archive):
     assert archive.update(clouds=False) == ["dense 0", "dense 1", "sharp 0"]
 
 
+@pytest.mark.slow
+def test_haze_and_brightness_are_known_too(archive):
+    said = {"atmosphere": "dark-object", "normalise": "pif"}
+    assert archive.update(**said) == ["dense 0", "dense 1", "sharp 0"]
+    archive.deliver(night(-2, season=0.4))
+    corrected, levelled = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, noted in ((prepare, "corrected", corrected), (level, "_level", levelled)):
+            patch.setattr(module, name, _noting(getattr(module, name), noted))
+        assert archive.update(**said) == ["dense 0"]
+    assert len(corrected) == len(levelled) == len(archive.measured) == 1
+    assert archive.is_as_made_anew()
+
+
+def _noting(work, noted):
+    def noting(*words):
+        noted.append(words)
+        return work(*words)
+
+    return noting
+
+
+@pytest.mark.slow
 def test_a_reference_that_moved_moves_the_others(archive):
     archive.lose(SHARP)
     east = 15 / (111320 * np.cos(np.radians(SHARP.lat)))
-    moved = archive.deliver(SHARP)
+    moved = deliver(SHARP, archive.root / "deliveries")
     edit(moved, "-MUX.rpb", lambda text: _shifted(text, east))
     assert archive.update() == ["dense 0", "dense 1", "sharp 0"]
     assert archive.is_as_made_anew()
@@ -158,6 +197,34 @@ def by_scenes_alone(spec, pieces, told, options, version):
     return print_of(version, frame_of(spec), [unplaced(piece.scene) for piece in pieces])
 
 
+def stamps(archive, stamp):
+    """Of a date as it is, and of it with one thing other at a time."""
+    cube = load_plan(archive.work, "1").cubes[-1]
+    (piece,), told, options = cube.days[0], cube.spec.attributes["lineage"][0]["scenes"], Options()
+    moved = replace(piece, moves=(Move("1", 3.0, 0.0, 1.0),))
+    brighter = replace(piece, scales=(Scale("B1", 1.02, 0.0),))
+    seen = replace(piece, scene=replace(piece.scene, archive="0" * 64))
+    finer = replace(cube.spec, grid=replace(cube.spec.grid, pixel=5.0))
+    own = {piece.scene.sensor: gains()["zy1-02d-vnic"]}
+    return [
+        stamp(cube.spec, [piece], told, options, "1"),
+        stamp(cube.spec, [piece], told, options, "2"),
+        stamp(finer, [piece], told, options, "1"),
+        *(stamp(cube.spec, [other], told, options, "1") for other in (moved, brighter, seen)),
+        stamp(cube.spec, [piece], [{**told[0], "mask": {"sha256": "0"}}], options, "1"),
+        *(
+            stamp(cube.spec, [piece], told, other, "1")
+            for other in (Options(gains=own), Options(clouds=False))
+        ),
+    ]
+
+
+def test_stamps_tell_all_that_pixels_hang_on(archive):
+    assert len(set(stamps(archive, stamp_of))) == 9
+    assert len(set(stamps(archive, by_scenes_alone))) == 4
+
+
+@pytest.mark.slow
 def test_stamps_that_forget_are_found_out(archive, monkeypatch):
     monkeypatch.setattr(prepare, "stamp_of", by_scenes_alone)
     shutil.rmtree(archive.store.path)
@@ -182,6 +249,7 @@ def test_a_night_that_was_stopped_goes_on(archive):
         archive.update(Few())
     assert cubes_in(archive.store.path) == before, "readers see the cubes of the day before"
     assert archive.go_on() == ["dense 3"]
+    assert archive.measured == []
     assert archive.is_as_made_anew()
 
 
@@ -189,6 +257,7 @@ def die(*words, **more):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_night_that_died_before_the_swap_goes_on(archive, monkeypatch):
     archive.deliver(night(2))
     with monkeypatch.context() as patch:
@@ -200,6 +269,7 @@ def test_a_night_that_died_before_the_swap_goes_on(archive, monkeypatch):
     assert archive.is_as_made_anew()
 
 
+@pytest.mark.slow
 def test_a_night_that_died_after_the_swap_leaves_nothing(archive, monkeypatch):
     archive.deliver(night(2))
     with monkeypatch.context() as patch:
@@ -227,7 +297,29 @@ def flip(path):
     ],
 )
 def test_what_is_damaged_is_not_carried(archive, file, made):
+    """Nor is what was measured, where a note of it is damaged."""
     archive.deliver(night(-2))
+    note = next((archive.work / "measured").glob("*.json"))
+    flip(note)
     flip(archive.store.path / file)
     assert archive.update() == made
+    assert len(archive.measured) == 2
     assert damages_of(archive.store.path) == []
+
+
+def test_the_outlook_names_what_is_new(archive):
+    archive.deliver(night(-2))
+    told = outlook(archive.chosen(), archive.store)
+    assert told.startswith("To be ingested: 1 of 4 dates (dense 2021-12-14); the others stay")
+    assert outlook(archive.chosen(), CubeStore(archive.root / "none.zarr")) == ""
+    archive.lose(night(-2))
+    assert outlook(archive.chosen(), archive.store).startswith("To be ingested: 0 of 3 dates;")
+
+
+def test_a_stamp_is_the_same_wherever_scenes_lie(archive, tmp_path_factory):
+    before = cubes_in(archive.store.path)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(archive.root / "deliveries", elsewhere / "deliveries")
+    archive.root, archive.work = elsewhere, elsewhere / "work"
+    assert archive.update() == []
+    assert cubes_in(archive.store.path) == before
