@@ -25,7 +25,7 @@ from stsfusion.cube.publication import Publication
 from stsfusion.cube.staging import admit_place
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import PlanError
-from stsfusion.ingest.carrying import carried_over, forsaken, is_begun, is_sound, place_of
+from stsfusion.ingest.carrying import carried_over, forsaken, is_begun, is_sound, place_of, shown
 from stsfusion.ingest.choose import Chosen
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Plan, load_plan, save_plan
@@ -125,8 +125,8 @@ def build_cubes(
     try:
         return _build(job, executor, tell)
     except Exception:
-        if not store.names() and not _is_begun(job):
-            shutil.rmtree(work, ignore_errors=True)
+        if not _is_begun(job):
+            shutil.rmtree(work / _SCENES if store.path.exists() else work, ignore_errors=True)
         raise
 
 
@@ -175,7 +175,7 @@ def _build(job: _Job, executor: Executor | None, tell: Tell) -> Built:
 def _shows(store: CubeStore, plan: Plan, owner: str | None) -> bool:
     """Whether a store is what the plan says, file by file."""
     wanted = {cube.role: listing_of(cube.spec, owner) for cube in plan.cubes}
-    return is_sound(store) and Publication(store.path).published() == wanted
+    return shown(store) == wanted and is_sound(store)
 
 
 def _first(tell: Tell) -> Tell:
@@ -219,7 +219,7 @@ def _make(
     new, tiles = _begin(job, plan), plan.tiles
     if new.names():
         return 0, 0
-    kept = carried_over(plan, job.store, new)
+    kept = carried_over(plan, job.store, new, lambda: tell(_MEASURING, "comparing the cubes before"))
     wanted = [key for key, (cube, window) in tiles.items() if (cube.role, window.dates[0]) not in kept]
     ledger.plan(wanted)
     done = ledger.still_done(_checksum(plan, new))

@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stsfusion.cube.generations import carry
+from stsfusion.cube.listing import Listing
 from stsfusion.cube.manifest import Manifest
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
@@ -21,7 +22,7 @@ from stsfusion.errors import StoreError
 from stsfusion.ingest.plan import Cube, Plan
 from stsfusion.ingest.stamps import STAMP
 
-__all__ = ["carried_over", "forsaken", "is_begun", "is_sound", "place_of"]
+__all__ = ["carried_over", "forsaken", "is_begun", "is_sound", "place_of", "shown"]
 
 _UNREADABLE = (StoreError, ValueError, LookupError, TypeError, AttributeError)
 """What reading a store ends with in whose documents a letter may be wrong."""
@@ -46,6 +47,14 @@ def is_sound(store: CubeStore) -> bool:
         return False
 
 
+def shown(store: CubeStore) -> dict[str, Listing]:
+    """Cubes that readers see; none where they cannot be read."""
+    try:
+        return Publication(store.path).published()
+    except _UNREADABLE:
+        return {}
+
+
 def is_begun(store: CubeStore) -> bool:
     """Whether cubes are being made there that can be gone on from, tile by tile."""
     try:
@@ -55,17 +64,25 @@ def is_begun(store: CubeStore) -> bool:
         return False
 
 
-def carried_over(plan: Plan, old: CubeStore, new: CubeStore) -> set[tuple[str, int]]:
+def carried_over(
+    plan: Plan, old: CubeStore, new: CubeStore, tick: Callable[[], None]
+) -> set[tuple[str, int]]:
     """Link the files of equal dates into cubes that are being made; their roles, and their numbers there.
 
     Dates of which a file is not what it was are not taken, nor any without a stamp.
+
+    Parameters
+    ----------
+    tick
+        Called before each file is compared with what it was.
     """
     Publication(new.path).note(Manifest())
     try:
         equal = {cube.role: dates for cube in plan.cubes if (dates := _equal(cube, old))}
-        harmed = {damage.file for damage in damages_of(old.path)} if equal else set()
+        found = damages_of(old.path, tick=lambda done, file: tick()) if equal else []
     except _UNREADABLE:
         return set()
+    harmed = {damage.file for damage in found}
     kept = {role: _whole(role, dates, harmed) for role, dates in equal.items()}
     for role, dates in kept.items():
         carry(old.path, new.path, dates, role)
@@ -74,7 +91,7 @@ def carried_over(plan: Plan, old: CubeStore, new: CubeStore) -> set[tuple[str, i
 
 def _equal(cube: Cube, old: CubeStore) -> Mapping[int, int]:
     """Number in the old cube -> number in the new one, of dates with the same stamp."""
-    there = Publication(old.path).published().get(cube.role)
+    there = shown(old).get(cube.role)
     if there is None:
         return {}
     known = {date[STAMP]: at for at, date in enumerate(there.attributes.get("lineage", ())) if STAMP in date}

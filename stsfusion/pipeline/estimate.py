@@ -205,8 +205,9 @@ def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
     raise PlanError(
         f"recipe {run.file}",
         expected="scenes that have become cubes",
-        got="none yet",
-        mend="'stsfusion run --dry-run' says which scenes are chosen; a run makes cubes of them first.",
+        got="cubes of other scenes or settings" if folder.cubes.exists() else "none yet",
+        mend="'stsfusion run --dry-run' says which scenes are chosen, and which dates would be ingested; a run "
+        "makes cubes of them first.",
     )
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 from small_project import here
 
-from stsfusion.pipeline import ourcode, prints
+from stsfusion.pipeline import ingesting, ourcode, prints
 
 EPOCH = np.datetime64("2022-03-01")
 SIDE, RATIO = 24, {"rich": 3, "sharp": 1, "dense": 2}
