@@ -206,8 +206,8 @@ def _drafted(run: RecipeRun, room: Path) -> tuple[Draft, Folder]:
         f"recipe {run.file}",
         expected="scenes that have become cubes",
         got="cubes of other scenes or settings" if folder.cubes.exists() else "none yet",
-        mend="'stsfusion run --dry-run' says which scenes are chosen, and which dates would be ingested; a run "
-        "makes cubes of them first.",
+        mend="'stsfusion run --dry-run' says which scenes are chosen, and which dates would be ingested; a "
+        "run makes cubes of them first.",
     )
 
 
