@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer, Quality
@@ -22,6 +23,9 @@ __all__ = ["Chain"]
 
 _NO_GUIDE = (int(Quality.NO_DATA), int(Quality.FILLED))
 """Flags of sharp pixels that the second method must not look at."""
+
+_OTHER_DATES = (int(Quality.INTERPOLATED), int(Quality.EXTRAPOLATED))
+"""Flags of sharp pixels that no sensor saw on their date."""
 
 
 @dataclass
@@ -117,7 +121,8 @@ class Chain(FusionMethod):
         bands = SameBands.of(under(self.fitted(), "bands"))
         problem.require(*ROLES, by=self.card.name)
         series = first.fuse(_multispectral(problem, bands))
-        return then.fuse(_completed(problem, series))
+        answer = then.fuse(_completed(problem, series))
+        return replace(answer, quality=_as_guided(answer.quality, series.quality))
 
     def _halves(self) -> tuple[FusionMethod, FusionMethod]:
         """Both methods with what they learned."""
@@ -157,6 +162,12 @@ def _completed(problem: Problem, series: Answer) -> Problem:
         valid = valid & ~dead[:, None, None]
     completed = replace(sharp, data=data, valid=valid, view=_on_all_dates(sharp.view))
     return replace(problem.question(), sharp=completed, dense=None)
+
+
+def _as_guided(quality: Tensor, guide: Tensor) -> Tensor:
+    """(time, 1, y, x) flags: what an image guided that was itself made from other dates, these told."""
+    elsewhere = torch.stack([guide == flag for flag in _OTHER_DATES]).any(0)
+    return torch.where(elsewhere & (quality == int(Quality.FUSED)), guide, quality)
 
 
 def _on_all_dates(view: Degradation) -> Degradation:

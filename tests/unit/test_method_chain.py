@@ -125,6 +125,34 @@ def test_what_the_first_does_not_know_does_not_guide_the_second(flag):
     assert bool(valid[[0, 2, 3, 4]].all())
 
 
+@pytest.mark.parametrize("flag", [Quality.INTERPOLATED, Quality.EXTRAPOLATED])
+def test_what_a_guide_of_other_dates_told_is_not_called_fused(flag):
+    quality = fused(tiny_problem(), halves(flag=int(flag))).quality
+    assert bool((quality[1, :, :5] == int(flag)).all())
+    assert bool((quality[1, :, 5:] == int(Quality.FUSED)).all())
+    assert bool((quality[[0, 2, 3, 4]] == int(Quality.FUSED)).all())
+
+
+@pytest.mark.parametrize("then", ["gsa", "srecnn"])
+def test_dates_that_no_sensor_saw_are_called_so(then):
+    """The last date, one inside, and dense pixels under a cloud."""
+    problem = tiny_problem(dates=7)
+    dense = problem.dense.select([0, 1, 2, 4])
+    valid = dense.valid.clone()
+    valid[1, :, :12] = False
+    seen = {
+        "rich": problem.rich.select([0, 1, 2]),
+        "sharp": problem.sharp.select([0, 1, 2]),
+        "dense": replace(dense, valid=valid),
+    }
+    chain = Chain.example(then=methods.kind(then).example())
+    quality = fused(problem.with_observations(seen), chain).quality
+    assert bool((quality[3] == int(Quality.INTERPOLATED)).all())
+    assert bool((quality[[5, 6]] == int(Quality.EXTRAPOLATED)).all())
+    assert bool((quality[1, :, :20] == int(Quality.INTERPOLATED)).all())
+    assert bool((quality[1, :, 26:] == int(Quality.FUSED)).all())
+
+
 def test_a_dead_sharp_band_stays_dead_and_one_dead_on_a_date_is_completed():
     problem = tiny_problem()
     valid = problem.sharp.valid.expand(problem.sharp.data.shape).clone()
