@@ -14,12 +14,12 @@ from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 from stsfusion.errors import RecipeError
 from stsfusion.ingest.carrying import forsaken
+from stsfusion.pipeline.crew import lock_of
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.making import settle
 from stsfusion.pipeline.readable import is_replaced, shows
 from stsfusion.pipeline.room import places
-from stsfusion.running.lock import Lock
 
 __all__ = ["Waste", "clean", "is_of_shown", "waste_of"]
 
@@ -61,7 +61,7 @@ def clean(folder: Folder, *, keep: int = KEPT, dry_run: bool = False) -> list[Wa
         raise RecipeError("generations", expected="at least 1 to stay", got=str(keep), mend="Say --keep 1.")
     if not folder.work.is_dir():
         return []
-    with Lock(folder.work / "lock"):
+    with lock_of(folder):
         if not dry_run:
             settle(folder)
         found = list(waste_of(folder, keep))

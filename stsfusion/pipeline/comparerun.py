@@ -132,7 +132,7 @@ def states(recipe: Recipe, file: Path, folder: Folder) -> list[tuple[str, str]]:
         ("evaluate", rows, [folder.scores, run.pictures]),
         ("report", page, [folder.report]),
     ):
-        if folder.is_done(step, mark, made):
+        if folder.is_done(step, mark, made, done):
             lines.append((step, f"done in {done[step]['seconds']:.0f} s"))
         else:
             lines.append((step, "to do anew: recipe, input or code changed" if step in done else "to do"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,9 +163,23 @@ class Folder:
         """Whether nothing is there but what a claim that was cut off leaves."""
         return self.root.is_dir() and all(path == self.work for path in self.root.iterdir())
 
-    def is_done(self, step: str, fingerprint: str, made: Sequence[Path]) -> bool:
-        """Whether a step was finished with this fingerprint and what it made is still there, file by file."""
-        known = self.marks().get(step, {})
+    def is_done(
+        self,
+        step: str,
+        fingerprint: str,
+        made: Sequence[Path],
+        marks: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> bool:
+        """Whether a step was finished with this fingerprint and what it made is still there, file by file.
+
+        Parameters
+        ----------
+        made
+            What it made: files, and folders.
+        marks
+            What `marks` said a moment ago, where more is asked of it; None: what it says now.
+        """
+        known = (self.marks() if marks is None else marks).get(step, {})
         return known.get("fingerprint") == fingerprint and known.get("made") == _tally(made)
 
     def mark(self, step: str, fingerprint: str, made: Sequence[Path], **facts: Any) -> None:
@@ -207,9 +223,25 @@ def _tally(made: Sequence[Path]) -> list[list[int]]:
     """Number of files and bytes of each path: enough to see that something is missing or cut short."""
     counted = []
     for path in made:
-        inside = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path] * path.is_file()
-        counted.append([len(inside), sum(p.stat().st_size for p in inside)])
+        sizes = list(_sizes(path))
+        counted.append([len(sizes), sum(sizes)])
     return counted
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    """Bytes of a file, or of every file in a folder; what goes away meanwhile is not there."""
+
+    def tell(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise error
+
+    folders = os.walk(path, onerror=tell)
+    inside = (os.path.join(place, name) for place, _, names in folders for name in names)
+    for file in inside if path.is_dir() else [str(path)]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            known = os.stat(file)
+            if stat.S_ISREG(known.st_mode):
+                yield known.st_size
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.comparerun import states
+from stsfusion.pipeline.crew import Crew
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.learnt import FILE
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
@@ -17,11 +19,13 @@ from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.tally import tally
 from stsfusion.pipeline.words import duration
-from stsfusion.running.lock import Holder, Lock
 
 __all__ = ["status_of"]
 
 Lines = list[tuple[str, str]]
+
+Marks = Mapping[str, Mapping[str, Any]]
+"""What is noted of the steps that are done, at one moment: a run may note more at any time."""
 
 
 def status_of(recipe: Recipe, file: Path) -> Lines:
@@ -33,18 +37,18 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
     if recipe.compares:
         return states(recipe, file, folder)
     was = published(folder.fused)
-    holder = Lock(folder.work / "lock").at_work()
+    crew, done = Crew.of(folder), folder.marks()
     lines = [("output", str(folder.root)), ("series", _shown(folder, was))]
-    lines += [("at work", str(holder))] if holder is not None else []
-    if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes]):
-        state = "not read yet" if holder is not None else "to do: new, changed or never read"
+    lines += [("at work", str(crew))] if crew else []
+    if not folder.is_done("cubes", input_print(recipe, file.parent), [folder.cubes], done):
+        state = "not read yet" if crew else "to do: new, changed or never read"
         return [*lines, ("cubes", state)]
-    content = folder.marks()["cubes"]["content"]
+    content = done["cubes"]["content"]
     draft = fusing.draft(recipe, fusing.cubes_of(folder), folder, file.parent, folder.fused)
     wanted = asked(recipe, draft.assembly, draft.plan, content)
     marks = Prints(recipe, content, draft.assembly.sources, was.identity if was else "")
-    lines += _steps(folder, marks, wanted, was, working=holder is not None)
-    return [*lines, *_tiles(folder, wanted, was, holder)]
+    lines += _steps(folder, done, marks, wanted, was, working=bool(crew))
+    return [*lines, *_tiles(folder, done, wanted, was, crew)]
 
 
 _UNTOLD = (
@@ -64,9 +68,8 @@ def _shown(folder: Folder, was: MadeFrom | None) -> str:
 
 
 def _steps(
-    folder: Folder, marks: Prints, wanted: MadeFrom, was: MadeFrom | None, *, working: bool
+    folder: Folder, done: Marks, marks: Prints, wanted: MadeFrom, was: MadeFrom | None, *, working: bool
 ) -> Iterator[tuple[str, str]]:
-    done = folder.marks()
     change = (
         Difference.between(was, wanted)
         if was and (was.frame, was.code) == (wanted.frame, wanted.code)
@@ -86,7 +89,7 @@ def _steps(
         "report": (marks.report, folder.report),
     }
     for step, (mark, path) in made.items():
-        if folder.is_done(step, mark, [path]):
+        if folder.is_done(step, mark, [path], done):
             since = ", frozen with the series" if step == "fit" and old else ""
             yield step, f"done in {duration(done[step]['seconds'])}{since}"
         elif working:
@@ -97,13 +100,13 @@ def _steps(
             yield step, "to do anew: recipe, input or code changed" if step in done else "to do"
 
 
-def _tiles(folder: Folder, wanted: MadeFrom, was: MadeFrom | None, holder: Holder | None) -> Lines:
+def _tiles(folder: Folder, done: Marks, wanted: MadeFrom, was: MadeFrom | None, crew: Crew) -> Lines:
     """What the ledger tells of the series that is asked for, with what is or was learned."""
-    learned = folder.marks().get("fit", {}).get("weights", "")
+    learned = done.get("fit", {}).get("weights", "")
     names = [replace(wanted, weights=learned).identity]
     names += [was.identity, wanted.with_learning_of(was).identity] if was else []
     for name in names if folder.ledger.exists() else ():
-        lines = tally(folder, name, holder.since if holder is not None else None)
+        lines = tally(folder, name, crew.since)
         if lines:
             return lines
     return []

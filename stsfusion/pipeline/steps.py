@@ -18,6 +18,7 @@ from stsfusion.errors import StsfusionError
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.assemble import assemble
 from stsfusion.pipeline.comparerun import Comparing
+from stsfusion.pipeline.crew import lock_of
 from stsfusion.pipeline.delivered import sensors_of
 from stsfusion.pipeline.evaluate import Costs, evaluate
 from stsfusion.pipeline.folder import Folder, write_text
@@ -41,7 +42,6 @@ from stsfusion.pipeline.soundcubes import (
 )
 from stsfusion.pipeline.termination import termination_as_interrupt
 from stsfusion.pipeline.words import duration, phases, unfinished
-from stsfusion.running.lock import Lock
 
 __all__ = ["DONE", "FAILED", "LATER", "End", "folder_of", "run_recipe", "sources_of"]
 
@@ -106,7 +106,7 @@ def _locked(run: RecipeRun) -> End:
         require_roles(method, sensors_of(run.recipe).keys())
         require_factored(method, run.recipe.fuse.product)
     run.folder.admit()
-    with Lock(run.folder.work / "lock"):
+    with lock_of(run.folder):
         fresh = run.folder.claim()
         try:
             return _carry_out(run)

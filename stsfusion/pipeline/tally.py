@@ -19,14 +19,14 @@ def tally(folder: Folder, series: str, since: str | None = None) -> list[tuple[s
     series
         The fingerprint of the series that is made.
     since
-        When the run that is at work began (UTC); None: none is at work.
+        When those who are at work began (UTC); None: nobody is at work.
     """
     notes = Notes(folder.notes(series))
     with Ledger.open(folder.ledger, series, readonly=True) as ledger:
         total = sum(ledger.summary().values())
         done = {record["key"] for record in ledger.records()}
         failures = ledger.failures()
-        lately, passed = ledger.done_since(since) if since is not None else (0, 0.0)
+        lately, passed = _lately(ledger, notes, since)
     if not total:
         return []
     ends = notes.ends()
@@ -37,9 +37,19 @@ def tally(folder: Folder, series: str, since: str | None = None) -> list[tuple[s
     lines = [(f"tiles {state}", str(count)) for state, count in counts.items()]
     if lately and counts["planned"]:
         lines += _pace(lately, counts["planned"], passed)
+    there = notes.at_work()
     for worker, (well, badly) in notes.tally().items():
-        lines.append((f"  worker {worker}", f"{well} done, {badly} failed"))
+        now = ", at work" * (worker in there)
+        lines.append((f"  worker {worker}", f"{well} done, {badly} failed{now}"))
     return lines + [(f"  {key}", why) for key, why in failures.items()]
+
+
+def _lately(ledger: Ledger, notes: Notes, since: str | None) -> tuple[int, float]:
+    """Tiles that those who are at work have done, and in how many seconds: by notes or ledger."""
+    if since is None:
+        return 0, 0.0
+    count, passed = notes.done_since(since)
+    return (count, passed) if count else ledger.done_since(since)
 
 
 def _pace(lately: int, left: int, passed: float) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,10 @@ class Holder:
         return cls(socket.gethostname(), os.getpid(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
+def _nobody() -> str:
+    return ""
+
+
 @dataclass
 class Lock:
     """An exclusive lock on a file, held while the context is open.
@@ -57,6 +62,9 @@ class Lock:
 
     path: Path
     """The lock file; it stays when the lock is given back."""
+
+    guests: Callable[[], str] = _nobody
+    """Says who shares it now, when nobody has it for himself; empty: nobody knows."""
 
     _held: int | None = field(default=None, init=False, repr=False)
 
@@ -97,8 +105,7 @@ class Lock:
 
     def holder(self) -> str:
         """Who holds it, as far as is known."""
-        who = self._noted()
-        return "a process that has not said its name" if who is None else str(who)
+        return str(self.at_work() or self.guests() or self._noted() or "a process that has not said its name")
 
     def at_work(self) -> Holder | None:
         """Who holds it now, by what the operating system says of the lock, here or on another machine.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stsfusion.running.array import Share
-from stsfusion.running.lock import Lock
+from stsfusion.running.lock import Holder, Lock
 from stsfusion.running.outcome import Failure, Success
 
 __all__ = ["Notebook", "Notes"]
@@ -30,7 +30,7 @@ class Notes:
         """How each key ended, whoever did it; a success counts more than a failure, then the later line."""
         found: dict[str, End] = {}
         for path in self._files():
-            for key, end in _ends(path):
+            for key, end, _ in _lines(path):
                 if isinstance(end, Success) or not isinstance(found.get(key), Success):
                     found[key] = end
         return found
@@ -39,16 +39,32 @@ class Notes:
         """How many keys each worker did, and how many failed there, by the worker's name `I/N`."""
         counted = {}
         for path in self._files():
-            last = dict(_ends(path))
+            last = {key: end for key, end, _ in _lines(path)}
             done = sum(isinstance(end, Success) for end in last.values())
-            counted[path.stem.replace("-of-", "/")] = (done, len(last) - done)
+            counted[_name(path)] = (done, len(last) - done)
         return counted
 
-    def _files(self) -> list[Path]:
-        def number(path: Path) -> list[int]:
-            return [int(part) for part in path.stem.split("-of-")]
+    def done_since(self, clock: str) -> tuple[int, float]:
+        """How many keys were done at this time or later, and in how many seconds; as `Ledger.done_since`."""
+        spans = {}
+        for path in self._files():
+            for key, end, over in _lines(path):
+                if isinstance(end, Success) and over >= clock:
+                    at = datetime.fromisoformat(over).timestamp()
+                    spans[key] = (at - end.seconds, at)
+        if not spans:
+            return 0, 0.0
+        begun, ended = zip(*spans.values(), strict=True)
+        return len(spans), max(ended) - min(begun)
 
-        return sorted(self.folder.glob("*-of-*.jsonl"), key=number)
+    def at_work(self) -> dict[str, Holder]:
+        """The workers that are there now, by their names `I/N`."""
+        locks = sorted(self.folder.glob("*-of-*.lock"), key=_number)
+        found = {_name(path): Lock(path).at_work() for path in locks}
+        return {name: who for name, who in found.items() if who is not None}
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*-of-*.jsonl"), key=_number)
 
     def path(self, share: Share) -> Path:
         """A worker's file."""
@@ -78,8 +94,7 @@ class Notebook:
     def record(self, key: str, end: End) -> None:
         """Note how a key ended."""
         kind = "done" if isinstance(end, Success) else "failed"
-        clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        line = json.dumps({"key": key, "state": kind, "clock": clock, "end": asdict(end)})
+        line = json.dumps({"key": key, "state": kind, "clock": _clock(), "end": asdict(end)})
         self.file.write(line.encode() + b"\n")
         self.file.flush()
         os.fsync(self.file.fileno())
@@ -89,12 +104,24 @@ class Notebook:
         self.file.close()
 
 
-def _ends(path: Path) -> Iterator[tuple[str, End]]:
-    """The lines that are whole."""
+def _clock() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _number(path: Path) -> list[int]:
+    return [int(part) for part in path.stem.split("-of-")]
+
+
+def _name(path: Path) -> str:
+    return path.stem.replace("-of-", "/")
+
+
+def _lines(path: Path) -> Iterator[tuple[str, End, str]]:
+    """Of the lines that are whole the key, how it ended, and when (UTC, ISO text)."""
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             said = json.loads(line)
             kind = Success if said["state"] == "done" else Failure
-            yield said["key"], kind(**said["end"])
+            yield said["key"], kind(**said["end"]), str(said["clock"])
         except (ValueError, KeyError, TypeError):
             continue  # not ours, or torn by a disk that was full: the key counts as not done

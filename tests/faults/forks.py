@@ -150,7 +150,7 @@ class Forks:
 
 def _prepare() -> None:
     """Import all that a run needs, and read the code's fingerprints once."""
-    import stsfusion.cli
+    import stsfusion.cli.commands
     import stsfusion.methods.bicubic
     import stsfusion.methods.gsa
     import stsfusion.pipeline.recipe

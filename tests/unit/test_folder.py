@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -170,3 +172,43 @@ def test_a_mark_that_fails_leaves_the_old_ones(folder):
     with pytest.raises(TypeError, match="serializable"):
         folder.mark("fuse", "b", [], what=object())
     assert set(folder.marks()) == {"cubes"}
+
+
+def test_what_goes_away_while_it_is_counted_is_not_there(folder, monkeypatch):
+    place, real = folder.cubes, os.walk
+    (place / "deep").mkdir(parents=True)
+    for name in ("stays", "deep/stays"):
+        (place / name).write_bytes(b"1234")
+    folder.mark("cubes", "print", [place, folder.scores])
+    (place / "deep/goes.partial").write_bytes(b"12")
+    assert not folder.is_done("cubes", "print", [place, folder.scores])
+    (place / "gone").mkdir()
+
+    def vanishing(top, **more):
+        for found, folders, names in real(top, **more):
+            (place / "deep/goes.partial").unlink() if "goes.partial" in names else (place / "gone").rmdir()
+            yield found, folders, names
+
+    monkeypatch.setattr(os, "walk", vanishing)
+    assert folder.is_done("cubes", "print", [place, folder.scores])
+    assert sorted(path.name for path in place.rglob("*")) == ["deep", "stays", "stays"]
+
+
+def test_a_disk_that_fails_is_not_taken_for_an_empty_one(folder, monkeypatch):
+    folder.cubes.mkdir()
+    folder.mark("cubes", "print", [folder.cubes])
+
+    def failing(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        folder.is_done("cubes", "print", [folder.cubes])
+
+
+def test_a_step_is_looked_up_in_what_was_known_a_moment_ago(folder):
+    folder.mark("cubes", "print", [])
+    before = folder.marks()
+    folder.unmark("cubes")
+    assert folder.is_done("cubes", "print", [], before)
+    assert not folder.is_done("cubes", "print", [])
