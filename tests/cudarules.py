@@ -31,6 +31,24 @@ _PRODUCTS = _overloads(_aten.mm, _aten.bmm, _aten.addmm, _aten.baddbmm, _aten.mv
 _PRODUCTS |= _overloads(_aten.convolution)
 """What CUDA does of fractions alone."""
 
+_ROUNDED = _PRODUCTS | {
+    each
+    for each in _overloads(
+        *(
+            _aten.convolution_backward,
+            _aten.sum,
+            _aten.mean,
+            _aten.var,
+            _aten.cumsum,
+            _aten.linalg_vector_norm,
+        ),
+        *(_aten.exp, _aten.log, _aten.tanh, _aten._linalg_eigh, _aten._linalg_svd, _aten.linalg_inv_ex),
+        *(_aten._linalg_solve_ex, _aten.linalg_cholesky_ex, _aten._fft_c2r),
+    )
+    if "out" not in each._overloadname
+}
+"""What rounds otherwise there: sums in another order, and functions by other approximations."""
+
 
 def allows(func, args, here):
     """Whether it takes these tensors of the CPU beside its own."""
@@ -58,6 +76,19 @@ def turned(func, out):
     """What comes out, every second vector turned round where a sign is anyone's choice."""
     turn = _TURNED.get(func)
     return out if turn is None else turn(out)
+
+
+def rounded(func, out, dice):
+    """What comes out, each number off by about one bit where sums or approximations are at work."""
+    if func not in _ROUNDED:
+        return out
+    return tuple(_shaken(each, dice) for each in out) if isinstance(out, tuple) else _shaken(out, dice)
+
+
+def _shaken(x, dice):
+    if x is None or not x.dtype.is_floating_point:
+        return x
+    return x * (1.0 + torch.finfo(x.dtype).eps * torch.randn(x.shape, generator=dice, dtype=x.dtype))
 
 
 def _signs(x):

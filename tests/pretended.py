@@ -18,9 +18,10 @@ that draws there                        TwoDevices when the generator is the CPU
 products of whole numbers               NotImplementedError
 least squares                           by the rule for full rank, the only one that CUDA has
 eigenvectors, singular vectors, QR      every second one turned round: no library promises their signs
+sums, by `pretended(generator)`         each off by about one bit: no library promises their order
 ======================================  ==============================================================
 
-Not pretended: CUDA's random numbers, streams and memory, the order of its sums, and what else it cannot do.
+Not pretended: CUDA's random numbers, streams and memory, and what else it cannot do.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
-from cudarules import allows, chosen, lacks, turned
+from cudarules import allows, chosen, lacks, rounded, turned
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 NAME = "pretended"
 DEVICE = torch.device("privateuseone", 0)
-"""Where tensors pretend to lie: on the kind that torch leaves to others, so that no real one is in the way."""
+"""Where tensors pretend to lie: of the kind that torch leaves to others, so that none is in the way."""
 
 
 class TwoDevices(RuntimeError):
@@ -148,8 +149,9 @@ class Pretended(Tensor):
 class _Pretending(TorchDispatchMode):
     """Looks at every operation; what torch makes of others is looked at part by part."""
 
-    def __init__(self):
+    def __init__(self, dice=None):
         super().__init__()
+        self.dice = dice
         # That of torch's own tensors that are not what they say: devices that are asked for are not started.
         self._mode_key = torch._C._TorchDispatchModeKey.FAKE
 
@@ -158,7 +160,7 @@ class _Pretending(TorchDispatchMode):
         if _is_made_of_others(func):
             with self:
                 return func.decompose(*args, **kwargs)
-        return _done(func, args, kwargs)
+        return _done(func, args, kwargs, self.dice)
 
 
 @cache
@@ -167,22 +169,22 @@ def _is_made_of_others(func):
 
 
 @contextmanager
-def pretended():
-    """There is such a device under this."""
+def pretended(dice=None):
+    """There is such a device under this; with a generator, one that also rounds otherwise, by chance."""
     _registered()
     before = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # numbers of Python's are brought there by a copy that is seen
     _Backend.there = True
     try:
         # Backwards in this thread: torch starts one of its own only for devices that it knew from the start.
-        with torch.autograd.set_multithreading_enabled(False), _Pretending():
+        with torch.autograd.set_multithreading_enabled(False), _Pretending(dice):
             yield
     finally:
         _Backend.there = False
         torch._C._set_only_lift_cpu_tensors(before)
 
 
-def _done(func, args, kwargs):
+def _done(func, args, kwargs, dice):
     """One operation, on what the tensors wrap."""
     given = [*_given(args), *_given(kwargs)]
     there = [each for each in given if isinstance(each, Pretended)]
@@ -201,6 +203,7 @@ def _done(func, args, kwargs):
     out = func(*_mapped(_inner, args), **bare)
     if not out_there:
         return out
+    out = out if dice is None else rounded(func, out, dice)
     if torch.Tag.inplace_view in func.tags:
         _reshape(func, args, kwargs)
     known = {id(each): each for each in here} | {id(each.inner): each for each in there}

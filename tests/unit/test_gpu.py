@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from pretended import DEVICE, pretended
 
 from stsfusion import gpu, methods
 from stsfusion.gpu import zoo
+from stsfusion.gpu.linear import operators
 from stsfusion.gpu.networks import inside_networks
 from stsfusion.learning import branches
 from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.coarsedelta import CoarseDelta
 from stsfusion.methods.gsa import GSA
+from stsfusion.methods.lineartime import LinearTime
 from stsfusion.methods.stsnet import STSNet
 from stsfusion.operators.blur import Blur, gaussian_kernel
 from stsfusion.operators.precision import full_precision
@@ -231,6 +235,17 @@ def test_the_engine_is_judged_by_how_busy_it_keeps_the_gpu(ask, checks, said):
 def test_the_engine_is_asked_in_a_process_of_its_own():
     outcomes = list(gpu.check_engine(CPU, 300.0))
     assert outcomes[0].said == "no GPU was asked for, or there is none"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU to ask")
+def test_the_checks_themselves_keep_to_the_device():
+    with pretended():
+        outcomes = [
+            *gpu.check_operators(operators(), DEVICE),
+            *gpu.check_methods([LinearTime, CoarseDelta], DEVICE, 48),
+        ]
+    assert not failed(outcomes)
+    assert {"as on the CPU", "as good, fitted there", "adjoint, float32"} <= {each.check for each in outcomes}
 
 
 def test_what_is_late_is_asked_on_a_small_scene(monkeypatch):

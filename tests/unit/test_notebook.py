@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from pretended import NAME, pretended
 from xarray import DataArray
 
 import stsfusion
@@ -269,6 +270,15 @@ def test_two_multispectral_series_are_fused_without_a_hyperspectral_one():
     wanted = by_tensors(two, FitFC(window=9)).full()
     np.testing.assert_allclose(made["reflectance"].values, wanted.numpy(), atol=2e-6)
     assert np.sqrt(np.mean((made["reflectance"].values - problem.truth.numpy()) ** 2)) < 0.01
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU to ask")
+@pytest.mark.parametrize("method", ["bicubic", pytest.param("gsa", marks=pytest.mark.slow)])
+def test_another_device_learns_and_answers_the_same(method):
+    cubes = cubes_of(gaps=True)
+    with pretended():
+        there = fuse(**cubes, method=method, device=NAME)
+    xr.testing.assert_allclose(there, fuse(**cubes, method=method), rtol=0, atol=1e-5)
 
 
 def test_a_refusal_comes_before_the_work(cubes, monkeypatch):
