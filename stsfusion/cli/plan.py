@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,8 @@ def plan(
       stsfusion plan my-recipe.yaml --sample
       stsfusion plan my-recipe.yaml --tile-seconds 12 --set fuse.workers=16 --json
     """
+    if tile_seconds is not None and not math.isfinite(tile_seconds):
+        raise typer.BadParameter(f"{tile_seconds} is no number of seconds", param_hint="--tile-seconds")
     with plainly(as_json):
         found = _found(recipe, assignments or [], sample, tile_seconds, quiet or as_json)
     if as_json:

@@ -60,6 +60,18 @@ def run_or_share(
         When the recipe cannot be carried out, or another process is this very worker.
     """
     run = RecipeRun(recipe, file, folder_of(recipe, file), said, quiet, orders or Orders())
+    try:
+        return _carry_out(run)
+    except KeyboardInterrupt:
+        return run.tell(End(LATER, "Stopped. The same command goes on: tiles that were noted are kept."))
+    except Exception as error:
+        if "run" not in vars(error):  # else it was told of where it happened
+            run.fail(error)
+        raise
+
+
+def _carry_out(run: RecipeRun) -> End:
+    """What this process is asked for: prepare, do a share of the tiles, or all of it."""
     if run.recipe.fuse.prepares:
         return _prepare(run)
     share = _share_of(run.recipe)

@@ -68,3 +68,23 @@ def test_a_status_is_of_one_moment(recipe, monkeypatch):
     assert said["fuse"].startswith("done in")
     assert said["evaluate"] == said["report"] == "to do"
     assert status(recipe)["evaluate"].startswith("done in")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [(RuntimeError("no room"), 1, "no room"), (KeyboardInterrupt(), 75, "Stopped")],
+)
+def test_a_worker_says_how_it_ended_whatever_ends_it(recipe, monkeypatch, error, code, words):
+    assert here("run", recipe, "-q", "--worker", "prepare").exit_code == 0
+
+    def fail(*given, **more):
+        raise error
+
+    monkeypatch.setattr(arrayrun.Inline, "run", fail)
+    done = here("run", recipe, "-q", "--worker", "1/2", "--json")
+    (line,) = done.stdout.splitlines()
+    said = json.loads(line)
+    assert (done.exit_code, said["code"], said["recipe"]) == (code, code, str(recipe))
+    assert words in said["words"]
+    last = json.loads((recipe.parent / "out/.stsfusion/log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["code"], last["run"]) == ("end", code, said["run"])

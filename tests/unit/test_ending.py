@@ -161,6 +161,8 @@ def here(*words):
         (("rum", "demo", "--json"), "rum"),
         (("verify", "--json"), "store"),
         (("plan", "demo", "--tile-seconds", "soon", "--json"), "--tile-seconds"),
+        (("plan", "demo", "--tile-seconds", "inf", "--json"), "inf is no number of seconds"),
+        (("plan", "demo", "--tile-seconds", "nan", "--json"), "--tile-seconds"),
         (("gc", "demo", "--keep", "--json"), "--keep"),
     ],
 )
