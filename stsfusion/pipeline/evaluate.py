@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,7 @@ import torch
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import read_window
-from stsfusion.engine.plan import Plan
-from stsfusion.errors import StsfusionError
+from stsfusion.engine.plan import Plan, Source
 from stsfusion.forward.compare import compare
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod
@@ -21,15 +22,19 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.assemble import Assembly
 from stsfusion.pipeline.coarser import coarser_window, scores_coarser
+from stsfusion.pipeline.contest import Table, contest
+from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
 from stsfusion.pipeline.intake import TRUTH
 from stsfusion.pipeline.middle import Dates, central_window
 from stsfusion.pipeline.shorthand import name_of, text_of
 from stsfusion.pipeline.stage import METRICS
-from stsfusion.pipeline.trial import attempt
 from stsfusion.quality.scores import Dated, score
 from stsfusion.window import Window
 
 __all__ = ["Costs", "evaluate", "others"]
+
+_FORM = 1
+"""Of what is kept; another number, and it is made anew."""
 
 Row = dict[str, Any]
 Tell = Callable[[float, str], None]
@@ -59,6 +64,7 @@ def evaluate(
     coarser: bool,
     hidden: bool = False,
     costs: Costs,
+    cache: Path,
     tell: Tell,
 ) -> dict[str, Any]:
     """Rows of scores as plain JSON: averages, by date, and without truth.
@@ -77,6 +83,8 @@ def evaluate(
         There, hide dates as well.
     costs
         Of the published series.
+    cache
+        Folder of what rivals are done, so that a run that was cut off is resumed, and so is a training.
     tell
         Told of the share that is done, and of what.
     """
@@ -95,34 +103,72 @@ def evaluate(
     if truth is None and coarser:
         wide = coarser_window(plan, size)
         result["coarser_window"] = {"rows": wide.rows, "cols": wide.cols}
-        result["rows"], dates = scores_coarser(plan, rivals, wide, tell, hidden=hidden)
+        result["rows"], dates = scores_coarser(plan, rivals, wide, tell, cache=cache, hidden=hidden)
         result["per_date"] = [{**row, "date": _iso(assembly, row["date"])} for row in dates]
     if truth is None:
         return result
-    _add(result, plan, assembly, name, ours, truth, vars(costs))
+    asked = _Asked(question, truth, plan.written, next(s for s in plan.sources if s.role == "rich"))
+    taken = {key: round(value, 3) for key, value in vars(costs).items()}
+    table = asked.judge(ours)
+    _add(result, assembly, name, {**table, "rows": [{**row, **taken} for row in table["rows"]]})
     for done, settings in enumerate(rivals):
-        tell(done / len(rivals), f"running '{text_of(settings)}' for comparison")
-        _add_rival(result, plan, assembly, settings, question, truth)
+        told = text_of(settings)
+        tell(done / len(rivals), f"running '{told}' for comparison")
+        ((_, table),) = contest(asked, {told: methods.create(settings)}, cache)
+        _add(result, assembly, told, table)
     return result
 
 
-def _add_rival(
-    result: dict[str, Any],
-    plan: Plan,
-    assembly: Assembly,
-    settings: str | Mapping[str, Any],
-    question: Problem,
-    truth: torch.Tensor,
-) -> None:
-    """Run another method in a process of its own, and add its rows, or why it has none."""
-    rival, told = methods.create(settings), text_of(settings)
-    try:
-        trial = attempt(question, settings_of(rival))
-    except StsfusionError as error:
-        result["rows"].append({"method": told, "subset": "all", "error": str(error)})
-        return
-    cost = {"fit_s": trial.fit_s, "fuse_s": trial.fuse_s, "peak_mb": trial.peak_mb}
-    _add(result, plan, assembly, told, trial.answer, truth, cost)
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What every rival is asked, and the truth that no rival is given; see `contest.Stage`."""
+
+    problem: Problem
+    """Without the truth."""
+
+    truth: torch.Tensor
+    """(time, band, y, x) reflectance."""
+
+    kept: tuple[int, ...]
+    """Indices of the dates that are scored."""
+
+    rich: Source
+    """The sensor whose dates count as observed."""
+
+    @property
+    def said(self) -> Row:
+        """Nothing beside the figures."""
+        return {}
+
+    @property
+    def blank(self) -> Row:
+        """No scores over all dates."""
+        return {"subset": "all"}
+
+    def key(self, method: FusionMethod) -> str:
+        """Fingerprint of all that a method's scores depend on: question, truth, settings and code."""
+        code = fingerprint_of_code(method)
+        return fingerprint("truth", self._asked, settings_of(method), code, METRICS, _FORM)
+
+    @cached_property
+    def _asked(self) -> str:
+        return fingerprint(self.problem, self.truth, self.kept, self.rich.ratio, self.rich.dates)
+
+    def judge(self, answer: Dated) -> Table:
+        """`rows` of the published dates, observed and missing ones; and `per_date`."""
+        kept = self.kept
+        observed = [i for i, date in enumerate(kept) if date in self.rich.dates]
+        truth = self.truth[list(kept)]
+        scores = score(Dates(answer, kept), truth, self.rich.ratio, observed, names=METRICS)
+        dates = [{**row, "date": kept[int(row["date"] or 0)]} for row in scores.to_dates()]
+        return {"rows": scores.to_rows(), "per_date": dates}
+
+
+def _add(result: dict[str, Any], assembly: Assembly, name: str, table: Table) -> None:
+    """Put one method's rows beside the others."""
+    result["rows"] += [{"method": name, **row} for row in table["rows"]]
+    for row in table.get("per_date", ()):
+        result["per_date"].append({"method": name, **row, "date": _iso(assembly, row["date"])})
 
 
 def others(method: FusionMethod, rivals: Sequence[str | Mapping[str, Any]]) -> list[str | Mapping[str, Any]]:
@@ -164,28 +210,6 @@ def _consistency(name: str, answer: Answer, question: Problem, plan: Plan, assem
             }
             rows.append({**row, "noise": found.noise, **found.values})
     return rows
-
-
-def _add(
-    result: dict[str, Any],
-    plan: Plan,
-    assembly: Assembly,
-    name: str,
-    answer: Dated,
-    truth: torch.Tensor,
-    cost: Mapping[str, float],
-) -> None:
-    """Score one method on the published dates, and put its rows beside the others."""
-    kept = plan.written
-    rich = next(source for source in plan.sources if source.role == "rich")
-    observed = [i for i, date in enumerate(kept) if date in rich.dates]
-    scores = score(Dates(answer, kept), truth[list(kept)], rich.ratio, observed, names=METRICS)
-    rounded = {key: round(value, 3) for key, value in cost.items()}
-    result["rows"] += [{"method": name, **row, **rounded} for row in scores.to_rows()]
-    for row in scores.to_dates():
-        result["per_date"].append(
-            {"method": name, **row, "date": _iso(assembly, kept[int(row["date"] or 0)])}
-        )
 
 
 def _iso(assembly: Assembly, date: int) -> str:

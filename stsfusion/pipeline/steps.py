@@ -239,6 +239,7 @@ def _evaluate(run: RecipeRun, marks: Prints) -> None:
             coarser=recipe.evaluate.coarser,
             hidden=recipe.evaluate.hidden,
             costs=costs,
+            cache=folder.work / "rows",
             tell=bar.at,
         )
     facts = done["cubes"]["intake"]["facts"]

@@ -13,7 +13,7 @@ from stsfusion import resources
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
 from stsfusion.forward.sample import open_scene
-from stsfusion.pipeline import fusing
+from stsfusion.pipeline import contest, fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.intake import TRUTH
 from stsfusion.pipeline.recipe import load_recipe
@@ -59,6 +59,16 @@ def test_scores_have_three_averages_and_say_that_they_are_simulated(run):
     assert "simulated" in page
     assert "Pixels of all published dates: " in page
     assert xr.open_zarr(run.parent / "out" / "fused.zarr").attrs["simulated"] is True
+
+
+def test_rivals_that_are_done_are_not_run_again(run, monkeypatch):
+    out = run.parent / "out"
+    before, marks = (out / "scores.json").read_text(), json.loads((out / ".stsfusion/steps.json").read_text())
+    (out / "scores.json").unlink()
+    (out / ".stsfusion/steps.json").write_text(json.dumps({**marks, "evaluate": {}}))
+    monkeypatch.setattr(contest, "attempt", None)
+    assert here("run", run, "-q").exit_code == 0
+    assert (out / "scores.json").read_text() == before
 
 
 def fused_bytes(recipe, folder, output):
