@@ -31,22 +31,9 @@ _PRODUCTS = _overloads(_aten.mm, _aten.bmm, _aten.addmm, _aten.baddbmm, _aten.mv
 _PRODUCTS |= _overloads(_aten.convolution)
 """What CUDA does of fractions alone."""
 
-_ROUNDED = _PRODUCTS | {
-    each
-    for each in _overloads(
-        *(
-            _aten.convolution_backward,
-            _aten.sum,
-            _aten.mean,
-            _aten.var,
-            _aten.cumsum,
-            _aten.linalg_vector_norm,
-        ),
-        *(_aten.exp, _aten.log, _aten.tanh, _aten._linalg_eigh, _aten._linalg_svd, _aten.linalg_inv_ex),
-        *(_aten._linalg_solve_ex, _aten.linalg_cholesky_ex, _aten._fft_c2r),
-    )
-    if "out" not in each._overloadname
-}
+_APPROXIMATE = "sum mean var cumsum linalg_vector_norm exp log tanh convolution_backward _fft_c2r"
+_APPROXIMATE += " _linalg_eigh _linalg_svd _linalg_solve_ex linalg_inv_ex linalg_cholesky_ex"
+_ROUNDED = _PRODUCTS | _overloads(*(getattr(_aten, name) for name in _APPROXIMATE.split()))
 """What rounds otherwise there: sums in another order, and functions by other approximations."""
 
 
@@ -80,7 +67,7 @@ def turned(func, out):
 
 def rounded(func, out, dice):
     """What comes out, each number off by about one bit where sums or approximations are at work."""
-    if func not in _ROUNDED:
+    if func not in _ROUNDED or func._schema.is_mutable:
         return out
     return tuple(_shaken(each, dice) for each in out) if isinstance(out, tuple) else _shaken(out, dice)
 

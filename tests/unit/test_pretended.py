@@ -157,6 +157,17 @@ def test_vectors_come_with_other_signs_and_are_sound(device):
 
 
 @pytest.mark.skipif(REAL, reason="there is a real GPU")
+def test_sums_round_otherwise_where_that_is_asked():
+    here = _here()
+    with pretended(torch.Generator().manual_seed(3)):
+        there = here.to(DEVICE)
+        product, plain = (there @ there.T).cpu(), (there * 2).cpu()
+    assert torch.equal(plain, here * 2)
+    assert not torch.equal(product, here @ here.T)
+    assert torch.allclose(product, here @ here.T, rtol=1e-6)
+
+
+@pytest.mark.skipif(REAL, reason="there is a real GPU")
 def test_afterwards_there_is_no_such_device():
     with pretended():
         assert torch.zeros(2, device=DEVICE).device.type == DEVICE.type
