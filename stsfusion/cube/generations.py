@@ -16,17 +16,17 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stsfusion.cube.disk import flush
-from stsfusion.cube.listing import join
-from stsfusion.cube.manifest import Manifest, Mark
+from stsfusion.cube.listing import Listing, join
+from stsfusion.cube.manifest import FILE, Damage, Manifest, Mark
 from stsfusion.cube.publication import Publication
 from stsfusion.errors import StoreError
 
-__all__ = ["KEPT", "Generations", "carry", "date_marks", "exchange", "exchanges"]
+__all__ = ["KEPT", "Generations", "carry", "date_marks", "exchange", "exchanges", "glance", "harmed_dates"]
 
 KEPT = 2
 """Generations that stay: the one that readers see and the one before."""
@@ -114,7 +114,9 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
     old, new
         The stores' folders; both datasets have the same frame but for their dates.
     dates
-        Index in the old one -> index in the new one; their files are never written again.
+        Index in the old one -> index in the new one; their files are never written again. One that is gone
+        stays noted, so that the new series lacks it as the old one does; one that nobody published stays
+        behind.
     """
     published, staged = Publication(old).published()[name], Publication(new).staged()[name]
     alike = published.shape[1:] == staged.shape[1:] and published.common == staged.common
@@ -125,14 +127,13 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
             got=f"{staged.shape} in shards of {staged.shard}, not {published.shape} of {published.shard}",
             mend="Make the whole series anew.",
         )
-    marks, known = (Manifest.read(old) or Manifest()).marks, _noted_of_others(new, name)
-    for array in staged.dated:
-        for before, after in dates.items():
-            source, target = (join(name, f"{array}/c/{at}") for at in (before, after))
-            for file in _files(old / source):
-                _link(old / source / file, new / target / file)
-                if f"{source}/{file}" in marks:
-                    known[f"{target}/{file}"] = marks[f"{source}/{file}"]
+    marks, known = _noted(old).marks, _noted_of_others(new, name)
+    for file, (array, date, rest) in _dated(marks, name, published).items():
+        if date in dates:
+            there = f"{join(name, array)}/c/{dates[date]}/{rest}"
+            known[there] = marks[file]
+            if (old / file).is_file():
+                _link(old / file, new / there)
     Publication(new).note(Manifest(known))
 
 
@@ -146,19 +147,59 @@ def date_marks(store: Path, name: str) -> list[list[str]]:
     """For each date of a published dataset the names and checksums of its files, as they were published."""
     listing = Publication(store).published()[name]
     found: list[list[str]] = [[] for _ in range(listing.dates)]
-    places = {join(name, array): array for array in listing.dated}
-    for file, (_, digest) in sorted((Manifest.read(store) or Manifest()).marks.items()):
-        folder, _, place = file.partition("/c/")
-        date, _, rest = place.partition("/")
-        if folder in places and date.isdecimal():
-            found[int(date)].append(f"{places[folder]}/{rest} {digest}")
+    marks = (Manifest.read(store) or Manifest()).marks
+    for file, (array, date, rest) in sorted(_dated(marks, name, listing).items()):
+        found[date].append(f"{array}/{rest} {marks[file][1]}")
     return found
 
 
-def _files(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name.isdecimal():
-            yield path.relative_to(folder).as_posix()
+def glance(store: Path) -> list[Damage]:
+    """Published files that are gone or have another size.
+
+    No file is read, which takes moments where reading an archive takes hours: a bit that changed within one
+    is found by `verify` alone, and stays to be found by it whatever is made of the store.
+
+    Raises
+    ------
+    StoreError
+        When nobody can tell what the files were.
+    """
+    known = _noted(store)
+    found = (known.glance(store, file) for file in known.marks)
+    return [damage for damage in found if damage is not None]
+
+
+def harmed_dates(store: Path, damages: Iterable[Damage], name: str = "") -> dict[int, list[Damage]]:
+    """By date (index) of a published dataset, those damages that are of files of one date alone."""
+    known, found = {damage.file: damage for damage in damages}, dict[int, list[Damage]]()
+    for file, (_, date, _) in _dated(known, name, Publication(store).published()[name]).items():
+        found.setdefault(date, []).append(known[file])
+    return found
+
+
+def _noted(store: Path) -> Manifest:
+    """What every file of a published store was."""
+    known = Manifest.read(store)
+    if known is None:
+        raise StoreError(
+            f"store {store}",
+            expected=f"the checksums of its files, {FILE}",
+            got="none",
+            mend="Restore that file from a copy; without it nobody can say whether the dates that stay are "
+            "whole. To make all of it anew, say 'stsfusion run --overwrite'.",
+        )
+    return known
+
+
+def _dated(files: Iterable[str], name: str, listing: Listing) -> dict[str, tuple[str, int, str]]:
+    """Of these files those of a dataset's dates: of each its array, date, and place among shards."""
+    places, found = {join(name, array): array for array in listing.dated}, {}
+    for file in files:
+        folder, _, place = file.partition("/c/")
+        date, _, rest = place.partition("/")
+        if folder in places and date.isdecimal() and int(date) < listing.dates:
+            found[file] = (places[folder], int(date), rest)
+    return found
 
 
 def _link(source: Path, target: Path) -> None:

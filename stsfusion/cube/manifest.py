@@ -100,6 +100,11 @@ class Manifest:
         fresh = {file: _mark(store / file) for file in files if file not in known}
         return Manifest(dict(sorted({**known, **fresh}.items())))
 
+    def glance(self, store: Path, file: str) -> Damage | None:
+        """Say how a file differs as far as its size tells, without reading it; None: it may be as it was."""
+        what = _misses(store / file, self.marks.get(file))
+        return None if what is None else Damage(file, what)
+
     def damage(self, store: Path, file: str) -> Damage | None:
         """Read a file of the store, by its path inside it, and say how it differs; None: it is as it was."""
         what = _differs(store / file, self.marks.get(file))
@@ -172,7 +177,7 @@ def _inside(store: Path, folder: str, dates: int, *, dated: bool) -> Iterator[st
             yield f"{folder}/{'/'.join(place)}"
 
 
-def _differs(path: Path, was: Mark | None) -> str | None:
+def _misses(path: Path, was: Mark | None) -> str | None:
     if was is None:
         return "unknown"
     if not path.is_file():
@@ -180,7 +185,14 @@ def _differs(path: Path, was: Mark | None) -> str | None:
     size = path.stat().st_size
     if size != was[0]:
         return "cut short" if size < was[0] else "too long"
-    return None if _mark(path) == was else "changed"
+    return None
+
+
+def _differs(path: Path, was: Mark | None) -> str | None:
+    what = _misses(path, was)
+    if what is None and was is not None and _mark(path) != was:
+        return "changed"
+    return what
 
 
 def _mark(path: Path) -> Mark:

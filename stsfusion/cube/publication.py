@@ -112,9 +112,9 @@ class Publication:
         _replace(self.path / _ROOT, composed(new))
         for path, document in known:
             _replace(self.path / path / _ROOT, document)
-        # After a publication that was cut off here, nothing is known of what was noted.
+        # Of a publication that was cut off here, `old` shows the new dates; what they were is not noted yet.
         noted = self._noted()
-        self._note(new, settled(noted, new, {} if new == old else old) if old else noted)
+        self._note(new, settled(noted, new, old) if old else noted)
         self._sweep()
         (self.path / _STAGED).unlink()
 

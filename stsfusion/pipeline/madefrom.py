@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +105,12 @@ class Difference:
                 changed.append(at)
         gone = tuple(time for time in was.dates if time not in now.dates)
         return cls(kept, tuple(new), tuple(changed), gone)
+
+    def remaking(self, dates: Collection[int]) -> Difference:
+        """The same, but that these dates (indices in the published series) do not stay as they are."""
+        kept = {before: after for before, after in self.kept.items() if before not in dates}
+        remade = (after for before, after in self.kept.items() if before in dates)
+        return replace(self, kept=kept, changed=tuple(sorted({*self.changed, *remade})))
 
     @property
     def nothing(self) -> bool:

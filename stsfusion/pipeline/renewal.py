@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 
+from stsfusion.cube.manifest import Damage
 from stsfusion.cube.spec import milliseconds
 from stsfusion.cube.verification import verify
 from stsfusion.errors import StoreError
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.chosen import require_tiles
 from stsfusion.pipeline.fusing import Draft
+from stsfusion.pipeline.harmed import mending, sparing
 from stsfusion.pipeline.intake import Intake
 from stsfusion.pipeline.learnt import Learnt, frozen, learn
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, asked, published
@@ -49,15 +51,21 @@ def renew(run: RecipeRun, marks: Prints, intake: Intake) -> End | None:
     found = standing(run, wanted, milliseconds(draft.assembly.times).tolist())
     there = published(folder.fused)
     run.facts["dates"] = _counted(wanted, found, there)
-    if found.deed is Deed.KEEP and found.was is not None and _is_whole(run, draft, found.was):
-        return None
+    if found.deed is Deed.KEEP and found.was is not None:
+        damages = _damages(run, draft, found.was)
+        if damages == []:
+            return None
+        found = mending(run, found, damages)
+    found = sparing(run, found)
+    run.facts["dates"] = _counted(wanted, found, there)
     change = found.change if found.deed is Deed.CHANGE else None
     expected = _expected(run, wanted, found)
     if there is None or there.identity != expected.identity:
         _require_room(run, draft, change, expected)
     require_sound(run)
     learnt = _learnt(run, draft, marks, wanted, found)
-    if there is not None and there.identity == learnt.made.identity and _is_whole(run, draft, there):
+    same = there if found.deed is not Deed.CHANGE else None
+    if same is not None and same.identity == learnt.made.identity and _damages(run, draft, same) == []:
         run.facts["dates"] |= {"new": 0, "changed": 0}
         return None
     if recipe.simulate is None:
@@ -102,22 +110,23 @@ def _learnt(run: RecipeRun, draft: Draft, marks: Prints, wanted: MadeFrom, found
     return learn(run, draft, marks, wanted)
 
 
-def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
-    """Whether every file of the published series is what it was.
+def _damages(run: RecipeRun, draft: Draft, was: MadeFrom) -> list[Damage] | None:
+    """Files of the published series that are not what they were; None: nobody can tell.
 
-    Known at a glance when it is noted; who says that it may be replaced has every file read.
+    None is, known at a glance, when that is noted; who says that it may be replaced has every file read.
     """
     folder = run.folder
     known = folder.marks()
     glance = {"fit", "fuse"} <= known.keys() and not run.orders.overwrite
     if glance and folder.is_done("fuse", was.identity, [folder.fused]):
-        return True
+        return []
     begun = time.perf_counter()
     try:
-        if any(damage.what != "unknown" for damage in verify(folder.fused).damages):
-            return False
+        found = [damage for damage in verify(folder.fused).damages if damage.what != "unknown"]
     except StoreError:
-        return False
+        return None
+    if found:
+        return found
     if "fit" not in known:
         frozen(run, draft, was, folder.fused, was)
     with Ledger.open(folder.ledger, was.identity) as ledger:
@@ -126,4 +135,4 @@ def _is_whole(run: RecipeRun, draft: Draft, was: MadeFrom) -> bool:
             "tiles": tile_facts(draft.plan, ledger.records()),
         }
     folder.mark("fuse", was.identity, [folder.fused], **facts, need=asdict(draft.need))
-    return True
+    return []

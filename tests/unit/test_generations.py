@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stsfusion.cube import generations
-from stsfusion.cube.generations import Generations, carry, date_marks
+from stsfusion.cube.generations import Generations, carry, date_marks, glance, harmed_dates
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
 from stsfusion.cube.store import CubeStore
@@ -179,3 +179,42 @@ def test_a_copy_of_links_stays_what_it_was_whatever_comes_after(old, new, tmp_pa
     Generations(old.path, tmp_path / "shelf").succeed(new.path)
     assert [round(float(v), 4) for v in opened.mean(("band", "y", "x"))] == whole
     assert not verify(mine).damages
+
+
+def test_a_lost_file_stays_lost_and_one_that_nobody_published_stays_behind(old, tmp_path):
+    """Marks are handed on whether their files are there or not: the next series does not look whole."""
+    (old.path / "reflectance/c/0/0/0/0").unlink()
+    (old.path / "reflectance/c/2/0/7").mkdir(parents=True)
+    (old.path / "reflectance/c/2/0/7/7").write_bytes(b"?")
+    store = CubeStore(tmp_path / ".fused-new.zarr")
+    store.create("", SPEC)
+    carry(old.path, store.path, {0: 0, 1: 1, 2: 2})
+    store.publish()
+    assert [(d.file, d.what) for d in verify(store.path).damages] == [("reflectance/c/0/0/0/0", "missing")]
+
+
+def test_dates_that_lost_a_file_are_told_without_reading_any(old, monkeypatch):
+    assert glance(old.path) == []
+    (old.path / "reflectance/c/0/0/0/0").unlink()
+    short, same = (old.path / f"reflectance/c/{date}/0/0/0" for date in (1, 2))
+    short.write_bytes(short.read_bytes()[:-1])
+    same.write_bytes(same.read_bytes()[:-1] + b"?")
+    (old.path / "band/c/0").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("stsfusion.cube.manifest._mark", lambda path: pytest.fail("a file was read"))
+        damages = glance(old.path)
+    assert {damage.what for damage in damages} == {"missing", "cut short"}
+    harmed = harmed_dates(old.path, damages)
+    assert {date: [damage.what for damage in those] for date, those in harmed.items()} == {
+        0: ["missing"],
+        1: ["cut short"],
+    }
+
+
+def test_without_checksums_nothing_is_handed_on(old, tmp_path):
+    (old.path / ".checksums.json").unlink()
+    store = CubeStore(tmp_path / ".fused-new.zarr")
+    store.create("", SPEC)
+    for look in (lambda: glance(old.path), lambda: carry(old.path, store.path, {0: 0})):
+        with pytest.raises(StoreError, match="checksums"):
+            look()

@@ -1,0 +1,122 @@
+"""Published dates that a disk has lost: nothing is built on them, and what is not made again stays noted."""
+
+import json
+
+import pytest
+from dying import Death
+from nightly import deliver, night, one_version, place, recipe_in, shown
+from small_project import bytes_of, here
+
+from stsfusion.cube.publication import Publication
+from stsfusion.cube.store import CubeStore
+from stsfusion.pipeline import steps
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Of scores and pages nothing is asked here."""
+    for step in ("_evaluate", "_report"):
+        monkeypatch.setattr(steps, step, lambda *words: None)
+    with one_version():
+        yield
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def lose(path):
+    path.unlink()
+
+
+def shorten(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+THREE = {0: 0, 4: 0, 8: 0}
+
+
+def appending(folder, days=THREE):
+    """A series whose dates change no other: what comes after them is added in place."""
+    deliver(folder, {"rich": days})
+    return recipe_in(folder, "bicubic", 0, roles=("rich",))
+
+
+def shard_of(folder, date):
+    return next(path for path in (place(folder) / f"reflectance/c/{date}").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("harm", "more"),
+    [(lose, {6: 0}), (shorten, {12: 0}), (lose, {})],
+    ids=["lost, a late date", "cut short, a new date", "lost, nothing new"],
+)
+def test_dates_that_a_disk_has_lost_are_made_again_before_others_are_added(tmp_path, harm, more):
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    kept = shard_of(tmp_path, 1).stat().st_ino
+    harm(shard_of(tmp_path, 0))
+    deliver(tmp_path, {"rich": {**THREE, **more}})
+    done = here("update", recipe, "--json", "-q")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["damaged"] == ["2022-03-01"]
+    assert said["dates"] == {"asked": 3 + len(more), "new": len(more), "changed": 1}
+    assert said["tiles"]["done"] == 1 + len(more), "what is whole was made again"
+    assert here("verify", place(tmp_path), "-q").exit_code == 0
+    assert shard_of(tmp_path, 1).stat().st_ino == kept
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert here("run", appending(whole, {**THREE, **more}), "-q", "--learned", place(tmp_path)).exit_code == 0
+    assert bytes_of(place(tmp_path)) == bytes_of(place(whole))
+    assert "Nothing to do" in here("update", recipe).stdout
+
+
+@pytest.mark.parametrize("more", [{6: 0}, {12: 0}], ids=["late", "new"])
+def test_a_bit_that_changed_within_a_file_is_told_of_however_the_series_grows(tmp_path, more):
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    flip(shard_of(tmp_path, 0))
+    deliver(tmp_path, {"rich": {**THREE, **more}})
+    assert night(recipe).exit_code == 0
+    found = json.loads(here("verify", place(tmp_path), "--json", "-q").stdout)
+    assert [damage["what"] for damage in found["damages"]] == ["changed"]
+
+
+def test_without_checksums_no_date_is_taken_for_whole(tmp_path):
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    (place(tmp_path) / ".checksums.json").unlink()
+    before = bytes_of(place(tmp_path))
+    deliver(tmp_path, {"rich": {**THREE, 12: 0}})
+    done = night(recipe)
+    assert done.exit_code == 2
+    assert ".checksums.json" in done.stderr
+    assert bytes_of(place(tmp_path)) == before
+    assert here("run", recipe, "-q", "--overwrite").exit_code == 0
+    assert here("verify", place(tmp_path), "-q").exit_code == 0
+
+
+@pytest.mark.parametrize("harm", [lose, flip])
+def test_a_publication_that_is_finished_after_a_kill_forgets_no_damage(tmp_path, harm):
+    """Dead between the moment of truth and the checksums, of which those before are then still known."""
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    deliver(tmp_path, {"rich": {**THREE, 12: 0}})
+    note = Publication._note
+
+    def die(self, *words):
+        if self.path == place(tmp_path):
+            raise Death
+        note(self, *words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Publication, "_note", die)
+        with pytest.raises(Death):
+            here("update", recipe, "-q")
+    harm(shard_of(tmp_path, 0))
+    CubeStore(place(tmp_path)).recover()
+    assert shown(place(tmp_path))[0] == [0, 4, 8, 12]
+    assert here("verify", place(tmp_path), "-q").exit_code == 3
