@@ -11,14 +11,18 @@ import numpy as np
 
 from stsfusion.pipeline.facts import Input, MethodCard, Part, Phase, Report, Rows, Stored
 from stsfusion.pipeline.headline import headline
-from stsfusion.pipeline.scoreboard import ScoreRow, Table, board, costs, day, flat, number, pivot, text
+from stsfusion.pipeline.scoreboard import ALONE, ScoreRow, Table, board, costs, day, flat, number, pivot, text
 from stsfusion.pipeline.template import Image, fill, sections, write_page
+from stsfusion.quality.metric import Metric
 from stsfusion.quality.metrics import metrics
 from stsfusion.views.curves import score_curves
 from stsfusion.views.palette import Picture, png
 
 __all__ = ["Input", "MethodCard", "Part", "Phase", "Picture", "Report", "Rows", "Stored", "render"]
 __all__ += ["write_report"]
+
+BY_DATE = ("cc", "sam", "psnr", "ssim")
+"""Measures of which dates stand against methods; the others stand in the list of all."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def render(facts: Report) -> str:
         sections=sections((*facts.figures, *_curves(facts))),
         board=board(facts.scores),
         costs=costs(facts.scores),
+        whose=_whose(facts),
         by_date=_by_date(facts.per_date),
         every_date=flat(facts.per_date),
         without_truth=flat(facts.without_truth),
@@ -69,10 +74,26 @@ def _shown(part: Part) -> list[Image]:
 
 
 def _by_date(rows: Sequence[ScoreRow]) -> list[tuple[str, Table]]:
-    tables = [(metrics()[key], pivot(rows, key)) for key in ("sam", "psnr")]
-    return [
-        (f"{_capital(metric.title)} ({metric.unit})", table) for metric, table in tables if table is not None
-    ]
+    tables = [(metrics()[key], pivot(rows, key)) for key in BY_DATE]
+    return [(_named(metric), table) for metric, table in tables if table is not None]
+
+
+def _named(metric: Metric) -> str:
+    unit = "" if metric.unit == "1" else f" ({metric.unit})"
+    return f"{_capital(metric.title)}{unit}"
+
+
+def _whose(facts: Report) -> str:
+    """What was learned and fused in the seconds that are told, and where."""
+    if any(text(row, "subset").partition("/")[0] in ALONE for row in facts.scores):
+        return (
+            "Every method in a process of its own, on the middle of the area one scale coarser; of dates "
+            "that were hidden one by one, the last."
+        )
+    own = f"{facts.method}: learning from the input and fusing all tiles of the published series."
+    others = {text(row, "method") for row in facts.scores} - {facts.method}
+    alone = " The others: each in a process of its own, on the window in which all are compared."
+    return own + (alone if others else "")
 
 
 def _capital(words: str) -> str:

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 
 from stsfusion.quality.metrics import metrics
 
-__all__ = ["Cell", "Column", "Group", "Line", "ScoreRow", "Table", "best", "board", "columns", "costs", "day"]
+__all__ = [
+    "ALONE",
+    "Cell",
+    "Column",
+    "Group",
+    "Line",
+    "ScoreRow",
+    "Table",
+    "best",
+    "board",
+    "columns",
+    "costs",
+    "day",
+]
 __all__ += ["flat", "number", "pivot", "text"]
 
 ScoreRow = Mapping[str, object]
@@ -25,6 +38,9 @@ SUBSETS = {
     "coarser": "One scale coarser, the hyperspectral image as truth (Wald's protocol)",
     "hidden": "The same, dates hidden from the hyperspectral and the fine sensor, and asked for",
 }
+
+ALONE = ("coarser", "hidden")
+"""Subsets that are questions of their own: methods learn and fuse for each."""
 
 UNITS = {"degree": ("°", 2), "dB": ("dB", 2), "reflectance": ("reflectance", 4), "1": ("", 4)}
 """A metric's unit -> how it is shown, and digits after the point."""
@@ -212,10 +228,19 @@ def _subset(subset: str) -> str:
 
 
 def costs(rows: Sequence[ScoreRow]) -> Table | None:
-    """Methods by time and memory, which do not depend on the subset; None when nothing was measured."""
+    """Methods by time and memory, once a question that was asked; None when nothing was measured."""
     own = columns(rows, cost=True)
-    firsts = [some[0] for some in _group(rows, lambda row: text(row, "method")).values()]
-    return Table(("method",), own, (Group("", _lines(firsts, own)),)) if own else None
+    groups = []
+    for name, some in _group(rows, _question).items():
+        firsts = [each[0] for each in _group(some, lambda row: text(row, "method")).values()]
+        groups.append(Group(_subset(name), _lines(firsts, own)))
+    return Table(("method",), own, tuple(groups)) if own else None
+
+
+def _question(row: ScoreRow) -> str:
+    """The subset when it was asked for by itself; '' for those that one answer to all dates is scored on."""
+    name = text(row, "subset").partition("/")[0]
+    return name if name in ALONE else ""
 
 
 def pivot(rows: Sequence[ScoreRow], key: str) -> Table | None:

@@ -217,6 +217,37 @@ def test_costs_are_told_once_a_method():
     assert costs([{"method": "a", "subset": "all", "sam": 1.0}]) is None
 
 
+def test_costs_of_questions_of_their_own_stand_apart(facts):
+    asked = [
+        row(method, subset, 2.0, fit_s=fit)
+        for method, fits in (("chain", (7.0, 7.0, 9.0)), ("gsa", (1.0, 1.0, 3.0)))
+        for subset, fit in zip(("coarser", "coarser/vnir", "hidden"), fits, strict=True)
+    ]
+    groups = costs(asked).groups
+    assert [group.title.partition(",")[0] for group in groups] == ["One scale coarser", "The same"]
+    assert [[line.cells[0].text for line in group.lines] for group in groups] == [
+        ["7.0", "1.0"],
+        ["9.0", "3.0"],
+    ]
+    assert "one scale coarser; of dates that were hidden" in render(replace(facts, scores=asked))
+
+
+def test_the_page_says_whose_seconds_the_costs_are(facts):
+    own = "stsnet: learning from the input and fusing all tiles of the published series."
+    others = "The others: each in a process of its own, on the window in which all are compared."
+    assert f"{own} {others}" in render(facts)
+    alone = render(replace(facts, scores=[each for each in SCORES if each["method"] == "stsnet"]))
+    assert own in alone
+    assert others not in alone
+
+
+def test_dates_stand_against_methods_for_all_four_measures(facts):
+    page = render(facts)
+    names = ("correlation coefficient", "spectral angle (degree)", "peak signal-to-noise ratio (dB)")
+    for name in (*names, "structural similarity"):
+        assert f'aria-label="{name[:1].upper()}{name[1:]}"' in page
+
+
 def test_dates_by_methods():
     table = pivot(PER_DATE, "sam")
     assert [column.label for column in table.columns] == ["lineartime", "stsnet"]
