@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from stsfusion.fusion.method import FusionMethod
+from stsfusion.pipeline.source import code_in
 
 __all__ = ["fingerprint", "fingerprint_of_code", "fingerprint_of_parts"]
 
@@ -64,13 +64,13 @@ def fingerprint_of_code(method: FusionMethod) -> str:
     """
     root = Path(str(files("stsfusion")))
     own = _reached({Path(inspect.getfile(type(each))) for each in _held(method)}, root)
-    return fingerprint([_code(path) for path in (*sorted((root / "quality").rglob("*.py")), *sorted(own))])
+    return fingerprint([code_in(path) for path in (*sorted((root / "quality").rglob("*.py")), *sorted(own))])
 
 
 def fingerprint_of_parts(*parts: str) -> str:
     """One sha256 over the code of some parts of the package, such as 'forward'."""
     root = Path(str(files("stsfusion")))
-    return fingerprint([_code(path) for part in parts for path in sorted((root / part).rglob("*.py"))])
+    return fingerprint([code_in(path) for part in parts for path in sorted((root / part).rglob("*.py"))])
 
 
 def _held(method: FusionMethod) -> Iterator[FusionMethod]:
@@ -104,27 +104,3 @@ def _imported(source: Path, root: Path) -> Iterator[Path]:
                 yield from (
                     path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()
                 )
-
-
-def _code(path: Path) -> str:
-    """What a file does, texts aside."""
-    found = path.stat()
-    return _parsed(path, found.st_mtime_ns, found.st_size)
-
-
-@lru_cache(maxsize=2048)
-def _parsed(path: Path, stamp: int, size: int) -> str:
-    """Kept while the file's time and size stay."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = list(_without_texts(body))  # type: ignore[attr-defined]
-    return ast.dump(tree)
-
-
-def _without_texts(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that are more than a string."""
-    for node in body:
-        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-            yield node

@@ -20,6 +20,7 @@ from stsfusion.ingest.warp import Terrain
 from stsfusion.pipeline.delivered import choose_scenes, gains_of, located, sensors_of
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_parts
+from stsfusion.pipeline.onecode import OneCode
 from stsfusion.pipeline.publisheddates import left_out
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.executor import Inline, Local
@@ -28,6 +29,9 @@ from stsfusion.running.outcome import Executor
 __all__ = ["ingest_scenes", "work_of"]
 
 Tell = Callable[[float, str], None]
+
+_PARTS = ("cube", "ingest", "sensing")
+"""Parts of the package by which tiles of cubes are made."""
 
 _LOOKED = 0.1
 """Part of the work that is done once the deliveries were looked at."""
@@ -63,6 +67,7 @@ def ingest_scenes(
     options = _options(recipe, near)
     private = store.path.parent / ".stsfusion"
     version = _version(recipe)
+    executor = _executor(recipe, chosen, private / "jobs", lambda words: tell(_LOOKED, words))
     built = build_cubes(
         chosen,
         store,
@@ -72,7 +77,7 @@ def ingest_scenes(
         stamp=_stamp(chosen, options, missing, version),
         version=version,
         missing=missing,
-        executor=_executor(recipe, chosen, private / "jobs", lambda words: tell(_LOOKED, words)),
+        executor=OneCode(executor, _PARTS),
         tell=lambda done, words: tell(_LOOKED + (1 - _LOOKED) * done, words),
     )
     scenes = {role: [[brief(scene) for scene in day] for day in days] for role, days in built.scenes.items()}
@@ -107,7 +112,7 @@ def _version(recipe: Recipe) -> str:
     named = [f"sensors/{name}.yaml" for name in sensors_of(recipe).values()]
     paths = [resources.find("catalogs", each) for each in (*named, "sun/tsis1-hsrs.yaml")]
     known = [path.read_bytes() for path in paths if path is not None]
-    return fingerprint("version", known, fingerprint_of_parts("cube", "ingest", "sensing"))
+    return fingerprint("version", known, fingerprint_of_parts(*_PARTS))
 
 
 def _stamp(chosen: Chosen, options: Options, missing: Sequence[str], version: str) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 
 import stsfusion
-from stsfusion.errors import PlanError
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code, fingerprint_of_parts
-from stsfusion.running.outcome import this_process
+from stsfusion.pipeline.onecode import require_same
 
 __all__ = ["our_code", "require_code"]
 
@@ -42,13 +40,4 @@ def require_code(wanted: str, method: FusionMethod) -> None:
     PlanError
         With both fingerprints.
     """
-    ours = our_code(method)
-    if ours != wanted:
-        raise PlanError(
-            f"worker {this_process()}",
-            expected=f"the code that made the plan ({wanted[:12] or 'it does not say which'})",
-            got=f"another one ({ours[:12]}, in {files('stsfusion')})",
-            mend="Let the run and all its workers use one installation; begin workers anew that were at work "
-            "before an upgrade, and those of an array with '--worker prepare'. Then run the same command "
-            "again.",
-        )
+    require_same(wanted, our_code(method))

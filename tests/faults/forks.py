@@ -160,7 +160,7 @@ def _prepare() -> None:
     from stsfusion.pipeline import fingerprint
 
     imported = fingerprint._imported
-    fingerprint._code = functools.cache(fingerprint._code)
+    fingerprint.code_in = functools.cache(fingerprint.code_in)
     fingerprint._imported = functools.cache(lambda source, root: tuple(imported(source, root)))
     for name in ("gsa", "bicubic"):
         fingerprint.fingerprint_of_code(methods.create(name))

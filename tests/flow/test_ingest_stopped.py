@@ -16,6 +16,7 @@ from deliveries import AHSI, WFV, deliver
 
 from stsfusion.cube.store import CubeStore
 from stsfusion.ingest import build
+from stsfusion.pipeline import onecode
 from stsfusion.running.ledger import Ledger
 
 LATER = WFV.but(lines=40, samples=40, number=1120152346, utc=WFV.utc.replace(day=20))
@@ -120,6 +121,12 @@ def test_tiles_that_failed_keep_the_others(deliveries, whole, tmp_path, monkeypa
         ended = run(deliveries, tmp_path / "out")
     assert ended.exit_code == 2
     assert "No space left" in " ".join(ended.stderr.split())
+    asked = []
+    with monkeypatch.context() as patch:  # the run has looked at its code; workers find another
+        patch.setattr(onecode, "_ours", lambda parts: asked.append(parts) or f"{len(asked) > 1}")
+        ended = run(deliveries, tmp_path / "out")
+    assert ended.exit_code == 2
+    assert "the plan (False), got another one (True" in " ".join(ended.stderr.split())
     keys = counted(monkeypatch, lambda done: None)
     assert run(deliveries, tmp_path / "out").exit_code == 0
     assert [key.split()[0] for key in keys] == ["rich"]

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from stsfusion.methods import create
-from stsfusion.pipeline.fingerprint import _code, _reached, fingerprint, fingerprint_of_code
+from stsfusion.pipeline.fingerprint import _reached, fingerprint, fingerprint_of_code
+from stsfusion.pipeline.source import code_in
 from stsfusion.window import Window
 
 
@@ -45,8 +46,8 @@ def test_comments_and_docstrings_do_not_count(tmp_path):
     plain.write_text("def f(x):\n    return x + 1\n")
     told.write_text('"""What."""\n# why\ndef f(x):\n    """Docstring."""\n    return (x\n        + 1)\n')
     other.write_text("def f(x):\n    return x + 2\n")
-    assert _code(plain) == _code(told)
-    assert _code(plain) != _code(other)
+    assert code_in(plain) == code_in(told)
+    assert code_in(plain) != code_in(other)
 
 
 def test_methods_have_code_of_their_own():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from functools import partial
@@ -15,7 +18,8 @@ from stsfusion.cube.store import CubeStore
 from stsfusion.engine import run
 from stsfusion.engine.planfile import save_plan
 from stsfusion.methods import create
-from stsfusion.pipeline import ourcode, worker
+from stsfusion.pipeline import onecode, ourcode, worker
+from stsfusion.pipeline.onecode import OneCode
 from stsfusion.pipeline.ourcode import our_code
 from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.executor import Inline, Local
@@ -90,6 +94,32 @@ def test_code_is_looked_at_once_a_process(job, loads, monkeypatch):
     assert our_code(plan.method) == before
     monkeypatch.setattr(ourcode, "_looked", {})
     assert our_code(plan.method) != before
+
+
+def test_workers_of_other_code_make_no_tile_of_a_plan_that_does_not_say(monkeypatch):
+    """Every key fails with both fingerprints; those of the same do it."""
+    code = "import sys, stsfusion.pipeline.onecode; assert 'torch' not in sys.modules, 'workers grow'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    good, bad = {}, {}
+
+    class Elsewhere:
+        """Workers to whom work is sent, and who may have looked at other files."""
+
+        def __init__(self, found):
+            self.found = found
+
+        def run(self, work, keys, on_done):
+            with monkeypatch.context() as there:
+                there.setattr(onecode, "_looked", self.found)
+                return Inline().run(pickle.loads(pickle.dumps(work)), keys, on_done)
+
+    assert OneCode(Elsewhere({}), ("cube",)).run(len, ["aa", "b"], good.__setitem__).done == 2
+    assert [end.value for end in good.values()] == [2, 1]
+    assert (
+        OneCode(Elsewhere({"cube": "another"}), ("cube",)).run(len, ["aa", "b"], bad.__setitem__).failed == 2
+    )
+    assert {end.kind for end in bad.values()} == {"PlanError"}
+    assert "use one installation" in bad["b"].text
 
 
 def counted(key, folder, log):
