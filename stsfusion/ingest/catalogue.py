@@ -15,6 +15,7 @@ import pystac
 from stsfusion.ingest.finding import known_sensor
 from stsfusion.ingest.limits import Limits
 from stsfusion.ingest.refusal import Refused
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.survey import Survey, survey
 from stsfusion.sensing.dateline import around, box
 from stsfusion.sensing.scene import Scene
@@ -47,10 +48,12 @@ def build_catalog(
     allow_missing: bool = False,
     limits: Limits | None = None,
     watch: Callable[[Path], None] | None = None,
+    before: Remembered | None = None,
 ) -> Built:
     """Look at the deliveries below a folder, and write their catalog.
 
-    The catalog appears, or changes, as a whole; when nothing is new, no byte of it is touched.
+    The catalog appears, or changes, as a whole; when nothing is new, no byte of it is touched. Options are
+    those of `survey`.
 
     Raises
     ------
@@ -65,7 +68,13 @@ def build_catalog(
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
     try:
         found = survey(
-            folder, scratch / "look", allow_missing=allow_missing, limits=limits, skip=out, watch=watch
+            folder,
+            scratch / "look",
+            allow_missing=allow_missing,
+            limits=limits,
+            skip=out,
+            watch=watch,
+            before=before,
         )
         new = scratch / "new"
         _write(found, folder, out, new)

@@ -7,64 +7,34 @@ anew, and whatever hangs on that as well.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from stsfusion.cube.disk import replace as written
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Found
-from stsfusion.ingest.stamps import bare, print_of
+from stsfusion.ingest.remembered import Remembered
+from stsfusion.ingest.stamps import bare
 from stsfusion.sensing.scene import Scene
 
-__all__ = ["Known", "looked_at_by", "seen_of"]
+__all__ = ["looked_at_by", "measured_or_known", "seen_of"]
 
 
-@dataclass(frozen=True)
-class Known:
-    """A folder of what was measured, each in a file named after what it hangs on."""
+def measured_or_known(
+    before: Remembered, what: Sequence[Any], scene: Scene, home: Path, measure: Callable[[], Found]
+) -> Found:
+    """What was measured of a scene, now or before.
 
-    folder: Path | None = None
-    """Where; None: nothing is kept."""
-
-    version: str = ""
-    """Of the code, and of what is known of the instruments; '': nothing is kept."""
-
-    used: set[str] = field(default_factory=set)
-    """Files that were asked for."""
-
-    def found(self, what: Sequence[Any], scene: Scene, home: Path, measure: Callable[[], Found]) -> Found:
-        """What was found of a scene, measured now or before; the same to the last digit.
-
-        Parameters
-        ----------
-        what
-            All that it hangs on.
-        home
-            Where the scene's files are by now.
-        """
-        if self.folder is None or not self.version:
-            return measure()
-        file = self.folder / f"{print_of(self.version, *what)}.json"
-        self.used.add(file.name)
-        one = _read(file)
-        if one is None:
-            measured = measure()
-            content = _adapter().dump_python(measured, mode="json")
-            written(file, json.dumps({"sha256": print_of(content), "found": content}).encode())
-            one = _read(file) or measured
-        return replace(one, piece=replace(one.piece, scene=scene, home=home))
-
-    def forget(self) -> None:
-        """Remove what nobody asked for."""
-        for file in [] if self.folder is None else self.folder.glob("*.json"):
-            if file.name not in self.used:
-                file.unlink()
+    Parameters
+    ----------
+    what
+        All that it hangs on.
+    home
+        Where the scene's files are by now.
+    """
+    one = before.found(what, Found, measure)
+    return replace(one, piece=replace(one.piece, scene=scene, home=home))
 
 
 def looked_at_by(options: Options, scenes: Iterable[Scene]) -> list[Any]:
@@ -96,19 +66,3 @@ def _state(path: Path) -> list[Any]:
     except OSError:
         return [path.name]
     return [path.name, found.st_size, found.st_mtime_ns]
-
-
-def _read(file: Path) -> Found | None:
-    """What was found; None where there is no such file, or it is damaged."""
-    try:
-        content = json.loads(file.read_bytes())
-        sound = content["sha256"] == print_of(content["found"])
-        one: Found | None = _adapter().validate_python(content["found"]) if sound else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return one
-
-
-@cache
-def _adapter() -> TypeAdapter[Any]:
-    return TypeAdapter(Found)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stsfusion.ingest.known import looked_at_by, seen_of
+from stsfusion.ingest.known import looked_at_by, measured_or_known, seen_of
 from stsfusion.ingest.matching import matched
 from stsfusion.ingest.measure import Bench, Found, Series
 from stsfusion.ingest.normalise import Line, normalise
@@ -89,7 +89,9 @@ def _levelled(bench: Bench, series: Series, one: Found, reference: Series, date:
     ]
     looked = looked_at_by(bench.options, [scene, *(other.piece.scene for other in others)])
     what = ["levelled", own, against, looked]
-    return bench.known.found(what, scene, one.piece.home, lambda: _level(bench, series, one, reference, date))
+    return measured_or_known(
+        bench.before, what, scene, one.piece.home, lambda: _level(bench, series, one, reference, date)
+    )
 
 
 def _level(bench: Bench, series: Series, one: Found, reference: Series, date: int) -> Found:

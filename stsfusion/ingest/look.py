@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stsfusion.errors import StsfusionError
@@ -14,6 +14,7 @@ from stsfusion.ingest.loose import envi_scene, tiff_scene
 from stsfusion.ingest.package import product_scene
 from stsfusion.ingest.recognise import IMAGES, is_meant, recognised, unread
 from stsfusion.ingest.refusal import Refused
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.sensing.scene import Scene
 
 __all__ = ["Looking", "look", "unexpected"]
@@ -40,6 +41,9 @@ class Looking:
 
     watch: Callable[[Path], None]
     """Called with what is looked at next."""
+
+    before: Remembered = field(default_factory=Remembered)
+    """What archives were found to hold before."""
 
 
 def look(home: Path, files: Sequence[Path], looking: Looking) -> Iterator[Scene | Refused]:

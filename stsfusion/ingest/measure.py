@@ -19,7 +19,7 @@ from stsfusion.ingest.align import Reference, aligned, common_band
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.cubeframe import cube_frame
 from stsfusion.ingest.files import digest
-from stsfusion.ingest.known import Known, seen_of
+from stsfusion.ingest.known import seen_of
 from stsfusion.ingest.lineage import lineage
 from stsfusion.ingest.masks import mask_of
 from stsfusion.ingest.merge import merged
@@ -27,6 +27,7 @@ from stsfusion.ingest.mosaic import Member, mosaic
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.plan import Found, Move, Piece
 from stsfusion.ingest.readers import Readers
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.scars import dead_of, dead_words, scarred
 from stsfusion.ingest.shade import shade_of
@@ -92,7 +93,7 @@ class Bench:
     sharp: Series | None
     """Measured; None where there is none, or it is being measured itself."""
 
-    known: Known = field(default_factory=Known)
+    before: Remembered = field(default_factory=Remembered)
     """What was measured before."""
 
 

@@ -13,7 +13,7 @@ from stsfusion.cube.spec import CubeSpec
 from stsfusion.ingest.atmosphere import corrected
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.heights import check_terrain, terrain_notes
-from stsfusion.ingest.known import Known, looked_at_by, seen_of
+from stsfusion.ingest.known import looked_at_by, measured_or_known, seen_of
 from stsfusion.ingest.level import levelled
 from stsfusion.ingest.masks import named_masks
 from stsfusion.ingest.measure import SHARP, Bench, Found, Series, beside, measured
@@ -23,6 +23,7 @@ from stsfusion.ingest.plan import Cube, Plan
 from stsfusion.ingest.plausible import looked_at
 from stsfusion.ingest.readers import Readers
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.room import Room
 from stsfusion.ingest.seen import unseen
 from stsfusion.ingest.stamps import STAMP, frame_of, stamp_of, unplaced
@@ -72,16 +73,16 @@ def prepare(
     done: dict[str, Series] = {}
     lost = list(missing)
     roles = sorted(chosen.days, key=lambda role: role != SHARP)
-    known = Known(kept, version)
+    before = Remembered(kept, version)
     with Readers(options.gains, options.limits, room) as readers:
         for at, role in enumerate(roles):
-            bench = Bench(options, room, readers, done.get(SHARP), known)
+            bench = Bench(options, room, readers, done.get(SHARP), before)
             done[role] = _series(bench, chosen, role, _part(tell, at, len(roles)), lost)
         if options.atmosphere == "dark-object":
             done = {role: _each(bench, series) for role, series in done.items()}
         if options.normalise == "pif":
             done = levelled(bench, done)
-    known.forget()
+    before.forget()
     cubes = tuple(_cube(series, lost, options, version) for series in done.values())
     return Plan(store, cubes, options.gains, options.clouds, options.limits)
 
@@ -120,7 +121,7 @@ def _known(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
     frame = [frame_of(series.spec), series.ratio]
     what = ["measured", unplaced(scene), frame, against, looked_at_by(bench.options, scenes)]
     home = bench.room.place(scene)
-    return bench.known.found(what, scene, home, lambda: _found(bench, series, day, scene))
+    return measured_or_known(bench.before, what, scene, home, lambda: _found(bench, series, day, scene))
 
 
 def _found(bench: Bench, series: Series, day: Day, scene: Scene) -> Found:
@@ -145,7 +146,8 @@ def _clear(bench: Bench, series: Series, one: Found) -> Found:
     scene = one.piece.scene
     looked = looked_at_by(bench.options, [scene])
     what = ["corrected", seen_of([one]), frame_of(series.spec), series.ratio, looked]
-    return bench.known.found(what, scene, one.piece.home, lambda: corrected(bench, series, one))
+    home = one.piece.home
+    return measured_or_known(bench.before, what, scene, home, lambda: corrected(bench, series, one))
 
 
 def _cube(series: Series, lost: Sequence[str], options: Options, version: str) -> Cube:

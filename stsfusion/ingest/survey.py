@@ -29,6 +29,7 @@ from stsfusion.ingest.recognise import (
     strays,
 )
 from stsfusion.ingest.refusal import CrowdError, DeliveryError, Refused
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.versions import newest, once
 from stsfusion.sensing.scene import Scene
 
@@ -76,6 +77,7 @@ def survey(
     limits: Limits | None = None,
     skip: Path | None = None,
     watch: Callable[[Path], None] | None = None,
+    before: Remembered | None = None,
 ) -> Survey:
     """Look at every delivery below a folder: archives, unpacked products, ENVI cubes, GeoTIFFs with notes.
 
@@ -89,6 +91,8 @@ def survey(
         A folder that is not looked into.
     watch
         Called with each delivery's path before it is looked at.
+    before
+        What archives were found to hold before: one that is the same file is not unpacked again.
 
     Raises
     ------
@@ -98,9 +102,15 @@ def survey(
     if not folder.is_dir():
         raise DeliveryError(f"folder {folder}", expected="a folder of deliveries", got="none")
     looking = Looking(
-        scratch, limits or Limits(), allow_missing, skip and skip.resolve(), watch or (lambda path: None)
+        scratch,
+        limits or Limits(),
+        allow_missing,
+        skip and skip.resolve(),
+        watch or (lambda path: None),
+        before or Remembered(),
     )
     found = list(_walk(folder, looking))
+    looking.before.forget()
     scenes = [one for one in found if isinstance(one, Scene)]
     refused = [one for one in found if isinstance(one, Refused)]
     refused += _without_images([one.path for one in found if isinstance(one, _Stray)], scenes, refused)
@@ -160,7 +170,7 @@ def _walk(folder: Path, looking: Looking) -> Iterator[Scene | Refused | Path | _
         for path in files:
             if archive_stem(path) is not None:
                 looking.watch(path)
-                yield from _archive(path, looking)
+                yield from _known(path, looking)
         loose = [path for path in files if archive_stem(path) is None]
         seen = list(look(here, loose, looking))
         yield from seen
@@ -178,6 +188,21 @@ def _linked(path: Path) -> Refused:
         f"{path}: expected a folder, got a link to one.\nCopy the delivery here, or name its own folder.",
         is_named(path.name),
     )
+
+
+def _known(path: Path, looking: Looking) -> list[Scene | Refused]:
+    """What is in an archive, found now or before; of one in which anything is bad nothing is kept."""
+    try:
+        state = path.stat()
+    except OSError:
+        return list(_archive(path, looking))
+    touched = state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    what = ["archive", str(path), touched, looking.limits, looking.allow_missing]
+    return looking.before.found(what, list[Scene | Refused], lambda: list(_archive(path, looking)), _all_good)
+
+
+def _all_good(found: Sequence[Scene | Refused]) -> bool:
+    return bool(found) and all(isinstance(one, Scene) for one in found)
 
 
 def _archive(path: Path, looking: Looking) -> Iterator[Scene | Refused]:

@@ -16,6 +16,7 @@ from stsfusion.ingest.frame import Place
 from stsfusion.ingest.missing import absent, check_gains, refuse_missing
 from stsfusion.ingest.recognise import others, recognised
 from stsfusion.ingest.refusal import DeliveryError
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.sensing.catalog import Catalog, find_catalog, open_catalog
 
@@ -46,7 +47,7 @@ class Delivered:
         return "\n".join([str(self.chosen), *self.missing, *told])
 
 
-def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> Delivered:
+def choose_scenes(recipe: Recipe, near: Path, shelf: Path, before: Remembered | None = None) -> Delivered:
     """The scenes and grids of the cubes, which deliveries are missing, and what was not recognised.
 
     Parameters
@@ -55,6 +56,8 @@ def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> Delivered:
         The recipe's folder: its paths are seen from there, then from the working folder.
     shelf
         Where the catalog of a folder of deliveries is written.
+    before
+        What its archives were found to hold before.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def choose_scenes(recipe: Recipe, near: Path, shelf: Path) -> Delivered:
         When nothing is named, a catalog is none, a role has no scene, gains lack, or deliveries are missing
         and that is not allowed.
     """
-    path = _catalog(recipe, near, shelf)
+    path = _catalog(recipe, near, shelf, before)
     catalog, missing, strange = open_catalog(path, anywhere=True), refused_in(path), strange_in(path)
     _some(catalog, [*missing, *strange])
     area, ratios = recipe.area, recipe.ingest.ratios
@@ -150,12 +153,12 @@ def _below(folder: Path) -> Iterator[list[Path]]:
         yield [Path(place) / name for name in sorted(names) if not name.startswith(".")]
 
 
-def _catalog(recipe: Recipe, near: Path, shelf: Path) -> Path:
+def _catalog(recipe: Recipe, near: Path, shelf: Path, before: Remembered | None) -> Path:
     """The catalog that is meant, or one of the folder that is."""
     if recipe.scenes is None or not recipe.scenes.strip():
         raise RecipeError("section 'scenes'", expected="deliveries or a catalog", got="none", mend=_SAY)
     source = located(recipe.scenes, near)
     if source.is_dir() and not (source / "catalog.json").is_file():
-        build_catalog(source, shelf, allow_missing=recipe.ingest.allow_missing)
+        build_catalog(source, shelf, allow_missing=recipe.ingest.allow_missing, before=before)
         return shelf
     return find_catalog(source if source.is_dir() else recipe.scenes, near)

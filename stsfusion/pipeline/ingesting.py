@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.choose import Chosen, Day
 from stsfusion.ingest.lineage import brief
 from stsfusion.ingest.options import Options
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.warp import Terrain
 from stsfusion.pipeline.delivered import choose_scenes, gains_of, located, sensors_of
 from stsfusion.pipeline.executing import executor_of
@@ -25,6 +26,7 @@ from stsfusion.pipeline.publisheddates import left_out
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.running.executor import Inline, Local
 from stsfusion.running.outcome import Executor
+from stsfusion.sensing.sensor import sensor_names
 
 __all__ = ["ingest_scenes", "work_of"]
 
@@ -62,11 +64,11 @@ def ingest_scenes(
         When it was stopped; tiles that were made are kept.
     """
     tell(0.0, "looking at the deliveries")
-    found = choose_scenes(recipe, near, store.path.parent / "catalog")
+    private, version = store.path.parent / ".stsfusion", _version(sensors_of(recipe).values())
+    before = Remembered(private / "looked", _version(sensor_names()))
+    found = choose_scenes(recipe, near, store.path.parent / "catalog", before)
     chosen, missing = found.chosen, found.missing
     options = _options(recipe, near)
-    private = store.path.parent / ".stsfusion"
-    version = _version(recipe)
     executor = _executor(recipe, chosen, private / "jobs", lambda words: tell(_LOOKED, words))
     built = build_cubes(
         chosen,
@@ -107,9 +109,9 @@ def _executor(recipe: Recipe, chosen: Chosen, logs: Path, tell: Callable[[str], 
     return Inline() if small and isinstance(executor, Local) else executor
 
 
-def _version(recipe: Recipe) -> str:
-    """Of the code, and of what the catalogs say of the instruments and of the sun."""
-    named = [f"sensors/{name}.yaml" for name in sensors_of(recipe).values()]
+def _version(sensors: Iterable[str]) -> str:
+    """Of the code, and of what the catalogs say of instruments and of the sun."""
+    named = [f"sensors/{name}.yaml" for name in sensors]
     paths = [resources.find("catalogs", each) for each in (*named, "sun/tsis1-hsrs.yaml")]
     known = [path.read_bytes() for path in paths if path is not None]
     return fingerprint("version", known, fingerprint_of_parts(*_PARTS))

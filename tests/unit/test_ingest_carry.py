@@ -13,7 +13,7 @@ from deliveries import GAINS, VNIC, WFV, deliver, edit, pack
 from stsfusion.cube.generations import Generations
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import damages_of
-from stsfusion.ingest import build, level, prepare
+from stsfusion.ingest import build, level, prepare, survey
 from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.carrying import place_of
@@ -23,6 +23,7 @@ from stsfusion.ingest.frame import Place
 from stsfusion.ingest.options import Options
 from stsfusion.ingest.outlook import outlook
 from stsfusion.ingest.plan import Move, Scale, load_plan
+from stsfusion.ingest.remembered import Remembered
 from stsfusion.ingest.stamps import frame_of, print_of, stamp_of, unplaced
 from stsfusion.running.executor import Inline
 from stsfusion.sensing.catalog import open_catalog
@@ -323,3 +324,36 @@ def test_a_stamp_is_the_same_wherever_scenes_lie(archive, tmp_path_factory):
     archive.root, archive.work = elsewhere, elsewhere / "work"
     assert archive.update() == []
     assert cubes_in(archive.store.path) == before
+
+
+def test_archives_that_were_looked_into_are_not_unpacked_again(tmp_path, monkeypatch):
+    folder, shelf = tmp_path / "deliveries", tmp_path / "looked"
+    unpacked, into = [], survey.unpacked
+
+    def noting(path, *words):
+        unpacked.append(path.name)
+        return into(path, *words)
+
+    monkeypatch.setattr(survey, "unpacked", noting)
+
+    def look(version="1"):
+        unpacked.clear()
+        build_catalog(folder, tmp_path / "catalog", before=Remembered(shelf, version))
+        catalog = cubes_in(tmp_path / "catalog")
+        now = list(unpacked)
+        build_catalog(folder, tmp_path / "catalog")
+        return now, cubes_in(tmp_path / "catalog") == catalog
+
+    first, second = (pack(deliver(night(days), tmp_path / "aside"), folder=folder) for days in (0, 4))
+    (folder / "bad.tar.gz").write_bytes(b"no archive")
+    assert look() == ([first.name, second.name, "bad.tar.gz"], True)
+    assert look() == (["bad.tar.gz"], True)
+    pack(deliver(night(4, season=0.9), tmp_path / "anew"), folder=folder)
+    assert look() == ([second.name, "bad.tar.gz"], True)
+    for file in shelf.iterdir():
+        flip(file)
+    assert look() == ([first.name, second.name, "bad.tar.gz"], True)
+    assert look("2")[0] == [first.name, second.name, "bad.tar.gz"]
+    second.unlink()
+    assert look("2") == (["bad.tar.gz"], True)
+    assert len(list(shelf.iterdir())) == 1
