@@ -238,9 +238,9 @@ def fuse_tiles(
 def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collection[str]) -> None:
     """Enter what workers of an array noted into the ledger, and put their notes away."""
     known = {record["key"] for record in ledger.records()}
-    for key, end in Notes(folder.notes(fingerprint)).ends().items():
+    for key, (end, clock) in Notes(folder.notes(fingerprint)).ended().items():
         if key in tiles and key not in known:
-            ledger.record(key, end)
+            ledger.record(key, end, clock)
     shutil.rmtree(folder.notes(), ignore_errors=True)
 
 

@@ -139,8 +139,13 @@ class Ledger:
                 rows,
             )
 
-    def record(self, key: str, end: Success[dict[str, Any]] | Failure) -> None:
+    def record(self, key: str, end: Success[dict[str, Any]] | Failure, clock: str | None = None) -> None:
         """Note how a key ended.
+
+        Parameters
+        ----------
+        clock
+            When (UTC, as `2026-03-01T02:00:00Z`); None: now.
 
         Raises
         ------
@@ -149,7 +154,7 @@ class Ledger:
         OSError
             When the disk is full or fails.
         """
-        clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        clock = clock or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         done = isinstance(end, Success)
         row = (
             "done" if done else "failed",

@@ -28,11 +28,15 @@ class Notes:
 
     def ends(self) -> dict[str, End]:
         """How each key ended, whoever did it; a success counts more than a failure, then the later line."""
-        found: dict[str, End] = {}
+        return {key: end for key, (end, _) in self.ended().items()}
+
+    def ended(self) -> dict[str, tuple[End, str]]:
+        """The same, and when (UTC, ISO text)."""
+        found: dict[str, tuple[End, str]] = {}
         for path in self._files():
-            for key, end, _ in _lines(path):
-                if isinstance(end, Success) or not isinstance(found.get(key), Success):
-                    found[key] = end
+            for key, end, clock in _lines(path):
+                if isinstance(end, Success) or key not in found or not isinstance(found[key][0], Success):
+                    found[key] = end, clock
         return found
 
     def tally(self) -> dict[str, tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.tally import tally
 from stsfusion.running import notes
@@ -63,3 +64,14 @@ def test_the_pace_of_workers_is_in_their_notes(folder, crew):
     assert crew.done_since("2026-03-01T02:00:45Z") == (2, 30.0)
     assert crew.done_since("2026-03-01T02:02:00Z") == (0, 0.0)
     assert "at work" not in dict(tally(folder, "series"))["  worker 2/2"]
+
+
+def test_what_workers_did_is_no_deed_of_the_run_that_ends_them(folder, crew):
+    """Taken over in one moment, their tiles would promise a pace that nobody has."""
+    with Ledger.open(folder.ledger, "series") as ledger:
+        fusing._take_over(folder, "series", ledger, {f"t{number}" for number in range(10)})
+        assert ledger.summary() == {"planned": 1, "done": 8, "failed": 1}
+    assert not crew.folder.exists()
+    said = dict(tally(folder, "series", "2026-03-01T03:30:00Z"))
+    assert not {"pace", "time left"} & said.keys()
+    assert dict(tally(folder, "series", "2026-03-01T02:00:45Z"))["tiles done"] == "8"
