@@ -28,6 +28,7 @@ from stsfusion.fusion.weights import load_state, save_state
 from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates, leader
 from stsfusion.pipeline.chosen import chosen
 from stsfusion.pipeline.executing import executor_of
+from stsfusion.pipeline.fingerprint import fingerprint as digest_of
 from stsfusion.pipeline.folder import Folder, write_text
 from stsfusion.pipeline.neighbourhood import cut, intervals
 from stsfusion.pipeline.ourcode import our_code
@@ -227,12 +228,17 @@ def fuse_tiles(
         bar.advance(int(key not in done), key if isinstance(end, Success) else f"{key} failed: {end.kind}")
         done.add(key)
 
-    work = partial(fuse_tile, str(folder.plan.resolve()), f"{fingerprint} {plan.begun}")
+    work = partial(fuse_tile, str(folder.plan.resolve()), _stamp(fingerprint, plan))
     executor = Unbegun() if settings.prepares else executor_of(settings, folder.jobs, bar.say)
     outcome = run_in_rounds(executor, work, left, ended, ledger, now)
     if outcome.interrupted:
         bar.stopped()
     return outcome
+
+
+def _stamp(series: str, plan: Plan) -> str:
+    """Tells a plan from all that a worker may hold, of the same series too: with other tiles, elsewhere."""
+    return digest_of(series, str(plan.output), plan.begun, [tile.key for tile in plan.tiles])
 
 
 def _take_over(folder: Folder, fingerprint: str, ledger: Ledger, tiles: Collection[str]) -> None:

@@ -54,7 +54,9 @@ def shard_of(folder, date):
     ids=["lost, a late date", "cut short, a new date", "lost, nothing new"],
 )
 def test_dates_that_a_disk_has_lost_are_made_again_before_others_are_added(tmp_path, harm, more):
-    recipe = appending(tmp_path)
+    recipe = appending(tmp_path, {0: 0, 4: 0})
+    assert night(recipe).exit_code == 0
+    deliver(tmp_path, {"rich": THREE})
     assert night(recipe).exit_code == 0
     kept = shard_of(tmp_path, 1).stat().st_ino
     harm(shard_of(tmp_path, 0))
