@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Manifest:
     def read(cls, store: Path) -> Manifest | None:
         """The manifest of a store; None where none was written.
 
+        The last one stays known while its file is the same: that of an archive takes a second to read.
+
         Raises
         ------
         StoreError
@@ -66,17 +69,10 @@ class Manifest:
         """
         path = store / FILE
         try:
-            found = json.loads(path.read_bytes())["sha256"]
-            return cls({str(file): (int(size), str(digest)) for file, (size, digest) in found.items()})
+            known = path.stat()
+            return _parsed(path, (known.st_ino, known.st_size, known.st_mtime_ns))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{path}",
-                expected="the checksums of the store's files",
-                got="a damaged file",
-                mend="Restore it from a copy; without it nobody can say whether the data are whole.",
-            ) from error
 
     @property
     def document(self) -> dict[str, dict[str, list[int | str]]]:
@@ -109,6 +105,21 @@ class Manifest:
         """Read a file of the store, by its path inside it, and say how it differs; None: it is as it was."""
         what = _differs(store / file, self.marks.get(file))
         return None if what is None else Damage(file, what)
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, trace: tuple[int, int, int]) -> Manifest:
+    """A manifest's file; its trace tells it from what lay there before."""
+    try:
+        found = json.loads(path.read_bytes())["sha256"]
+        return Manifest({str(file): (int(size), str(digest)) for file, (size, digest) in found.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path}",
+            expected="the checksums of the store's files",
+            got="a damaged file",
+            mend="Restore it from a copy; without it nobody can say whether the data are whole.",
+        ) from error
 
 
 def files_of(store: Path, listings: Mapping[str, Listing]) -> list[str]:
