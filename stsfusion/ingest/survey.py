@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from stsfusion.errors import StsfusionError
@@ -92,7 +93,7 @@ def survey(
     watch
         Called with each delivery's path before it is looked at.
     before
-        What archives were found to hold before: one that is the same file is not unpacked again.
+        What archives and folders were found to hold before: where no file was touched none is read again.
 
     Raises
     ------
@@ -170,9 +171,10 @@ def _walk(folder: Path, looking: Looking) -> Iterator[Scene | Refused | Path | _
         for path in files:
             if archive_stem(path) is not None:
                 looking.watch(path)
-                yield from _known(path, looking)
+                yield from _known(path, [path], looking, partial(_archive, path, looking))
         loose = [path for path in files if archive_stem(path) is None]
-        seen = list(look(here, loose, looking))
+        all_there = [here / name for name in sorted(names) if archive_stem(here / name) is None]
+        seen = _known(here, all_there, looking, partial(look, here, loose, looking))
         yield from seen
         yield from others(loose)
         yield from (_Stray(path) for path in strays(loose))
@@ -190,15 +192,23 @@ def _linked(path: Path) -> Refused:
     )
 
 
-def _known(path: Path, looking: Looking) -> list[Scene | Refused]:
-    """What is in an archive, found now or before; of one in which anything is bad nothing is kept."""
+def _known(
+    place: Path, files: Sequence[Path], looking: Looking, look: Callable[[], Iterable[Scene | Refused]]
+) -> list[Scene | Refused]:
+    """What is in an archive or a folder, found now or before; where anything is bad nothing is kept.
+
+    Parameters
+    ----------
+    files
+        All that it may hang on; when one is another or was touched, it is looked at again.
+    """
     try:
-        state = path.stat()
+        states = [(path.name, path.stat()) for path in files if path.is_file()]
     except OSError:
-        return list(_archive(path, looking))
-    touched = state.st_size, state.st_mtime_ns, state.st_ctime_ns
-    what = ["archive", str(path), touched, looking.limits, looking.allow_missing]
-    return looking.before.found(what, list[Scene | Refused], lambda: list(_archive(path, looking)), _all_good)
+        return list(look())
+    touched = [(name, its.st_size, its.st_mtime_ns, its.st_ctime_ns) for name, its in states]
+    what = ["looked", str(place), touched, looking.limits, looking.allow_missing]
+    return looking.before.found(what, list[Scene | Refused], lambda: list(look()), _all_good)
 
 
 def _all_good(found: Sequence[Scene | Refused]) -> bool:

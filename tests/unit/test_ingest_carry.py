@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from deliveries import GAINS, VNIC, WFV, deliver, edit, pack
+from deliveries import GAINS, VNIC, WFV, deliver, edit, lose, pack
 
 from stsfusion.cube.generations import Generations
 from stsfusion.cube.store import CubeStore
 from stsfusion.cube.verification import damages_of
-from stsfusion.ingest import build, level, prepare, survey
+from stsfusion.ingest import build, level, look, prepare, survey
 from stsfusion.ingest.build import build_cubes
 from stsfusion.ingest.calibrate import GainsFile
 from stsfusion.ingest.carrying import place_of
@@ -336,7 +336,7 @@ def test_archives_that_were_looked_into_are_not_unpacked_again(tmp_path, monkeyp
 
     monkeypatch.setattr(survey, "unpacked", noting)
 
-    def look(version="1"):
+    def seen(version="1"):
         unpacked.clear()
         build_catalog(folder, tmp_path / "catalog", before=Remembered(shelf, version))
         catalog = cubes_in(tmp_path / "catalog")
@@ -346,14 +346,42 @@ def test_archives_that_were_looked_into_are_not_unpacked_again(tmp_path, monkeyp
 
     first, second = (pack(deliver(night(days), tmp_path / "aside"), folder=folder) for days in (0, 4))
     (folder / "bad.tar.gz").write_bytes(b"no archive")
-    assert look() == ([first.name, second.name, "bad.tar.gz"], True)
-    assert look() == (["bad.tar.gz"], True)
+    assert seen() == ([first.name, second.name, "bad.tar.gz"], True)
+    assert seen() == (["bad.tar.gz"], True)
     pack(deliver(night(4, season=0.9), tmp_path / "anew"), folder=folder)
-    assert look() == ([second.name, "bad.tar.gz"], True)
+    assert seen() == ([second.name, "bad.tar.gz"], True)
     for file in shelf.iterdir():
         flip(file)
-    assert look() == ([first.name, second.name, "bad.tar.gz"], True)
-    assert look("2")[0] == [first.name, second.name, "bad.tar.gz"]
+    assert seen() == ([first.name, second.name, "bad.tar.gz"], True)
+    assert seen("2")[0] == [first.name, second.name, "bad.tar.gz"]
     second.unlink()
-    assert look("2") == (["bad.tar.gz"], True)
+    assert seen("2") == (["bad.tar.gz"], True)
     assert len(list(shelf.iterdir())) == 1
+
+
+def test_folders_that_were_looked_into_are_not_read_again(tmp_path, monkeypatch):
+    folder, shelf, read = tmp_path / "deliveries", tmp_path / "looked", []
+    product = look.product_scene
+
+    def noting(found, *words, **more):
+        read.append(found.name)
+        return product(found, *words, **more)
+
+    monkeypatch.setattr(look, "product_scene", noting)
+
+    def survey():
+        read.clear()
+        build_catalog(folder, tmp_path / "catalog", before=Remembered(shelf, "1"))
+        catalog, now = cubes_in(tmp_path / "catalog"), list(read)
+        build_catalog(folder, tmp_path / "catalog")
+        return now, cubes_in(tmp_path / "catalog") == catalog
+
+    first, second = (deliver(night(days), folder) for days in (0, 4))
+    assert survey() == ([first.name, second.name], True)
+    assert survey() == ([], True)
+    third = deliver(night(8), folder)
+    edit(second, ".xml", lambda text: text.replace(b"<CloudPercent>3<", b"<CloudPercent>4<"))
+    assert survey() == ([second.name, third.name], True)
+    lose(second, "-1.tiff")
+    assert survey() == ([second.name], True)
+    assert survey() == ([second.name], True), "what is bad is looked at each time"
