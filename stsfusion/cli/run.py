@@ -145,9 +145,10 @@ def update(
 ) -> None:
     """Bring a published series up to date: new dates, and those that new input changes.
 
-    A folder of deliveries is looked through again, cubes are read again. What the method has learned stays
-    as it was published, so that yesterday's dates do not change; what is published is never lost. New dates
-    at the end that change no other are added in place; whatever changes a published date (a late or
+    Of deliveries those are read that are new or were touched, and their dates alone are ingested, with those
+    that were laid onto them; one's own cubes are read again. What the method has learned stays as it was
+    published, so that yesterday's dates do not change; what is published is never lost. New dates at the end
+    that change no other are added in place; whatever changes a published date (a late or
     reprocessed scene, or a new date in its neighbourhood) makes a new generation, which links to the files of
     all dates that stay. Without 'fuse.neighbours' every date is made from all dates, and new input makes
     every date anew. Without a published series it runs the recipe.
