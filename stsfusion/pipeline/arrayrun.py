@@ -22,7 +22,7 @@ from typing import Any
 from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import Plan
-from stsfusion.errors import LockedError
+from stsfusion.errors import LockedError, RecipeError
 from stsfusion.pipeline.chosen import chosen, require_tiles
 from stsfusion.pipeline.clustersections import PREPARE
 from stsfusion.pipeline.folder import Folder, write_text
@@ -91,9 +91,16 @@ def _carry_out(run: RecipeRun) -> End:
 
 def _share_of(recipe: Recipe) -> Share | None:
     """Which worker of an array this process is; None: none, or the one that ends it."""
-    if recipe.fuse.executor != "array":
-        return None
     said = recipe.fuse.worker
+    if recipe.fuse.executor != "array":
+        if said is not None:
+            raise RecipeError(
+                "'fuse.worker'",
+                expected="the executor 'array', which alone has workers that are begun one by one",
+                got=f"worker {said} of '{recipe.fuse.executor}'",
+                mend="Say --executor array too, or leave the worker out.",
+            )
+        return None
     return Share.of_environment() if said is None else Share.parse(said)
 
 
