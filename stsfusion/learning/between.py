@@ -1,4 +1,4 @@
-"""Between: the hyperspectral image of a date on which the multispectral sensor alone looked.
+"""Between: the hyperspectral image where the multispectral sensor alone looked, of dates and under clouds.
 
 ::
 
@@ -22,7 +22,7 @@ from stsfusion.learning.bandmatch import BandMatch, Sample
 from stsfusion.learning.pair import Pair
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["Look", "bridged", "dates_alone", "sample"]
+__all__ = ["Bridge", "Look", "bridged", "lacking", "looked_alone", "sample"]
 
 _WHOLE = 0.99
 """Share of a coarse pixel's weight that must lie on valid fine pixels."""
@@ -48,9 +48,47 @@ class Look:
         return cls(model.lowpass(pair.fine), pair.clear & (seen > _WHOLE), pair.day)
 
 
-def dates_alone(rich: Observation, sharp: Observation) -> list[int]:
-    """Dates that the sharp sensor saw and the rich one did not."""
-    return [date for date in sharp.dates if date not in rich.dates]
+@dataclass(frozen=True, eq=False)
+class Bridge:
+    """What is known of the dates that both sensors saw, for the others and for gaps."""
+
+    match: BandMatch
+    """From the fine sensor's bands to the coarse one's, at the coarse grid."""
+
+    both: Sequence[Look]
+    """Of the dates that both saw, rising in days."""
+
+    coarse: Tensor
+    """(n, L, h, w) what the coarse sensor saw on them."""
+
+    def __call__(self, look: Look) -> tuple[Tensor, Tensor]:
+        """See `bridged`."""
+        return bridged(self.match, look, self.both, self.coarse)
+
+    def unsure(self, sigma: Tensor, live: Tensor) -> Tensor:
+        """(L, H, W) standard deviation with the misfit of the regression that stands in for the rich sensor.
+
+        `live` (L,) are the bands that it tells.
+        """
+        misfit = sigma.new_zeros(len(sigma))
+        misfit[live] = self.match.misfit.to(sigma)
+        return (sigma.square() + misfit.square()[:, None, None]).sqrt()
+
+
+def lacking(rich: Observation, date: int) -> Tensor:
+    """(L or 1, h, w) bool: what the rich sensor did not see of a date of the target."""
+    if date not in rich.dates:
+        return torch.ones_like(rich.data[0, :1], dtype=torch.bool)
+    valid = rich.valid.expand(len(rich.data), -1, *rich.data.shape[2:])
+    return ~valid[rich.dates.index(date)]
+
+
+def looked_alone(rich: Observation, sharp: Observation, live: Tensor) -> bool:
+    """Whether the sharp sensor saw dates that the rich one lacks, or lacks in part and others do not."""
+    if any(date not in rich.dates for date in sharp.dates):
+        return True
+    gaps = (lacking(rich, date) for date in sharp.dates)
+    return len(sharp.dates) > 1 and any(bool((gap if len(gap) == 1 else gap[live]).any()) for gap in gaps)
 
 
 def sample(pair: Pair, model: PairModel) -> Sample:
@@ -59,7 +97,7 @@ def sample(pair: Pair, model: PairModel) -> Sample:
 
 
 def bridged(match: BandMatch, look: Look, both: Sequence[Look], coarse: Tensor) -> tuple[Tensor, Tensor]:
-    """The coarse image of a date that only the fine sensor saw.
+    """The coarse image of a date where only the fine sensor saw it.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@
 A date that the rich sensor saw without the sharp one is interpolated in space alone. One that the sharp
 sensor saw without the rich one gets a coarse image by regression on its own sharp image (see `between`),
 which is sharpened with what was learned on the nearest date; where nothing can be told of it, it is a date
-between images. Ground of which the rich sensor saw too few bands on any date has no answer.
+between images. Gaps of the rich sensor on dates that both saw are told alike. Ground of which the rich
+sensor saw too few bands on any date has no answer.
 
 A method says what it learns of a scene (`learn`), how it fuses one pair (`sharpen`) and how much context that
 needs (`context`).
@@ -18,8 +19,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import torch
@@ -31,7 +32,7 @@ from stsfusion.fusion.method import FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import at_dates, date_weights
 from stsfusion.learning.bandmatch import BandMatch, Sample
-from stsfusion.learning.between import Look, bridged, dates_alone, sample
+from stsfusion.learning.between import Bridge, Look, lacking, looked_alone, sample
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairing import Psf, model_for
@@ -136,7 +137,7 @@ class PairMethod(FusionMethod):
             )
         state, days = {"live": live, "used": used, **lost_bands(problems, used)}, list[float]()
         samples: list[list[Sample]] = []
-        alone = any(dates_alone(*self._site(problem)) for problem in problems)
+        alone = any(looked_alone(*site, live) for site in sites)
         found = self._by_day(problems, state)
         for i, (day, pairs) in enumerate(found.items()):
             tick(i / len(found), "point spread function and response")
@@ -163,57 +164,68 @@ class PairMethod(FusionMethod):
 
     def fuse(self, problem: Problem) -> Answer:
         """Sharpen the pair of every date that both saw; linear in days between."""
-        rich, _ = self._site(problem)
+        rich, sharp = self._site(problem)
         series, quality = at_dates(rich, problem.target.days, "linear", self.passes)
+        quality = blocks(quality, rich.ratio)
         seen = problem.target.days[rich.dates]
         whole = torch.ones(len(seen), 1, 1, 1, dtype=torch.bool, device=series.device)
         shares = date_weights(whole, seen, problem.target.days)[..., 0, 0, 0]
         total = Weighted.empty(series.new_zeros(problem.target.shape), self.card.sigma)
+        bridge = self._bridge(problem, series)
         for i, date in enumerate(rich.dates):
-            frame, sigma, _ = self.frame(problem, series[date], date)
+            frame, sigma, told = self._bridged(problem, series[date], date, bridge)
+            quality[date, 0][told.all(0)] = int(Quality.FUSED)
             for k in shares[:, i].nonzero()[:, 0].tolist():
                 total.add(k, frame, sigma, float(shares[k, i]))
-        quality = blocks(quality, rich.ratio)
-        for date, coarse, told in self._between(problem, series):
-            frame, sigma, known = self.frame(problem, coarse, date)
-            where = blocks(told, rich.ratio) & known
-            total.put(date, frame, None if sigma is None else self._unsure(sigma), where)
-            quality[date, 0][where] = int(Quality.FUSED)
+        for date in sharp.dates:
+            if bridge is not None and date not in rich.dates:
+                frame, sigma, told = self._bridged(problem, series[date], date, bridge)
+                total.put(date, frame, sigma, told)
+                quality[date, 0][told.all(0)] = int(Quality.FUSED)
         beyond = ~blocks(shown(rich, self.fitted()["live"], self.passes), rich.ratio)
         quality.masked_fill_(beyond, int(Quality.NO_DATA))
         return Answer(total.values, quality, total.sigma())
 
-    def _between(self, problem: Problem, series: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Dates that the sharp sensor alone saw: each with its (L, h, w) coarse image, and where it is told.
+    def _bridge(self, problem: Problem, series: Tensor) -> Bridge | None:
+        """What the dates that both saw say of the rest, from the (time, L, h, w) coarse series."""
+        rich, sharp = self._site(problem)
+        learned = under(self.fitted(), _BETWEEN)
+        both = [date for date in rich.dates if date in sharp.dates]
+        if not (learned and both):
+            return None
+        looks = [self._look(problem, series[date], date) for date in both]
+        match = BandMatch.of({name: t.to(series.device) for name, t in learned.items()})
+        return Bridge(match, looks, series[both][:, self.fitted()["live"].to(series.device)])
 
-        `series` is the (time, L, h, w) coarse series; bands that are dead stay as they are in it.
+    def _bridged(
+        self, problem: Problem, coarse: Tensor, date: int, bridge: Bridge | None
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """As `frame`, what the rich sensor lacks being told by the sharp one; (L, H, W) where it is.
+
+        Bands that are dead stay as they are in the (L, h, w) `coarse` image.
         """
         rich, sharp = self._site(problem)
-        alone, learned = dates_alone(rich, sharp), under(self.fitted(), _BETWEEN)
-        both = [date for date in rich.dates if date in sharp.dates]
-        if not (alone and learned and both):
-            return
-        match = BandMatch.of({name: t.to(series.device) for name, t in learned.items()})
-        live = self.fitted()["live"].to(series.device)
-        looks = [self._look(problem, series, date) for date in both]
-        for date in alone:
-            image, told = bridged(match, self._look(problem, series, date), looks, series[both][:, live])
-            coarse = series[date].clone()
-            coarse[live] = torch.where(told, image, coarse[live])
-            yield date, coarse, told
+        live = self.fitted()["live"].to(coarse.device)
+        lacks = lacking(rich, date).expand(len(live), -1, -1)
+        if bridge is None or date not in sharp.dates or not bool(lacks[live].any()):
+            frame, sigma, known = self.frame(problem, coarse, date)
+            return frame, sigma, torch.zeros_like(known[None])
+        image, told = bridge(self._look(problem, coarse, date, alone=True))
+        own = lacks & told
+        coarse = coarse.clone()
+        coarse[live] = torch.where(own[live], image, coarse[live])
+        frame, sigma, known = self.frame(problem, coarse, date)
+        where = blocks(own, rich.ratio) & known
+        return frame, None if sigma is None else torch.where(where, bridge.unsure(sigma, live), sigma), where
 
-    def _look(self, problem: Problem, series: Tensor, date: int) -> Look:
-        pair = self.pair(problem, series[date], date)
+    def _look(self, problem: Problem, coarse: Tensor, date: int, *, alone: bool = False) -> Look:
+        """Of the sharp image; `alone`: whatever the rich sensor saw."""
+        pair = self.pair(problem, coarse, date)
         assert pair is not None
+        if alone:
+            pair = replace(pair, clear=torch.ones_like(pair.clear))
         model, _ = self.of_day(pair.day, pair.coarse)
         return Look.of(registered(pair, model), model)
-
-    def _unsure(self, sigma: Tensor) -> Tensor:
-        """With the misfit of the regression that stands in for the rich sensor."""
-        state = self.fitted()
-        misfit = sigma.new_zeros(len(sigma))
-        misfit[state["live"].to(sigma.device)] = state[f"{_BETWEEN}.misfit"].to(sigma)
-        return (sigma.square() + misfit.square()[:, None, None]).sqrt()
 
     # ------------------------------------------------------------ one date
 

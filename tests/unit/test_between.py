@@ -89,6 +89,71 @@ def test_under_a_cloud_of_the_sharp_image_time_is_interpolated():
     assert float((answer.values[1] - problem.truth[1]).abs().max()) < 1.0
 
 
+def rich_under_cloud(problem: Problem, where: tuple[object, ...] = ()) -> Problem:
+    """Nothing seen by the rich sensor on date 2, of this part, with something wild under the mask."""
+
+    def cloud(seen):
+        valid = seen.valid.expand(seen.data.shape).clone()
+        valid[(1, slice(None), *where)] = False
+        return replace(seen, valid=valid, data=torch.where(valid, seen.data, -50.0))
+
+    return changed(problem, rich=cloud)
+
+
+@pytest.mark.parametrize("method", [GSA(), MixReg.example()], ids=["gsa", "mixreg"])
+def test_a_date_all_under_cloud_is_as_good_as_one_that_is_absent(method):
+    problem = season()
+    cloudy = rich_under_cloud(problem)
+    absent = problem.with_observations({"rich": problem.rich.select([0, 2])})
+    answers = [method.fit([p.question()]).fuse(p.question()) for p in (cloudy, absent)]
+    found = [rmse(answer.full(), problem, 2) for answer in answers]
+    assert found[0] < 1.05 * found[1]
+    assert all(bool((answer.quality[2] == int(Quality.FUSED)).all()) for answer in answers)
+
+
+def test_under_a_cloud_of_the_rich_image_the_sharp_one_tells():
+    problem = season()
+    part = (slice(4, 10), slice(4, 10))
+    cloudy = rich_under_cloud(problem, part)
+    method = MixReg.example()
+    answer = method.fit([cloudy.question()]).fuse(cloudy.question())
+    clear = method.fit([problem.question()]).fuse(problem.question())
+    ratio = problem.rich.ratio
+    inside = (slice(None), *(slice(each.start * ratio, each.stop * ratio) for each in part))
+    truth = problem.truth[2]
+    ours, best = (float((a.values[2] - truth)[inside].square().mean().sqrt()) for a in (answer, clear))
+    line = float(((problem.truth[0] + problem.truth[4]) / 2 - truth)[inside].square().mean().sqrt())
+    assert ours < 2 * best + 0.2 * line
+    assert bool((answer.quality[2][inside[0], inside[1], inside[2]] == int(Quality.FUSED)).all())
+    assert float(answer.sigma[2][inside].min()) >= float(answer.sigma[2].min())
+    outside = torch.ones_like(answer.quality[2], dtype=torch.bool)
+    outside[inside] = False
+    assert bool((answer.quality[2][outside] == int(Quality.OBSERVED)).all())
+
+
+def test_bands_that_a_pixel_has_are_not_told_by_another_sensor():
+    problem = season()
+    valid = problem.rich.valid.expand(problem.rich.data.shape).clone()
+    valid[1, 5, 4:10] = False
+    lame = problem.with_observations({"rich": replace(problem.rich, valid=valid)})
+    method = GSA(psf="given").fit([lame.question()])
+    shown: list[Tensor] = []
+    frame = method.frame
+    method.frame = lambda problem, coarse, date: shown.append(coarse) or frame(problem, coarse, date)
+    answer = method.fuse(lame.question())
+    others = [band for band in range(16) if band != 5]
+    assert torch.equal(shown[1][others], problem.rich.data[1][others])
+    assert not torch.equal(shown[1][5, 4:10], problem.rich.data[1, 5, 4:10])
+    assert bool((answer.quality[2] == int(Quality.OBSERVED)).all())
+
+
+def test_tiles_with_gaps_are_the_whole():
+    problem = rich_under_cloud(season(size=(96, 96), kernel=None), (slice(6, 12), slice(7, 15)))
+    method = GSA().fit([problem.question()])
+    whole = method.fuse(problem.question()).full()
+    assert float((fuse_tiled(method, problem, 24) - whole).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize("psf", ["estimated", "given", "box"])
 def test_tiles_are_the_whole(psf):
     problem = season(size=(96, 96), kernel=None)
