@@ -118,7 +118,8 @@ def _parsed(path: Path, trace: tuple[int, int, int]) -> Manifest:
             f"{path}",
             expected="the checksums of the store's files",
             got="a damaged file",
-            mend="Restore it from a copy; without it nobody can say whether the data are whole.",
+            mend="Restore it from a copy; without it nobody can say whether the data are whole. To make a "
+            "series anew, say 'stsfusion run --overwrite'.",
         ) from error
 
 
