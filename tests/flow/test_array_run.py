@@ -86,7 +86,7 @@ def test_the_last_worker_publishes(recipe, inline, monkeypatch):
 
 def test_workers_that_must_not_work_are_sent_away(recipe):
     alone = here("run", recipe, "--worker", "2/3")
-    assert (alone.exit_code, "Say --executor array too" in alone.output) == (2, True), "it did all of the work"
+    assert (alone.exit_code, "Say --executor array too" in alone.output) == (2, True), "it did all work"
     early = here("run", recipe, *ARRAY[:-1], "--worker", "2/3")
     assert early.exit_code == 75
     assert "nothing is prepared for it, and nobody is preparing it. Begin worker 1/3" in early.output
