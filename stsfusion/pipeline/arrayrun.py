@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,31 +18,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stsfusion.cube.store import CubeStore
 from stsfusion.engine.exchange import checksum
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import LockedError, RecipeError
+from stsfusion.pipeline.arrayready import (
+    LOOK,
+    all_steps,
+    guest_of,
+    prepare,
+    prepared,
+    stamp_of,
+    until_prepared,
+)
 from stsfusion.pipeline.chosen import chosen, require_tiles
-from stsfusion.pipeline.clustersections import PREPARE
-from stsfusion.pipeline.folder import Folder, write_text
-from stsfusion.pipeline.madefrom import published
-from stsfusion.pipeline.prints import input_print
 from stsfusion.pipeline.recipe import Recipe
 from stsfusion.pipeline.reciperun import DONE, FAILED, LATER, End, Orders, RecipeRun
-from stsfusion.pipeline.room import places
-from stsfusion.pipeline.steps import folder_of, run_recipe
+from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.worker import fuse_tile, resident
 from stsfusion.running.array import Share
-from stsfusion.running.brake import Brake
 from stsfusion.running.executor import Inline
-from stsfusion.running.guest import Guest
 from stsfusion.running.notes import Notebook, Notes
 from stsfusion.running.outcome import Failure, Outcome, Success
 
 __all__ = ["run_or_share"]
-
-_LOOK = 0.5
-"""Seconds between two looks whether others are ready."""
 
 _LEAVING = 30.0
 """Seconds that others may take to leave after the last tile."""
@@ -73,11 +70,11 @@ def run_or_share(
 def _carry_out(run: RecipeRun) -> End:
     """What this process is asked for: prepare, do a share of the tiles, or all of it."""
     if run.recipe.fuse.prepares:
-        return _prepare(run)
+        return prepare(run)
     share = _share_of(run.recipe)
     if share is None:
-        return _run(run)
-    end = _until_prepared(run, share)
+        return all_steps(run)
+    end = until_prepared(run, share)
     if end is not None:
         return end
     try:
@@ -104,105 +101,8 @@ def _share_of(recipe: Recipe) -> Share | None:
     return Share.of_environment() if said is None else Share.parse(said)
 
 
-def _run(run: RecipeRun, worker: str | None = None) -> End:
-    """All steps; with `prepare` for a worker, those before the first tile."""
-    settings = run.recipe.fuse.model_copy(update={"worker": worker})
-    recipe = run.recipe.model_copy(update={"fuse": settings})
-    return run_recipe(recipe, run.file, quiet=run.quiet, said=run.said, orders=run.orders)
-
-
 class _Gone(Exception):
     """What was prepared is not there any more."""
-
-
-# ------------------------------------------------------------------ preparing
-
-
-def _prepared(run: RecipeRun) -> str | None:
-    """Fingerprint of the series that workers of this recipe may work on; None: they must wait."""
-    try:
-        said = json.loads(_mark(run.folder).read_text())
-        ready = run.folder.ready.read_text()
-    except (OSError, ValueError):
-        return None
-    asked_for = said == {"recipe": run.recipe.result_digest, "series": ready}
-    return ready if asked_for and any(places(run.folder, ready)) else None
-
-
-def _mark(folder: Folder) -> Path:
-    return folder.notes() / "prepared.json"
-
-
-def _prepare(run: RecipeRun) -> End:
-    """Cubes, learning, plan and frame; done when nothing is left for workers."""
-    folder, before = run.folder, _stamp(run.folder.ready)
-    end = _run(run, PREPARE)
-    if end.code != DONE or _stamp(folder.ready) == before:
-        return end
-    said = {"recipe": run.recipe.result_digest, "series": folder.ready.read_text()}
-    folder.notes().mkdir(parents=True, exist_ok=True)
-    write_text(_mark(folder), json.dumps(said))
-    return end
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Tells one writing of a file from the next."""
-    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
-
-
-def _until_prepared(run: RecipeRun, share: Share) -> End | None:
-    """Wait for another to prepare, or do it; an end when there is nothing for a worker to do."""
-    if _prepared(run) is None and share.number == 1:
-        end = _prepare(run)
-        return None if _prepared(run) is not None else end
-    patience = time.monotonic() + run.recipe.fuse.patience
-    with Brake() as brake:
-        while _prepared(run) is None:
-            if brake.pulled:
-                return run.tell(End(LATER, f"Worker {share}: stopped while it waited."))
-            if time.monotonic() > patience and _is_alone(run.folder):
-                return run.tell(_unprepared(run, share))
-            time.sleep(_LOOK)
-    return None
-
-
-def _unprepared(run: RecipeRun, share: Share) -> End:
-    """Nobody prepared anything: either all was over before this worker came, or it came too early."""
-    if _is_over(run):
-        return End(DONE, f"Worker {share}: the series is published; nothing to do.", shows=True)
-    words = f"Worker {share}: nothing is prepared for it, and nobody is preparing it. "
-    return End(
-        LATER,
-        f"{words}Begin worker 1/{share.count}, or the same with '--worker {PREPARE}' before all others.",
-    )
-
-
-def _is_over(run: RecipeRun) -> bool:
-    """Whether the published series is what the recipe makes of the input as it is now."""
-    folder, was = run.folder, published(run.folder.fused)
-    if was is None or not folder.is_done("cubes", input_print(run.recipe, run.near), [folder.cubes]):
-        return False
-    made_by = CubeStore(folder.fused).spec("").attributes.get("recipe_sha256")
-    # Input that is read anew takes the mark of the series away, until one is made from it.
-    return made_by == run.recipe.result_digest and folder.is_done("fuse", was.identity, [folder.fused])
-
-
-def _is_alone(folder: Folder) -> bool:
-    """Whether no run has the folder for itself."""
-    if not folder.work.exists():
-        return True
-    try:
-        with _guest(folder):
-            return True
-    except LockedError:
-        return False
-
-
-def _guest(folder: Folder) -> Guest:
-    return Guest(folder.work / "lock")
-
-
-# -------------------------------------------------------------------- fusing
 
 
 @contextmanager
@@ -212,13 +112,13 @@ def _admitted(run: RecipeRun, share: Share) -> Iterator[str]:
     with ExitStack() as inside:
         while True:
             try:
-                inside.enter_context(_guest(run.folder))
+                inside.enter_context(guest_of(run.folder))
                 break
             except LockedError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_LOOK)
-        series = _prepared(run)
+                time.sleep(LOOK)
+        series = prepared(run)
         if series is None:
             raise _Gone
         inside.enter_context(Notes(run.folder.notes(series)).lock(share))
@@ -242,7 +142,7 @@ class _Done:
 def _fuse(run: RecipeRun, share: Share, series: str) -> _Done:
     """Fuse those of the share's tiles that nobody has done, or those that are asked for."""
     folder = run.folder
-    place, stamp = str(folder.plan.resolve()), f"{series} {_stamp(folder.ready)}"
+    place, stamp = str(folder.plan.resolve()), f"{series} {stamp_of(folder.ready)}"
     plan = resident(place, stamp).plan
     notes = Notes(folder.notes(series))
     keys = [tile.key for tile in plan.tiles]
@@ -292,18 +192,15 @@ def _words(share: Share, done: _Done) -> End:
     return End(DONE, f"{words}command without --worker when the others have ended.")
 
 
-# ------------------------------------------------------------------ finishing
-
-
 def _finish(run: RecipeRun, share: Share) -> End:
     """Publish, now that all tiles are done, unless another worker does."""
     deadline = time.monotonic() + _LEAVING
     while True:
         try:
-            return _run(run)
+            return all_steps(run)
         except LockedError:
-            if _prepared(run) is None:
+            if prepared(run) is None:
                 return run.tell(End(DONE, f"Worker {share}: all tiles are done; another publishes them."))
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_LOOK)
+            time.sleep(LOOK)
