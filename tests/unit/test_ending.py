@@ -16,6 +16,7 @@ BEFORE = """
 import atexit, os, signal, sys, threading, time
 
 TERM, storm = signal.SIGTERM, threading.Event()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 
 def hit(number=TERM):
     os.kill(os.getpid(), number)

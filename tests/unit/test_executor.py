@@ -22,6 +22,7 @@ from stsfusion.errors import LaterError, PlanError
 from stsfusion.running.brake import Brake
 from stsfusion.running.drive import Drive
 from stsfusion.running.executor import Address, Failure, Inline, Local, Success
+from stsfusion.running.owncluster import THREADS
 
 
 class Diary:
@@ -134,6 +135,8 @@ def test_a_worker_computes_with_as_many_threads_as_the_environment_says(monkeypa
 
         return torch.get_num_threads()
 
+    for name in THREADS:  # which other clusters of this process may have set
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     diary = Diary()
     Local(workers=1, memory="1 GB").run(threads, ["said"], diary)
