@@ -63,6 +63,9 @@ class Card:
     seam: float = 1e-5
     """Largest step that a tile's border may leave, reflectance."""
 
+    chooses: bool = False
+    """Picks pixels by thresholds: where sums round otherwise, a few pixels may fall otherwise."""
+
     memory: float = 8.0
     """Peak of `fuse` at most, in multiples of the tile's full target in float32; see `FusionMethod.peak`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,9 +12,16 @@ from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.problem import Observation
 from stsfusion.operators.fill import fill
 
-__all__ = ["at_dates", "date_weights", "quality_of", "resample"]
+__all__ = ["at_dates", "date_weights", "quality_of", "resample", "spread"]
 
 Rule = Literal["linear", "nearest"]
+
+
+def spread(dates: Sequence[int], most: int) -> list[int]:
+    """At most so many of these dates, evenly spread, in their order."""
+    if len(dates) <= most:
+        return list(dates)
+    return [dates[round(i * (len(dates) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
 def date_weights(valid: Tensor, days: Tensor, asked: Tensor, rule: Rule = "linear") -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.timeline import spread
 from stsfusion.fusion.wald import hide
 from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Fine, Joint
@@ -150,7 +151,7 @@ def trials(problems: Sequence[Problem], joint: Joint, settings: Settings) -> lis
     if len(dates) < 2:
         return []
     inner, ends = dates[1:-1], [dates[0], dates[-1]]
-    chosen = [*_spread(inner, max(settings.hidings - 2, 1)), *ends][: settings.hidings]
+    chosen = [*spread(inner, max(settings.hidings - 2, 1)), *ends][: settings.hidings]
     found = []
     for turn, date in enumerate(chosen):
         turned = [problems[(turn + step) % len(problems)] for step in range(len(problems))]
@@ -174,12 +175,6 @@ def _share(problem: Problem, date: int) -> float:
     assert problem.rich is not None
     clear = half_clear(problem.rich.select([problem.rich.dates.index(date)]))
     return float(clear.float().mean()) if int(clear.sum()) >= _FEW else 0.0
-
-
-def _spread(dates: list[int], most: int) -> list[int]:
-    if len(dates) <= most:
-        return dates
-    return [dates[round(i * (len(dates) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
 def _trial(whole: Problem, date: int, joint: Joint, settings: Settings) -> Trial:

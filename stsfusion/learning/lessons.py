@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from stsfusion.errors import ProblemError
 from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.fusion.timeline import spread
 from stsfusion.fusion.wald import coarsen, hide
 
 __all__ = ["Exercise", "exercises", "scale_of"]
@@ -108,16 +109,9 @@ def _hidable(problem: Problem, most: int) -> list[tuple[int, ...]]:
     dates = sorted(rich.dates)
     if len(dates) < 2:
         return []
-    inner = _spread(dates[1:-1], most)
+    inner = spread(dates[1:-1], most)
     rest = [(dates[0],), (dates[-1],), *pairwise(dates[1:-1])]
     return [*((date,) for date in inner), *rest[: max(most - len(inner), 0)]]
-
-
-def _spread(dates: list[int], most: int) -> list[int]:
-    """At most so many of them, evenly spread."""
-    if len(dates) <= most:
-        return dates
-    return [dates[round(i * (len(dates) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
 def _without(problem: Problem, dates: tuple[int, ...]) -> Problem:

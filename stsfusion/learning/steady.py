@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from stsfusion.fusion.problem import Problem
-from stsfusion.fusion.timeline import date_weights
+from stsfusion.fusion.timeline import date_weights, spread
 from stsfusion.fusion.wald import coarsen, hide
 from stsfusion.learning.assurance import Assurance, Outcome
 from stsfusion.learning.kept import Kept
@@ -171,7 +171,7 @@ def _trials(problems: Sequence[Problem]) -> Iterator[_Trial]:
     if len(sharp.dates) < 2:
         yield from _coarser(problems)
         return
-    for turn, date in enumerate(_spread(sharp.dates)):
+    for turn, date in enumerate(spread(sharp.dates, _MOST)):
         whole = problems[turn % len(problems)]
         (sharp,) = whole.require("sharp")
         place = sharp.dates.index(date)
@@ -184,7 +184,8 @@ def _coarser(problems: Sequence[Problem]) -> Iterator[_Trial]:
     if dense is None or dense.ratio == 1 or not same_bands(problems[0]):
         return
     (sharp,) = problems[0].require("sharp")
-    for turn, date in enumerate(_spread([date for date in dense.dates if date not in sharp.dates])):
+    hidden = [date for date in dense.dates if date not in sharp.dates]
+    for turn, date in enumerate(spread(hidden, _MOST)):
         problem = problems[turn % len(problems)]
         if problem.dense is None or min(problem.target.shape[2:]) < 2 * problem.dense.ratio**2:
             continue
@@ -192,14 +193,6 @@ def _coarser(problems: Sequence[Problem]) -> Iterator[_Trial]:
         place = wald.labels.dates.index(date)
         clear = wald.labels.valid.expand_as(wald.labels.data)[place].all(0)
         yield _Trial(wald.problem.with_observations({"rich": None}), date, wald.labels.data[place], clear)
-
-
-def _spread(dates: Sequence[int]) -> list[int]:
-    """Some, evenly spread."""
-    dates = sorted(dates)
-    if len(dates) <= _MOST:
-        return dates
-    return [dates[round(i * (len(dates) - 1) / (_MOST - 1))] for i in range(_MOST)]
 
 
 def _clear(problem: Problem) -> Tensor:

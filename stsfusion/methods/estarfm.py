@@ -68,6 +68,7 @@ class ESTARFM(WindowedMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
+            chooses=True,
             memory=10.0,
         )
 

@@ -80,6 +80,7 @@ class FSDAF(SeriesMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
+            chooses=True,
             memory=15.0,
         )
 

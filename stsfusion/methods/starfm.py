@@ -58,6 +58,7 @@ class STARFM(WindowedMethod):
             needs=("sharp", "dense"),
             fits="scene",
             blind=True,
+            chooses=True,
             memory=10.0,
         )
 

@@ -7,10 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from nightly import one_version
 from small_project import project_in
 from trials import OWN_PROCESS, in_this_process
 
-from stsfusion.pipeline import trial
+from stsfusion.pipeline import steps, trial
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,12 @@ def trials_here():
 def trial_process(monkeypatch):
     """Trials are carried out in fresh processes, as users have them."""
     monkeypatch.setattr(trial, "_watch", OWN_PROCESS)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Neither scores nor pages, and the code is looked at once."""
+    for step in ("_evaluate", "_report"):
+        monkeypatch.setattr(steps, step, lambda *words: None)
+    with one_version():
+        yield

@@ -5,22 +5,15 @@ from dataclasses import replace
 import pytest
 from dying import Death
 from nightly import FIRST_DATES as FIRST
-from nightly import deliver, night, one_version, place, recipe_in, shown
+from nightly import deliver, night, place, recipe_in, shown
 from small_project import bytes_of, here
 
 from stsfusion.cube.verification import verify
 from stsfusion.engine import exchange
 from stsfusion.errors import StoreError
-from stsfusion.pipeline import fusing, steps, worker
+from stsfusion.pipeline import fusing, worker
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Of scores and pages nothing is asked here."""
-    for step in ("_evaluate", "_report"):
-        monkeypatch.setattr(steps, step, lambda *words: None)
-    with one_version():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

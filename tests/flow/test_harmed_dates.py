@@ -4,21 +4,13 @@ import json
 
 import pytest
 from dying import Death
-from nightly import deliver, night, one_version, place, recipe_in, shown
+from nightly import deliver, night, place, recipe_in, shown
 from small_project import bytes_of, here
 
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
-from stsfusion.pipeline import steps
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Of scores and pages nothing is asked here."""
-    for step in ("_evaluate", "_report"):
-        monkeypatch.setattr(steps, step, lambda *words: None)
-    with one_version():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def flip(path):

@@ -84,6 +84,10 @@ class Choosy(Bicubic):
     pixels: int = 1
     calls = 0
 
+    @property
+    def card(self):
+        return replace(super().card, chooses=True)
+
     def fuse(self, problem):
         type(self).calls += 1
         answer = super().fuse(problem)
@@ -97,6 +101,15 @@ class TooChoosy(Choosy):
     """At too many."""
 
     pixels: int = 40
+
+
+@dataclass
+class Unowned(Choosy):
+    """At one pixel, and its card does not say that it chooses any."""
+
+    @property
+    def card(self):
+        return replace(super().card, chooses=False)
 
 
 class WrongAdjoint(Blur):
@@ -143,6 +156,7 @@ def test_every_method_passes_on_the_cpu(monkeypatch, capsys):
         (Unlucky, {"as good, fitted there"}),
         (Choosy, set()),
         (TooChoosy, {"as on the CPU"}),
+        (Unowned, {"as on the CPU"}),
     ],
 )
 def test_a_broken_twin_fails_for_its_own_reason_and_the_next_goes_on(twin, checks):
