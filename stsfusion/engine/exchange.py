@@ -76,12 +76,15 @@ def unseen(problem: Problem) -> torch.Tensor:
 
 
 def dead(problem: Problem) -> torch.Tensor | None:
-    """(band,) bool: bands that the hyperspectral sensor lacks while it shows others; None: it lacks none.
+    """(band,) bool: bands that the sensor that has them lacks while it shows others; None: it lacks none.
 
-    A tile that it never saw, under clouds on all of its dates, has no dead bands: what can be told there is
-    the method's to say.
+    That is the hyperspectral one, or without it another with the target's bands. A tile that it never saw,
+    under clouds on all of its dates, has no dead bands: what can be told there is the method's to say.
     """
-    found = None if problem.rich is None else problem.rich.dead_bands
+    bands = list(range(problem.target.shape[1]))
+    seen = problem.observations.values()
+    lead = next((each for each in seen if each.view.spectral.chosen() == bands), None)
+    found = None if lead is None else lead.dead_bands
     return None if found is None or bool(found.all()) else found
 
 

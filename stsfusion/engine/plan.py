@@ -169,7 +169,7 @@ def require_roles(method: FusionMethod, present: Collection[Role]) -> None:
     PlanError
         Naming the role.
     """
-    missing = [role for role in method.card.needs if role not in present]
+    missing = method.card.lacks(present)
     if missing:
         raise PlanError(
             f"method '{method.card.name}'",

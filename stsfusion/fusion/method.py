@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -45,6 +45,9 @@ class Card:
     uses: tuple[Role, ...] = ()
     """Roles it makes use of when they are there."""
 
+    finest: bool = False
+    """Where no sensor is given as sharp, the one that saw the target's own pixels stands in for it."""
+
     fits: Literal["no", "scene", "training"]
     """What `fit` does: nothing, statistics of the scene, or the training of a network."""
 
@@ -68,6 +71,11 @@ class Card:
 
     memory: float = 8.0
     """Peak of `fuse` at most, in multiples of the tile's full target in float32; see `FusionMethod.peak`."""
+
+    def lacks(self, present: Collection[Role]) -> list[Role]:
+        """Roles that it needs, of which none of these sensors, one with the target's pixels, can play it."""
+        spared = {"sharp"} if self.finest and present else set()
+        return [role for role in self.needs if role not in present and role not in spared]
 
 
 @dataclass(frozen=True)

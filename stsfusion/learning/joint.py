@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -19,7 +19,8 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.timeline import date_weights, resample
 from stsfusion.learning.akin import Akin
 from stsfusion.learning.assurance import Assurance
-from stsfusion.learning.changes import Changes, Seen, Unmixing
+from stsfusion.learning.casting import Casting
+from stsfusion.learning.changes import Seen, Unmixing
 from stsfusion.learning.floor import Floor
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
@@ -27,66 +28,17 @@ from stsfusion.learning.kept import joined, under
 from stsfusion.learning.live import Live
 from stsfusion.learning.panel import Bent, Carried, Panel
 from stsfusion.learning.resolved import Resolved
-from stsfusion.learning.sighting import Dates, place_of, rich_scores, seen_by, stack_of
+from stsfusion.learning.sighting import place_of, rich_scores, seen_by, stack_of
 from stsfusion.learning.steady import Steady
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.swaths import swaths
+from stsfusion.learning.timed import Timed
 from stsfusion.learning.unrest import Unrest
 
-__all__ = ["Coming", "Fine", "Joint", "Timed"]
+__all__ = ["Coming", "Fine", "Joint"]
 
 _TAPS = 4
 """Dense pixels beyond a fine one that its stack looks at: the interpolation's, and those of gaps near it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Timed:
-    """A sensor's series as it was learned: which dates, mended how, and how it comes to fine pixels."""
-
-    days: Tensor
-    """(t,) of the dates."""
-
-    shift: Tensor
-    """(t, 2) see `Dates`."""
-
-    gain: Tensor
-    """(t, b) see `Dates`."""
-
-    changes: Changes
-    """Of these dates, in their order."""
-
-    @property
-    def dates(self) -> Dates:
-        """Without the changes."""
-        return Dates(self.days, self.shift, self.gain)
-
-    def of_dates(self, days: Tensor) -> Changes:
-        """The changes of a problem's own dates; one that was not learned starts between those about it."""
-        own = [place_of(self.days, day) for day in days.tolist()]
-        if own == list(range(len(self.days))):
-            return self.changes
-        c = self.changes
-        valid = torch.ones(len(self.days), 1, 1, 1, dtype=torch.bool, device=self.days.device)
-        known = [
-            self.days[place].item() if place is not None else day
-            for place, day in zip(own, days.tolist(), strict=True)
-        ]
-        weights = date_weights(valid, self.days, torch.tensor(known).to(self.days))[..., 0, 0, 0].to(c.slope)
-        slope, offset = torch.einsum("at,tqb->aqb", weights, c.slope), weights @ c.offset
-        new = torch.tensor([p is None for p in own], device=c.spread.device)
-        spread = torch.where(new[:, None], c.spread.amax(0) * 3.0, weights @ c.spread)
-        return replace(c, slope=slope, offset=offset, spread=spread)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        own = {"days": self.days, "shift": self.shift, "gain": self.gain}
-        return {**own, **{f"changes_{name}": t for name, t in self.changes.tensors().items()}}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        changes = {n.removeprefix("changes_"): t for n, t in tensors.items() if n.startswith("changes_")}
-        return cls(tensors["days"], tensors["shift"], tensors["gain"], Changes.of(changes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +132,9 @@ class Joint:
 
     steady: Steady | None = None
     """How sure sharp bands are without a hyperspectral sensor."""
+
+    casting: Casting | None = None
+    """Who stands in for a sensor that is not there."""
 
     live: Live | None = None
     """Bands that tell anything at all."""
@@ -279,6 +234,7 @@ _KINDS: dict[str, Any] = {
     "assurance": Assurance,
     "unrest": Unrest,
     "steady": Steady,
+    "casting": Casting,
     "live": Live,
     "resolved": Resolved,
 }

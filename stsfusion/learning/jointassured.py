@@ -19,6 +19,7 @@ from stsfusion.learning.jointanswer import Lasting, floored, held_to_sharp, judg
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointtrial import Tile, Trial, tile_of
 from stsfusion.learning.sighting import place_of
+from stsfusion.learning.stirred import stirred
 from stsfusion.learning.told import panel_series, told_of
 from stsfusion.learning.unrest import Unrest
 from stsfusion.learning.withheld import withheld
@@ -42,7 +43,7 @@ def assured(joint: Joint, tried: Sequence[Trial], problems: Sequence[Problem], s
     ground = (_GROUND * joint.subspace.noise).square()
     wholes = {id(trial.whole): trial.whole for trial in tried} or {0: problems[0]}
     tiles = {key: tile_of(joint, whole) for key, whole in wholes.items()}
-    detail = torch.stack([withheld(joint, tile.problem) for tile in tiles.values()]).mean(0)
+    detail = torch.stack([withheld(joint, t.problem) + stirred(joint, t) for t in tiles.values()]).mean(0)
     joint = replace(joint, unrest=_unrest(joint, next(iter(tiles.values()))))
     if not tried:
         return _untried(joint, next(iter(tiles.values())), ground + detail, settings)

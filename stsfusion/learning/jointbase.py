@@ -13,11 +13,12 @@ from stsfusion.learning.changes import Changes, Seen
 from stsfusion.learning.densegains import dense_gains
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.guidedkriging import Likeness
-from stsfusion.learning.joint import Joint, Timed
+from stsfusion.learning.joint import Joint
 from stsfusion.learning.live import live_bands
 from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sighting import Dates, rich_scores, seen_by, stack_of
 from stsfusion.learning.subspace import Subspace
+from stsfusion.learning.timed import Timed
 
 __all__ = ["Settings", "learn_base", "noise_of", "score_noise", "seen_values"]
 
@@ -70,6 +71,9 @@ class Settings:
 
     seed: int
     """Of everything random."""
+
+    doubled: bool
+    """Whether one sensor plays two parts: dense bands alone hold an estimate then."""
 
     @property
     def likeness(self) -> Likeness:

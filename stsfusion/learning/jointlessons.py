@@ -81,7 +81,7 @@ def with_innovations(
     assert joint.rich is not None
     if not tried:
         spread = joint.rich.changes.spread.square().mean(0)
-        held = _held(joint, torch.diag(spread).double(), problems)
+        held = _held(joint, torch.diag(spread).double(), problems, settings)
         return assured(_floored(held, problems), (), problems, settings)
     losses = [[_size(t.errors(guess(t, span)[0]), subspace) for t in tried] for span in settings.spans]
     best = settings.spans[int(torch.tensor(losses).square().sum(1).argmin())]
@@ -97,14 +97,16 @@ def with_innovations(
         for i, (trial, (scores, unsure)) in enumerate(zip(tried, guesses, strict=True)):
             others = [e for j, e in enumerate(errors) if j != i] or errors
             covariance = _covariance(others, subspace) + (size * typical) ** 2 * smooth
-            own = _held(joint, covariance, [trial.whole])
+            own = _held(joint, covariance, [trial.whole], settings)
             if own.by_dense is not None and trial.tile.dense is not None:
                 scores = own.by_dense(scores, trial.wanted.bands, unsure / usual)[0]
             loss.append(_size(trial.errors(scores), subspace) ** 2)
         found.append(loss)
     size = settings.grounds[_simplest(torch.tensor(found))]
     covariance = _covariance(errors, subspace) + (size * typical) ** 2 * smooth
-    return assured(_floored(_held(joint, covariance, problems), problems), tried, problems, settings)
+    return assured(
+        _floored(_held(joint, covariance, problems, settings), problems), tried, problems, settings
+    )
 
 
 def _floored(joint: Joint, problems: Sequence[Problem]) -> Joint:
@@ -146,11 +148,11 @@ def _covariance(errors: Sequence[Tensor], subspace: Subspace) -> Tensor:
     return (vectors * (values - 1.0).clamp_min(0.3)) @ vectors.T * torch.outer(noise, noise)
 
 
-def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem]) -> Joint:
-    """Innovations by dense and by sharp bands."""
+def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem], settings: Settings) -> Joint:
+    """Innovations by dense and by sharp bands; by dense ones alone where both are of one sensor."""
     assert joint.subspace is not None
     first, found = problems[0], {}
-    for role in ("dense", "sharp"):
+    for role in ("dense",) if settings.doubled else ("dense", "sharp"):
         seen = [each for p in problems if (each := getattr(p, role)) is not None]
         if not seen:
             continue

@@ -12,6 +12,7 @@ from stsfusion.errors import MethodError
 from stsfusion.fusion.answer import Answer, Factored
 from stsfusion.fusion.method import Card, FusionMethod, Geometry, Tick, silent
 from stsfusion.fusion.problem import Problem, Role
+from stsfusion.learning.casting import Casting
 from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointanswer import answer_of
 from stsfusion.learning.jointbase import Settings
@@ -121,6 +122,7 @@ class JointLR(FusionMethod):
             source="stsfusion",
             needs=("sharp",),
             uses=("rich", "dense"),
+            finest=True,
             fits="scene",
             sigma=True,
             factored=True,
@@ -142,7 +144,7 @@ class JointLR(FusionMethod):
 
     def peak(self, shape: Shape, geometry: Geometry) -> float:
         """Scores and what deviations follow from, the bands of a few rows, and one window or a few."""
-        if "rich" not in geometry.ratios:
+        if "rich" not in geometry.ratios or len(geometry.ratios) == 1:
             return super().peak(shape, geometry)
         dates, _, rows, cols = shape
         widest = max(self._window(geometry, "dense", 0), self._window(geometry, "rich", 1))
@@ -159,27 +161,31 @@ class JointLR(FusionMethod):
         Raises
         ------
         ProblemError
-            When there is no sharp sensor, or no valid pixel of it.
+            When no sensor saw the target's own pixels, or there is no valid one.
         """
-        for problem in problems:
-            problem.require("sharp", by=_NAME)
+        casting = Casting.learn(problems, _NAME)
+        settings = replace(self._settings, doubled=casting.doubled)
+        problems = [casting(problem) for problem in problems]
         live = Live.learn(problems, ("sharp",), _NAME)
         tick(0.0, "guide and changes")
         with torch.no_grad():
             seen = with_seen_dates([live(problem) for problem in problems])
-            optics = with_offsets(JointOptics.learn(seen, self.psf), seen, self._settings)
-            joint = learn_joint([optics(problem) for problem in seen], self._settings)
+            optics = with_offsets(JointOptics.learn(seen, self.psf), seen, settings)
+            joint = learn_joint([optics(problem) for problem in seen], settings)
         tick(1.0, "done")
-        state = replace(joint, live=live).tensors()
+        state = replace(joint, casting=casting, live=live).tensors()
         return self.with_state(state | {f"{_OPTICS}.{name}": t for name, t in optics.tensors().items()})
 
     def fuse(self, problem: Problem) -> Answer:
         """Every date's scores and their standard deviation."""
-        (sharp,) = problem.require("sharp", by=_NAME)
-        state = {name: t.to(sharp.data.device) for name, t in self.fitted().items()}
+        device = next(iter(problem.observations.values())).data.device if problem.observations else "cpu"
+        state = {name: t.to(device) for name, t in self.fitted().items()}
         with torch.no_grad():
             joint = Joint.of(state)
             assert joint.live is not None
+            assert joint.casting is not None
+            problem = joint.casting(problem)
+            problem.require("sharp", by=_NAME)
             problem = JointOptics.of(under(state, _OPTICS))(joint.live(problem))
             quality = origin(problem)
             if joint.subspace is None or problem.rich is None:
@@ -226,4 +232,5 @@ class JointLR(FusionMethod):
             self.grounds,
             self.hidings,
             self.seed,
+            doubled=False,
         )

@@ -23,7 +23,7 @@ from stsfusion.pipeline.responses import responses
 from stsfusion.pipeline.sections import Roles, RoleSpec
 from stsfusion.sensing.sensor import Sensor, load_sensor
 
-__all__ = ["Assembly", "assemble", "chosen_dates", "leader"]
+__all__ = ["Assembly", "assemble", "chosen_dates"]
 
 _DAY = np.timedelta64(1, "D")
 
@@ -56,12 +56,15 @@ class Assembly:
     published: tuple[int, ...]
     """Indices of the dates that are published unless others are asked for."""
 
+    lead: Role
+    """The role whose bands the result has."""
+
 
 def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = None) -> Assembly:
     """Fit the cubes' grids, dates and bands together.
 
     The result has the hyperspectral bands; without such a cube those of the sharp one, which the dense one
-    must then have too.
+    must then have too; of a dense cube alone, its own.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
     Raises
     ------
     PlanError
-        When there is neither a hyperspectral nor a sharp cube.
+        When there is no cube.
     CubeError
         When the grids do not nest, a cube saw a day twice, or bands differ that must not.
     SensorError
@@ -89,7 +92,7 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
         When two cubes share no day, though less than twelve hours part them, or bands look where the
         hyperspectral cube has none.
     """
-    lead = leader(cubes)
+    lead = _leader(cubes)
     grids = {role: grid_of(cube) for role, cube in cubes.items()}
     fine = min(grids.values(), key=lambda grid: grid.pixel)
     times, seen = _dates(cubes)
@@ -106,7 +109,7 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
             grids[role].ratio_to(fine),
             fine,
             seen[role],
-            None if role == "rich" or lead == "sharp" else (nm, fwhm),
+            (nm, fwhm) if lead == "rich" != role else None,
             near,
         )
         for role in ROLES
@@ -114,28 +117,29 @@ def assemble(cubes: Mapping[Role, DataArray], roles: Roles, near: Path | None = 
     )
     published = seen.get("dense", tuple(range(len(times))))
     names = tuple(str(name) for name in led["band"].values)
-    return Assembly(Target(shape, torch.from_numpy(nm), days), sources, fine, times, names, fwhm, published)
+    target = Target(shape, torch.from_numpy(nm), days)
+    return Assembly(target, sources, fine, times, names, fwhm, published, lead)
 
 
-def leader(cubes: Mapping[Role, DataArray]) -> Role:
+def _leader(cubes: Mapping[Role, DataArray]) -> Role:
     """The role whose bands the result has.
 
     Raises
     ------
     PlanError
-        When there is no such cube.
+        When there is no cube.
     CubeError
         When it is the sharp one and the dense one has other bands.
     """
-    if "rich" in cubes:
-        return "rich"
-    if "sharp" not in cubes:
+    if not cubes:
         raise PlanError(
             "input",
             expected="a cube for the role 'rich', whose bands the result will have, or for 'sharp'",
-            got=", ".join(cubes) or "none",
+            got="none",
             mend="Give the hyperspectral series as 'rich', or the finest multispectral one as 'sharp'.",
         )
+    if "rich" in cubes or "sharp" not in cubes:
+        return "rich" if "rich" in cubes else "dense"
     own = [[str(name) for name in cubes[r]["band"].values] for r in ("sharp", "dense") if r in cubes]
     if len(own) == 2 and own[0] != own[1]:
         raise CubeError(

@@ -107,7 +107,8 @@ def evaluate(
         result["per_date"] = [{**row, "date": _iso(assembly, row["date"])} for row in dates]
     if truth is None:
         return result
-    asked = _Asked(question, truth, plan.written, next(s for s in plan.sources if s.role == "rich"))
+    lead = next(source for source in plan.sources if source.role == assembly.lead)
+    asked = _Asked(question, truth, plan.written, lead)
     taken = {key: round(value, 3) for key, value in vars(costs).items()}
     table = asked.judge(ours)
     _add(result, assembly, name, {**table, "rows": [{**row, **taken} for row in table["rows"]]})
@@ -132,8 +133,8 @@ class _Asked:
     kept: tuple[int, ...]
     """Indices of the dates that are scored."""
 
-    rich: Source
-    """The sensor whose dates count as observed."""
+    lead: Source
+    """The sensor whose bands the series has, and whose dates count as observed."""
 
     @property
     def said(self) -> Row:
@@ -152,14 +153,14 @@ class _Asked:
 
     @cached_property
     def _asked(self) -> str:
-        return fingerprint(self.problem, self.truth, self.kept, self.rich.ratio, self.rich.dates)
+        return fingerprint(self.problem, self.truth, self.kept, self.lead.ratio, self.lead.dates)
 
     def judge(self, answer: Dated) -> Table:
         """`rows` of the published dates, observed and missing ones; and `per_date`."""
         kept = self.kept
-        observed = [i for i, date in enumerate(kept) if date in self.rich.dates]
+        observed = [i for i, date in enumerate(kept) if date in self.lead.dates]
         truth = self.truth[list(kept)]
-        scores = score(Dates(answer, kept), truth, self.rich.ratio, observed, names=METRICS)
+        scores = score(Dates(answer, kept), truth, self.lead.ratio, observed, names=METRICS)
         dates = [{**row, "date": kept[int(row["date"] or 0)]} for row in scores.to_dates()]
         return {"rows": scores.to_rows(), "per_date": dates}
 

@@ -25,7 +25,7 @@ from stsfusion.errors import MethodError, PlanError, StoreError
 from stsfusion.fusion.method import FusionMethod, Tick
 from stsfusion.fusion.problem import ROLES, Role
 from stsfusion.fusion.weights import load_state, save_state
-from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates, leader
+from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.chosen import chosen
 from stsfusion.pipeline.executing import executor_of
 from stsfusion.pipeline.fingerprint import fingerprint as digest_of
@@ -99,13 +99,6 @@ def draft(recipe: Recipe, cubes: Mapping[Role, DataArray], folder: Folder, near:
     method = methods.create(recipe.fuse.method)
     require_roles(method, cubes.keys())
     require_factored(method, recipe.fuse.product)
-    if leader(cubes) != "rich":
-        raise PlanError(
-            "input",
-            expected="a cube for the role 'rich', whose bands the result will have",
-            got=", ".join(cubes),
-            mend="Give the hyperspectral series as 'rich'; without one, `stsfusion.fuse` works in memory.",
-        )
     assembly = assemble(cubes, recipe.roles, near)
     settings = recipe.fuse
     budget, shard = settings.budget_bytes(), settings.shard_size

@@ -20,7 +20,7 @@ from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
 from stsfusion.operators.precision import full_precision
-from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates, leader
+from stsfusion.pipeline.assemble import Assembly, assemble, chosen_dates
 from stsfusion.pipeline.sections import Roles, RoleSpec
 
 __all__ = ["fuse"]
@@ -46,6 +46,7 @@ def fuse(
         `y`, `x` (pixel centres) and, where there is one, `spatial_ref`; gaps are NaN or said by `valid`.
         Grids must nest: the coarser ones are integer coarsenings of the finest. Without `rich` the result
         has the bands of `sharp`, and `dense` must have the same: what spatio-temporal methods are for.
+        `jointlr` takes any of them: without `sharp`, whichever has the finest pixels stands in for it.
     method
         A method's name, its name and settings, or a method; one that must learn and has not learns here.
     sensors
@@ -89,7 +90,7 @@ def fuse(
     fitted = maker if maker.state or maker.card.fits == "no" else maker.fit([problem])
     with torch.inference_mode(), full_precision():
         answer = fitted.fuse(problem)
-    dead = problem.observations[leader(cubes)].dead_bands
+    dead = problem.observations[assembly.lead].dead_bands
     return _labelled(answer, assembly, chosen, fitted, dead.cpu().numpy())
 
 

@@ -78,7 +78,7 @@ def check_purity(cls: type[FusionMethod]) -> None:
 
 
 def check_roles(cls: type[FusionMethod]) -> None:
-    """A missing needed role is named; an optional one may lack; what must be fitted says so."""
+    """A missing needed role is named; an optional one may lack, or be stood in for; unfitted ones say so."""
     card = cls.example().card
     for role in card.needs:
         problem = tiny(cls, roles=tuple(r for r in ROLES if r != role)).question()
@@ -93,6 +93,13 @@ def check_roles(cls: type[FusionMethod]) -> None:
         problem = tiny(cls, roles=tuple(r for r in ROLES if r != role))
         answer = fitted(cls, problem).fuse(problem.question())
         hold("roles", bool(torch.isfinite(answer.full()).all()), f"NaN without the optional role '{role}'")
+    if card.finest:
+        problem = tiny(cls, ratios=(3, 1), roles=tuple(r for r in ROLES if r != "sharp"))
+        try:
+            answer = fitted(cls, problem).fuse(problem.question())
+        except ProblemError as error:
+            raise ContractBroken("roles", "the finest sensor cannot stand in for the sharp one") from error
+        hold("roles", bool(torch.isfinite(answer.full()).all()), "NaN where the finest sensor stands in")
     if card.fits != "no":
         try:
             cls.example().fuse(tiny(cls).question())

@@ -126,6 +126,15 @@ class Careless(Bicubic):
 
 
 @dataclass
+class Overstated(GSA):
+    """Says that the finest sensor may stand in for the sharp one, and asks for the sharp one."""
+
+    @property
+    def card(self) -> Card:
+        return replace(super().card, finest=True)
+
+
+@dataclass
 class Seer(GSA):
     """Calls itself blind and believes the nominal kernel."""
 
@@ -216,6 +225,7 @@ TWINS = {
     Unsaved: "saved",
     Hungry: "memory",
     Careless: "roles",
+    Overstated: "roles",
     Seer: "blind",
     Useless: "useful",
     Textured: "flat",

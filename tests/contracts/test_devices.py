@@ -136,6 +136,14 @@ def test_without_a_sensor(cls, role):
     check_devices(cls.example, [_question(cls).with_observations({role: None})])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ratios", [(3, 1), (1, 3)])
+@pytest.mark.parametrize("name", [name for name in methods.names() if methods.card(name).finest])
+def test_with_another_in_the_sharp_one_s_place(name, ratios):
+    cls = methods.kind(name)
+    check_devices(cls.example, [_question(cls, ratios=ratios).with_observations({"sharp": None})])
+
+
 @dataclass
 class Mixing(Bicubic):
     """Adds a map that it made on the CPU."""

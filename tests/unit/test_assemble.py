@@ -269,15 +269,22 @@ def test_labels_of_the_target_are_the_rich_cubes(assembly):
 
 
 def test_a_cube_that_leads_is_asked_for():
-    with pytest.raises(PlanError, match=r"role 'rich'.*or for 'sharp'.*got dense"):
-        assemble({"dense": dense()}, ROLES)
+    with pytest.raises(PlanError, match=r"role 'rich'.*or for 'sharp'.*got none"):
+        assemble({}, ROLES)
+
+
+def test_a_dense_cube_alone_leads():
+    alone = dense()
+    found = assemble({"dense": alone}, ROLES)
+    assert (found.lead, found.names) == ("dense", tuple(alone["band"].values))
+    assert of(found, "dense").spectral is None
 
 
 def test_without_a_hyperspectral_cube_the_sharp_one_leads():
     fine = sharp()
     alike = dense().isel(band=slice(0, 3)).assign_coords(band=fine["band"].values)
     found = assemble({"sharp": fine, "dense": alike}, ROLES)
-    assert found.names == tuple(fine["band"].values)
+    assert (found.lead, found.names) == ("sharp", tuple(fine["band"].values))
     np.testing.assert_array_equal(found.target.wavelengths.numpy(), fine["wavelength"].values)
     assert all(of(found, role).spectral is None for role in ("sharp", "dense"))
 

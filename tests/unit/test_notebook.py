@@ -242,7 +242,7 @@ def test_a_standard_deviation_is_given_where_it_is_known(cubes):
 @pytest.mark.parametrize(
     ("roles", "more", "error", "message"),
     [
-        (("dense",), {}, PlanError, "role 'rich'"),
+        (("dense",), {}, ProblemError, r"(?s)method 'gsa'.*got dense.*'rich'"),
         (("sharp", "dense"), {}, CubeError, r"cube 'dense'.*the bands of 'sharp'"),
         (("rich",), {"method": "gsa"}, ProblemError, r"(?s)method 'gsa'.*'sharp'"),
         (("rich",), {"method": "bicubik"}, MethodError, "Did you mean 'bicubic'"),

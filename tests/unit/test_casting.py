@@ -1,0 +1,141 @@
+"""Sensors that stand in for others: who does when, how well, and tile by tile as in the whole."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stsfusion.errors import ProblemError
+from stsfusion.fusion.answer import Quality
+from stsfusion.fusion.method import Geometry
+from stsfusion.learning.casting import Casting, Kind
+from stsfusion.learning.joint import Joint
+from stsfusion.learning.jointtrial import tile_of
+from stsfusion.learning.stirred import stirred
+from stsfusion.methods.jointlr import JointLR
+from stsfusion.methods.lineartime import LinearTime
+from stsfusion.operators.degradation import Degradation
+from stsfusion.testing import tiny_problem
+from stsfusion.window import Window
+
+HIDDEN = [1, 3]
+"""Dates that the hyperspectral sensor did not see."""
+
+SIZE, CORE = 120, 36
+"""Pixels along one side of a scene, and of what of a tile counts."""
+
+SUBSETS = {
+    Kind.SHARP_AS_DENSE: ((3, 2), ("rich", "sharp")),
+    Kind.DENSE_AS_SHARP: ((3, 1), ("rich", "dense")),
+    Kind.RICH_AS_SHARP: ((1, 3), ("rich", "dense")),
+    Kind.DENSE_ALONE: ((3, 1), ("dense",)),
+    Kind.RICH_ALONE: ((1, 2), ("rich",)),
+}
+
+
+def posed(kind, size=48):
+    """A problem of these sensors; what stands in for the sharp one blurs as little as that one does."""
+    ratios, roles = SUBSETS[kind]
+    problem = tiny_problem(size=size, ratios=ratios, roles=roles)
+    for role, seen in problem.observations.items():
+        if seen.ratio == 1 and role != "sharp":
+            view = Degradation.of(problem.target.shape, dates=seen.dates, spectral=seen.view.spectral.matrix)
+            noise = torch.randn(seen.data.shape, generator=torch.Generator().manual_seed(1))
+            own = replace(seen, data=view(problem.truth) + 0.001 * noise, view=view)
+            problem = problem.with_observations({role: own})
+    return problem
+
+
+def rmse(answer, problem, dates):
+    return float((answer.full() - problem.truth)[dates].square().mean().sqrt())
+
+
+@pytest.mark.parametrize("kind", SUBSETS)
+def test_whoever_is_there_plays(kind):
+    casting = Casting.learn([posed(kind)], "x")
+    assert int(casting.kind) == kind
+    made = casting(posed(kind))
+    assert made.sharp is not None
+    assert made.sharp.ratio == 1
+    assert casting.doubled == (made.dense is not None)
+
+
+def test_where_nobody_lacks_nobody_stands_in():
+    for roles in (("rich", "sharp", "dense"), ("sharp", "dense"), ("sharp",)):
+        problem = tiny_problem(roles=roles)
+        casting = Casting.learn([problem], "x")
+        assert int(casting.kind) == Kind.NOBODY
+        assert casting(problem).observations == problem.observations
+
+
+def test_the_cast_is_the_region_s_and_not_the_tile_s():
+    whole = tiny_problem(ratios=(3, 1), roles=("rich", "dense"))
+    casting = Casting.learn([whole.with_observations({"rich": None}), whole], "x")
+    assert int(casting.kind) == Kind.DENSE_AS_SHARP
+    assert set(casting(whole.with_observations({"rich": None})).observations) == {"sharp", "dense"}
+
+
+@pytest.mark.parametrize("roles", [("rich", "dense"), ("dense",), ()])
+def test_pixels_that_nobody_saw_are_refused_in_words(roles):
+    with pytest.raises(ProblemError, match=r"(?s)'sharp', or another, got .*ask for the pixels"):
+        JointLR.example().fit([tiny_problem(roles=roles).question()])
+
+
+def test_the_hyperspectral_images_are_seen_as_the_dense_sensor_would():
+    problem = posed(Kind.RICH_AS_SHARP)
+    made = Casting.learn([problem], "x")(problem)
+    response = problem.dense.view.spectral.matrix
+    wanted = torch.einsum("bs,tsyx->tbyx", response.float(), problem.rich.data)
+    torch.testing.assert_close(made.sharp.data, wanted)
+    assert made.sharp.dates == problem.rich.dates
+    clean = problem.rich.noise[0] * response.square().sum(1).sqrt().float()
+    torch.testing.assert_close(made.sharp.noise, clean)
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"), [(Kind.DENSE_AS_SHARP, 0.5), (Kind.RICH_AS_SHARP, 0.6), (Kind.SHARP_AS_DENSE, 1.05)]
+)
+def test_two_sensors_tell_hidden_dates_better_than_a_line(kind, share):
+    problem = posed(kind)
+    question = problem.question()
+    answer = JointLR.example(hidings=3).fit([question]).fuse(question)
+    assert rmse(answer, problem, HIDDEN) < share * rmse(LinearTime().fuse(question), problem, HIDDEN)
+    inside = torch.cat(
+        [(answer.date(i) - problem.truth[i]).abs() < 1.645 * answer.sigma_of(i) for i in HIDDEN]
+    )
+    assert 0.8 < float(inside.float().mean()) <= 1.0
+
+
+@pytest.mark.parametrize("kind", SUBSETS)
+def test_a_tile_with_its_halo_says_what_the_whole_says(kind):
+    question = posed(kind, size=SIZE).question()
+    method = JointLR.example().fit([question])
+    right = CORE + -(-method.halo(Geometry.of(question)) // 6) * 6
+    assert right < SIZE, "the whole is no larger than the tile"
+    cut = method.fuse(question.crop(Window((0, 5), (0, SIZE), (0, right))))
+    whole = method.fuse(question)
+    torch.testing.assert_close(cut.full()[..., :CORE], whole.full()[..., :CORE], rtol=0, atol=1e-4)
+
+
+def test_one_series_alone_is_itself_where_it_was_seen():
+    problem = posed(Kind.RICH_ALONE)
+    answer = JointLR.example().fit([problem.question()]).fuse(problem.question())
+    seen = problem.rich.dates
+    torch.testing.assert_close(answer.full()[seen], problem.rich.data)
+    assert (answer.quality[seen] == int(Quality.OBSERVED)).all()
+    assert (answer.quality[HIDDEN] == int(Quality.INTERPOLATED)).all()
+
+
+@pytest.mark.parametrize(("kind", "coarse"), [(Kind.DENSE_AS_SHARP, False), (Kind.RICH_AS_SHARP, True)])
+def test_noise_of_fine_images_is_handed_on_and_counted(kind, coarse):
+    """Of four times the variance where it is twice as large; coarse pixels are unmixed, and have none."""
+    question = posed(kind).question()
+    joint = Joint.of(JointLR.example().fit([question]).state)
+    tile, found = tile_of(joint, joint.casting(question)), []
+    for noise in (1e-4, 2e-4):
+        own = replace(question.dense, noise=torch.full_like(question.dense.noise, noise))
+        found.append(stirred(joint, replace(tile, problem=question.with_observations({"dense": own}))))
+    assert (found[0] == 0).all() == coarse
+    if not coarse:
+        torch.testing.assert_close(found[1], 4 * found[0], rtol=0.2, atol=0)
+        assert 3e-5 < float(found[0].mean().sqrt()) < 2e-4
