@@ -170,10 +170,11 @@ def require_roles(method: FusionMethod, present: Collection[Role]) -> None:
         Naming the role.
     """
     missing = method.card.lacks(present)
+    finest = " (the finest that you have)" if missing[:1] == ["sharp"] else ""
     if missing:
         raise PlanError(
             f"method '{method.card.name}'",
             expected=f"cubes for the roles {', '.join(method.card.needs)}",
             got=", ".join(sorted(present)) or "none",
-            mend=f"Add a cube for '{missing[0]}' to the recipe, or choose a method that does without it.",
+            mend=f"Give a cube as '{missing[0]}'{finest}, or choose a method that does without it.",
         )

@@ -62,7 +62,7 @@ def make(
     plan = _planned(run, draft, learnt, change, place)
     factors = _factors(run, plan, change)
     shard, sigma = run.recipe.fuse.shard_size, plan.method.card.sigma
-    said = {**inherited(folder.cubes), **said}
+    said = {**inherited(folder.cubes, draft.assembly.lead), **said}
     spec = fusing.frame(draft.assembly, plan, shard, said, sigma, factors)
     left(run, plan, learnt.made).require_disk(draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)

@@ -7,6 +7,7 @@ from typing import Any
 
 from stsfusion import methods
 from stsfusion.cube.store import CubeStore
+from stsfusion.fusion.problem import Role
 from stsfusion.fusion.weights import settings_of
 from stsfusion.pipeline.doctor import versions
 from stsfusion.pipeline.intake import Intake
@@ -41,7 +42,7 @@ def provenance(recipe: Recipe, file: Path, content: str, intake: Intake, made: M
     }
 
 
-def inherited(cubes: Path) -> dict[str, Any]:
-    """What a series says of its numbers and its bands as the hyperspectral cube does, whose bands it has."""
-    said = CubeStore(cubes).spec("rich").attributes
+def inherited(cubes: Path, lead: Role) -> dict[str, Any]:
+    """What a series says of its numbers and its bands as the cube does whose bands it has."""
+    said = CubeStore(cubes).spec(lead).attributes
     return {key: said[key] for key in _SPECTRAL if key in said}

@@ -37,7 +37,7 @@ def cube_of(problem, role, pixel=10.0):
         dims=("time", "band", "y", "x"),
         coords={
             "time": EPOCH + (days * 86400e3).astype("timedelta64[ms]"),
-            "band": BANDS[role],
+            "band": BANDS[role] if len(BANDS[role]) == len(nm) else BANDS["sharp"],
             "wavelength": ("band", nm, {"units": "nm"}),
             "fwhm": ("band", np.full(len(nm), 30.0 if role == "rich" else 80.0), {"units": "nm"}),
             "y": 4_000_000.0 - centres,

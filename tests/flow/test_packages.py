@@ -201,7 +201,7 @@ def test_what_lacks_is_told(done, tmp_path):
         assert "neither gains in the delivery nor a public table" in told
     alone = run(done[0], "--set", "roles.sharp=null", "--set", f"output={tmp_path}/out")
     assert alone.exit_code == 2
-    assert "Add a cube for 'sharp'" in alone.stderr
+    assert "Give a cube as 'sharp'" in alone.stderr
     assert not (tmp_path / "out").exists()
     assert os.listdir(tmp_path) == []
 

@@ -88,7 +88,7 @@ def test_learning_changes_the_method_alone():
 @pytest.mark.parametrize(
     ("method", "sources", "message"),
     [
-        (GSA(), (RICH, DENSE), r"method 'gsa': .*rich, sharp, got dense, rich\.\nAdd a cube for 'sharp'"),
+        (GSA(), (RICH, DENSE), r"method 'gsa': .*rich, sharp, got dense, rich\.\nGive a cube as 'sharp'"),
         (Bicubic(), (), r"method 'bicubic': .*got none"),
     ],
 )
