@@ -102,8 +102,9 @@ def evaluate(
     result["without_truth"] = _consistency(name, ours, question, plan, assembly)
     if truth is None and coarser:
         wide = coarser_window(plan, size)
-        result["coarser_window"] = {"rows": wide.rows, "cols": wide.cols}
         result["rows"], dates = scores_coarser(plan, rivals, wide, tell, cache=cache, hidden=hidden)
+        if result["rows"]:
+            result["coarser_window"] = {"rows": wide.rows, "cols": wide.cols}
         result["per_date"] = [{**row, "date": _iso(assembly, row["date"])} for row in dates]
     if truth is None:
         return result

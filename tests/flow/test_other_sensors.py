@@ -44,8 +44,9 @@ def test_whatever_there_is_is_fused_tile_by_tile(tmp_path, question):
     assert series.sizes["band"] == bands
     assert (series.sizes["y"], series.sizes["x"]) == (48, 48)
     assert np.isfinite(series.reflectance).all()
-    told = json.loads((tmp_path / "out" / "scores.json").read_text())["without_truth"]
-    assert {row["role"] for row in told} == set(roles)
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert {row["role"] for row in scores["without_truth"]} == set(roles)
+    assert bool(scores["rows"]) == ("coarser_window" in scores) == (question == "no sharp one")
     assert "quicklook" in " ".join(path.name for path in (tmp_path / "out").iterdir())
 
 
