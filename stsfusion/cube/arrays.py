@@ -38,8 +38,8 @@ class Arrays:
     listing: Listing
     """Its documents."""
 
-    def open(self, key: str) -> zarr.Array[Any]:
-        """One array, to read from and write to.
+    def open(self, key: str, *, to_write: bool = False) -> zarr.Array[Any]:
+        """One array; one that is only read from makes nothing on the disk, not even its folder.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class Arrays:
         """
         if key not in self.listing.arrays:
             raise StoreError(f"dataset '{self.name}'", expected=f"an array '{key}'", got="none")
-        place = StorePath(LocalStore(self.path), join(self.name, key))
+        place = StorePath(LocalStore(self.path, read_only=not to_write), join(self.name, key))
         return zarr.Array(zarr.AsyncArray.from_dict(place, dict(self.listing.arrays[key])))
 
     def labels(self) -> dict[str, NDArray[Any]]:
@@ -118,7 +118,7 @@ class Arrays:
                     got="none",
                     mend="Create it with CubeSpec(sigma=True).",
                 )
-            self.open(key)[place_of(self.listing, key, window)] = part
+            self.open(key, to_write=True)[place_of(self.listing, key, window)] = part
 
     def fill(self, values: Mapping[str, NDArray[Any]]) -> None:
         """Write whole arrays: the coordinates. Those of a published dataset outlive a power cut meanwhile.

@@ -32,7 +32,7 @@ def kill_at_operation(project, judge, dice, name, out, sign=signal.SIGKILL):
     """Let a run die just before one of the operations that an undisturbed one makes, in rare phases too."""
     deeds = [note for note in notes_of(project.flights[judge.after].log) if note.deed in DEEDS][1:]
     phase = dice.choice(sorted({note.phase for note in deeds}))
-    at = dice.choice([note.count for note in deeds if note.phase == phase or dice.random() < 0.05])
+    at = dice.choice([note.count for note in deeds if note.phase == phase])
     flight = project.run(out, judge.after, watch={"root": str(out), "die": int(sign), "at": at})
     point = struck(flight.log) if flight.code == -sign else None
     if point is not None:

@@ -1,4 +1,4 @@
-"""Recipes for fewer than three sensors: without hyperspectral images, without sharp ones, one series alone."""
+"""Recipes for fewer than three sensors: no hyperspectral images, no sharp ones, one series alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(folder, options, roles, method):
         "cubes": {role: f"{role}.nc" for role in roles},
         "roles": {role: {"psf": "gaussian"} for role in roles},
         "fuse": {"method": method, "tile": 24, "executor": "inline"},
-        "evaluate": {"compare": []},
+        "evaluate": {"compare": [], "coarser": True},
         "output": str(folder / "out"),
     }
     (folder / "some.yaml").write_text(yaml.safe_dump(recipe))

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,13 @@ def test_a_cube_comes_back_with_its_labels(store, make_cube, spec):
         assert np.array_equal(back[name].values, cube[name].values), name
     assert store.spec() == spec
     assert check(back).identical(check(back))
+
+
+def test_who_reads_touches_nothing(store, make_cube, spec, monkeypatch):
+    filled(store, check(make_cube()), spec)
+    monkeypatch.setattr(Path, "mkdir", lambda path, *_, **__: pytest.fail(f"a reader makes {path}"))
+    assert np.isfinite(CubeStore(store.path).cube().isel(time=0).values).any()
+    assert CubeStore(store.path).spec() == spec
 
 
 def test_gaps_of_single_bands_come_back(store, make_cube, spec):
