@@ -19,6 +19,7 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.fusion.timeline import date_weights, resample
 from stsfusion.learning.akin import Akin
 from stsfusion.learning.assurance import Assurance
+from stsfusion.learning.bandmatch import BandMatch
 from stsfusion.learning.casting import Casting
 from stsfusion.learning.changes import Seen, Unmixing
 from stsfusion.learning.floor import Floor
@@ -130,6 +131,9 @@ class Joint:
     unrest: Unrest | None = None
     """How far the series moves where and when nobody saw it."""
 
+    match: BandMatch | None = None
+    """Sharp bands from dense ones, without a hyperspectral sensor that would tell how they go together."""
+
     steady: Steady | None = None
     """How sure sharp bands are without a hyperspectral sensor."""
 
@@ -233,6 +237,7 @@ _KINDS: dict[str, Any] = {
     "floor": Floor,
     "assurance": Assurance,
     "unrest": Unrest,
+    "match": BandMatch,
     "steady": Steady,
     "casting": Casting,
     "live": Live,

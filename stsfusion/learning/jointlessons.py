@@ -18,7 +18,7 @@ from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_n
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.resolved import Resolved, suits
-from stsfusion.learning.smoothspectra import expansion
+from stsfusion.learning.sharponly import matched, sharp_bands
 from stsfusion.learning.steady import Steady, line
 from stsfusion.learning.subspace import Subspace
 
@@ -39,6 +39,7 @@ def learn_joint(problems: Sequence[Problem], settings: Settings) -> Joint:
         return replace(Joint.bare(resolved), steady=steady)
     joint = learn_base(problems, settings)
     if joint.rich is None:
+        joint = matched(joint, problems)
         steady = Steady.learn(problems, lambda hidden, date: _between(hidden, date, settings))
         return replace(joint, steady=steady)
     some = _some([problem for problem in problems if problem.rich and bool(half_clear(problem.rich).any())])
@@ -56,13 +57,10 @@ def _between(hidden: Problem, date: int, settings: Settings) -> Tensor:
     """The same by everything that is learned without the date."""
     if hidden.dense is None:
         return line(hidden, date)[0]
-    (sharp,) = hidden.require("sharp")
-    base = learn_base([hidden], settings)
+    base = matched(learn_base([hidden], settings), [hidden])
     dense = base.fine_dense(hidden, base.components(hidden))
     assert dense is not None
-    image = base.at(dense, float(hidden.target.days[date]))[0]
-    back = expansion(hidden.dense.view.spectral.matrix, hidden.target.wavelengths).to(image)
-    return torch.einsum("sd,dyx->syx", sharp.view.spectral.matrix.to(image) @ back, image)
+    return sharp_bands(base, dense, float(hidden.target.days[date]))
 
 
 def _some(problems: Sequence[Problem]) -> Sequence[Problem]:

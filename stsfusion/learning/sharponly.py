@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.learning.bandmatch import BandMatch, Sample
 from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.live import same_bands
 from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.smoothspectra import expansion
 from stsfusion.learning.steady import Steady, expanded
 from stsfusion.learning.timeline import on_dates
 
-__all__ = ["series_of"]
+__all__ = ["matched", "series_of", "sharp_bands"]
 
 
 def series_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
@@ -82,18 +87,38 @@ def _coarse(resolved: Resolved, problem: Problem) -> Tensor:
 
 def _between(joint: Joint, problem: Problem, dense: Fine | None, sharp: Observation) -> tuple[Tensor, Tensor]:
     """What stands where no sharp image does."""
-    days, nm = problem.target.days, problem.target.wavelengths
+    days = problem.target.days
+    own = expansion(sharp.view.spectral.matrix, problem.target.wavelengths).to(sharp.data)
     if dense is None:
-        line = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2)
-        own = expansion(sharp.view.spectral.matrix, nm).to(sharp.data)
-        values = torch.einsum("bs,tsyx->tbyx", own, line.values)
-        spread = sharp.data.std().clamp_min(1e-6)
-        return values, torch.full_like(values, float(spread))
-    assert problem.dense is not None
-    back = expansion(problem.dense.view.spectral.matrix, nm).to(dense.values)
-    images, deviations = [], []
-    for day in days.tolist():
-        image, deviation = joint.at(dense, day)
-        images.append(torch.einsum("bd,dyx->byx", back, image))
-        deviations.append(torch.einsum("bd,dyx->byx", back.square(), deviation.square()).sqrt())
-    return torch.stack(images), torch.stack(deviations)
+        images = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2).values
+    else:
+        images = torch.stack([sharp_bands(joint, dense, day) for day in days.tolist()])
+    values = torch.einsum("bs,tsyx->tbyx", own, images)
+    return values, torch.full_like(values, float(sharp.data.std().clamp_min(1e-6)))
+
+
+def sharp_bands(joint: Joint, dense: Fine, day: float) -> Tensor:
+    """(s, H, W) the sharp sensor's bands of a day, as dense ones tell them."""
+    image = joint.at(dense, day)[0]
+    return image if joint.match is None else joint.match(image[None])[0]
+
+
+def matched(joint: Joint, problems: Sequence[Problem]) -> Joint:
+    """With what dense bands say of sharp ones, where both saw a date; those of the same bands say the same.
+
+    Sensors that never met are matched by what each saw of the days of the sharp one.
+    """
+    if joint.dense is None or same_bands(problems[0]):
+        return joint
+    (first,) = problems[0].require("sharp")
+    found: list[list[Sample]] = [[] for _ in first.dates]
+    for problem in problems:
+        (sharp,) = problem.require("sharp")
+        dense = joint.fine_dense(problem, joint.components(problem))
+        assert dense is not None
+        clear = sharp.valid.expand(sharp.data.shape).all(1)
+        for samples, date, image, mask in zip(found, sharp.dates, sharp.data, clear, strict=True):
+            bands = joint.at(dense, float(problem.target.days[date]))[0]
+            samples.append((bands, image, mask.to(image)))
+    seen = [samples for samples in found if any(bool(weight.any()) for _, _, weight in samples)]
+    return replace(joint, match=BandMatch.learn(seen, curved=False)) if seen else joint

@@ -29,40 +29,46 @@ def expansion(response: Tensor, wavelengths: Tensor) -> Tensor:
     matrix = response.double()
     if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix)).to(matrix)):
         return matrix.float()
-    nm = wavelengths.double().to(matrix)
-    alike = torch.exp(-0.5 * ((nm[:, None] - nm[None]) / _SMOOTH).square())
+    alike = _alike(wavelengths).to(matrix)
     seen = matrix @ alike @ matrix.T
     loaded = seen + _NOISE * seen.diagonal().mean() * torch.eye(len(seen)).to(seen)
     back = alike @ matrix.T @ torch.linalg.inv(loaded)
-    level = torch.full((len(nm), len(matrix)), 1.0 / len(matrix)).to(matrix)
+    level = torch.full((len(alike), len(matrix)), 1.0 / len(matrix)).to(matrix)
     return (level + back @ (torch.eye(len(matrix)).to(matrix) - matrix @ level)).float()
 
 
 def open_variance(response: Tensor, wavelengths: Tensor, pixels: Tensor) -> Tensor:
     """(band,) variance of spectra that bands of a (b, band) response leave open; zero for the target's own.
 
-    As large as (b, n) pixels show, every band of which is told from the others; of one band, as it varies.
+    As large as (b, n) pixels show, every band of which is told from the others; far from all bands as large,
+    and nowhere larger, as spectra of their variance about their level leave there; of one band, as it varies.
     """
     matrix = response.double()
     if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix)).to(matrix)):
         return torch.zeros(len(wavelengths))
-    values = pixels.double().to(matrix)
+    values, alike = pixels.double().to(matrix), _alike(wavelengths).to(matrix)
+    open_ = _left_open(matrix, wavelengths).diagonal()
     if len(matrix) == 1:
-        return (_left_open(matrix, wavelengths).diagonal().clamp_min(0.0) * values.var(correction=0)).float()
+        return (open_ * values.var(correction=0)).float()
     found = []
     for band in range(len(matrix)):
         others = [each for each in range(len(matrix)) if each != band]
         said = matrix[band] @ expansion(matrix[others], wavelengths).double() @ values[others]
         left = matrix[band] @ _left_open(matrix[others], wavelengths) @ matrix[band]
         found.append((values[band] - said).square().mean() / left.clamp_min(1e-6))
-    scale = torch.stack(found).mean()
-    return (scale * _left_open(matrix, wavelengths).diagonal().clamp_min(0.0)).float()
+    seen = matrix @ alike @ matrix.T
+    about = (values - values.mean(0)).square().mean() / (seen.diagonal().mean() - seen.mean())
+    scale = torch.stack(found).mean().maximum(about)
+    return (scale * open_).minimum(about * (1.0 + seen.mean())).float()
+
+
+def _alike(wavelengths: Tensor) -> Tensor:
+    """(band, band) covariance of smooth spectra of unit variance."""
+    nm = wavelengths.double()
+    return torch.exp(-0.5 * ((nm[:, None] - nm[None]) / _SMOOTH).square())
 
 
 def _left_open(matrix: Tensor, wavelengths: Tensor) -> Tensor:
-    """(band, band) covariance of smooth spectra of unit variance that bands leave."""
-    nm = wavelengths.double().to(matrix)
-    alike = torch.exp(-0.5 * ((nm[:, None] - nm[None]) / _SMOOTH).square())
-    seen = matrix @ alike @ matrix.T
-    loaded = seen + _NOISE * seen.diagonal().mean() * torch.eye(len(seen)).to(seen)
-    return alike - alike @ matrix.T @ torch.linalg.solve(loaded, matrix @ alike)
+    """(band, band) covariance of what smooth spectra of unit variance lie off their expansion."""
+    off = torch.eye(len(wavelengths)).to(matrix) - expansion(matrix, wavelengths).double() @ matrix
+    return off @ _alike(wavelengths).to(matrix) @ off.T

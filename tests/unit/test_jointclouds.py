@@ -88,6 +88,15 @@ def test_a_sensor_that_saw_nothing_at_all_is_done_without(role):
         assert int(Quality.OBSERVED) not in answer.quality.unique().tolist()
 
 
+def test_without_hyperspectral_images_dense_ones_tell_the_sharp_bands():
+    """Not all bands by themselves: that would be the smoothest spectra through bands that err."""
+    problem = _clouded(tiny_problem(size=48), "rich")
+    question = problem.question()
+    answer = JointLR.example().fit([question]).fuse(question)
+    size = (answer.full() - problem.truth).square().mean((1, 2, 3)).sqrt()
+    assert float(size[[1, 3]].max()) < 1.2 * float(size[[0, 2, 4]].max())
+
+
 def test_nothing_of_the_sharp_sensor_is_an_error_that_says_so():
     question = _clouded(tiny_problem(size=48), "sharp").question()
     with pytest.raises(ProblemError, match=r"'jointlr', role 'sharp'.*gaps everywhere"):
