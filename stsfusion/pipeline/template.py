@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from stsfusion.cube.disk import draft_of
 from stsfusion.errors import StoreError
 from stsfusion.views.palette import Picture
 
@@ -61,6 +62,8 @@ def _source(name: str) -> str:
 def write_page(path: str | Path, page: str) -> Path:
     """Write the page beside its final place, then move it there, so that no reader sees half of it.
 
+    What a writer who died left beside is written over.
+
     Raises
     ------
     StoreError
@@ -69,7 +72,7 @@ def write_page(path: str | Path, page: str) -> Path:
     path = Path(path)
     if not path.parent.is_dir():
         raise StoreError(f"report '{path}'", expected="an existing folder", mend=f"Create '{path.parent}'.")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = draft_of(path)
     try:
         draft.write_text(page, encoding="utf-8")
         os.replace(draft, path)

@@ -1,9 +1,12 @@
 """The report: one page, complete in itself, honest about what it shows and safe with what it is given."""
 
 import ast
+import os
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from stsfusion.errors import StoreError
 from stsfusion.pipeline.headline import headline
 from stsfusion.pipeline.report import Input, MethodCard, Phase, Picture, Report, Stored, render, write_report
 from stsfusion.pipeline.scoreboard import board, costs, flat, pivot
+from stsfusion.pipeline.template import write_page
 from stsfusion.views.palette import png, sheet
 
 VOID = {"meta", "input", "img", "br", "hr", "link"}
@@ -308,3 +312,17 @@ def test_writing_is_all_or_nothing(tmp_path, facts):
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(StoreError, match="existing folder"):
         write_report(tmp_path / "no" / "report.html", facts)
+
+
+def test_what_a_writer_left_who_died_is_written_over(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    with monkeypatch.context() as dying:
+        dying.setattr(os, "getpid", lambda: 1)
+        dying.setattr(Path, "unlink", lambda *_, **__: None)
+        dying.setattr(os, "replace", lambda *_: sys.exit(137))
+        with pytest.raises(SystemExit):
+            write_page(path, "first")
+    assert [each.name for each in tmp_path.iterdir()] != []
+    write_page(path, "second")
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text() == "second"
