@@ -23,7 +23,9 @@ from stsfusion.cube.generations import carry
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.spec import CubeSpec, milliseconds
 from stsfusion.cube.store import CubeStore
+from stsfusion.cube.verification import damages_of
 from stsfusion.engine.plan import Plan
+from stsfusion.errors import StoreError
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.folder import Folder
 from stsfusion.pipeline.fusing import Draft
@@ -67,6 +69,11 @@ def make(
     left(run, plan, learnt.made).require_disk(draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
+    if finished and not _is_sound(place):
+        shutil.rmtree(
+            place
+        )  # a disk changed it since its tiles were done: the ledger finds them changed, too
+        finished = False
     with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:
         if not finished:
             _begin(folder, place, spec, learnt, change)
@@ -175,6 +182,22 @@ def settle(folder: Folder) -> None:
             shutil.rmtree(path)  # nobody knows what was being made there
         elif is_replaced(folder, path):
             folder.generations.shelve(path, damaged=is_damaged(path))
+        elif _is_twin(folder.fused, path) and _is_sound(folder.fused):
+            shutil.rmtree(path)  # what it was made in place of, or what is no longer needed
+
+
+def _is_twin(series: Path, path: Path) -> bool:
+    """Whether two published stores were made of the same: a series, and what a disk lost parts of."""
+    there = published(path)
+    return there is not None and _is(series, there.identity)
+
+
+def _is_sound(series: Path) -> bool:
+    """Whether all files of a published store are what they were."""
+    try:
+        return not damages_of(series)
+    except StoreError:
+        return False
 
 
 def _is(series: Path, identity: str) -> bool:

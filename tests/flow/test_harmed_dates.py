@@ -1,12 +1,14 @@
 """Published dates that a disk has lost: nothing is built on them, and what is not made again stays noted."""
 
 import json
+import shutil
 
 import pytest
-from dying import Death
+from dying import Death, dying
 from nightly import deliver, night, place, recipe_in, shown
 from small_project import bytes_of, here
 
+from stsfusion.cube.generations import Generations
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
 
@@ -114,3 +116,47 @@ def test_a_publication_that_is_finished_after_a_kill_forgets_no_damage(tmp_path,
     CubeStore(place(tmp_path)).recover()
     assert shown(place(tmp_path))[0] == [0, 4, 8, 12]
     assert here("verify", place(tmp_path), "-q").exit_code == 3
+
+
+def killed_while_letting_go(monkeypatch, recipe, *words):
+    """A run that dies once the new series is in place and the old one half deleted."""
+
+    def die(_, old, **__):
+        shutil.rmtree(old / "reflectance" / "c" / "2")
+        raise Death
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Generations, "shelve", die)
+        with pytest.raises(Death):
+            here(*words, recipe, "-q")
+
+
+@pytest.mark.parametrize("words", [("update",), ("run", "--overwrite")])
+def test_what_a_lost_date_was_mended_in_place_of_never_comes_back(tmp_path, monkeypatch, words):
+    """Both have one identity: a kill leaves the old one where the next mending would look for its own."""
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    whole = bytes_of(place(tmp_path))
+    lose(shard_of(tmp_path, 0))
+    killed_while_letting_go(monkeypatch, recipe, *words)
+    assert list((tmp_path / "out").glob(".fused-*.zarr")), "nothing was left beside"
+    lose(shard_of(tmp_path, 1))
+    done = here(*words, str(recipe), "--json", "-q")
+    assert done.exit_code == 0, done.output
+    assert here("verify", str(place(tmp_path)), "-q").exit_code == 0
+    assert bytes_of(place(tmp_path)) == whole
+    assert not list((tmp_path / "out").glob(".fused-*.zarr"))
+
+
+def test_a_finished_series_that_a_disk_changed_before_it_took_its_place_is_made_again(tmp_path):
+    recipe = appending(tmp_path)
+    assert night(recipe).exit_code == 0
+    whole = bytes_of(place(tmp_path))
+    lose(shard_of(tmp_path, 0))
+    with dying(Generations, "succeed"):
+        here("update", recipe, "-q")
+    (staged,) = (tmp_path / "out").glob(".fused-*.zarr")
+    flip(next(path for path in (staged / "reflectance/c/2").rglob("*") if path.is_file()))
+    assert here("update", str(recipe), "-q").exit_code == 0
+    assert here("verify", str(place(tmp_path)), "-q").exit_code == 0
+    assert bytes_of(place(tmp_path)) == whole
