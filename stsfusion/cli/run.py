@@ -11,6 +11,7 @@ import typer
 
 from stsfusion.cli.options import AsJson, Recipe, Set, grouped
 from stsfusion.cli.terminal import listed, plainly, show, tell_in_json
+from stsfusion.errors import PlanError
 
 if TYPE_CHECKING:
     from stsfusion.pipeline.reciperun import Orders
@@ -120,13 +121,23 @@ def run(
     given = [*(assignments or []), *asked.assignments(), *manner.assignments()]
     if print_job:
         _print_job(recipe, given, manner.as_json)
-    orders = Orders(
-        overwrite=overwrite,
-        learned=learned,
-        tiles=tuple(listed(tiles or "")),
-        retry_failed=manner.retry_failed,
-    )
+    with plainly(manner.as_json, {"command": "run", "recipe": recipe}):
+        keys = () if tiles is None else _keys(tiles)
+    orders = Orders(overwrite=overwrite, learned=learned, tiles=keys, retry_failed=manner.retry_failed)
     _carry_out(recipe, given, orders, manner, dry_run=dry_run)
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    """Keys between commas; none is not all: a variable of a shell may be empty by mistake."""
+    keys = tuple(listed(text))
+    if not keys:
+        raise PlanError(
+            "option '--tiles'",
+            expected="keys of tiles between commas, such as t0-7.y0-384.x0-384",
+            got=f"'{text}', which names none",
+            mend="Name the tiles that 'stsfusion plan RECIPE --tiles' lists; leave the option out for all.",
+        )
+    return keys
 
 
 @grouped

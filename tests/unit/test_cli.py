@@ -167,3 +167,16 @@ def test_tables_fold_what_is_long_and_cut_nothing(capsys):
     assert "…" not in "".join(lines)
     left = "".join(line[: lines[0].index("why")].strip() for line in lines[1:])
     assert left == name
+
+
+@pytest.mark.parametrize("named", ["", ",", " , "])
+def test_tiles_that_name_none_are_not_all_tiles(named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = call("run", "demo", "--tiles", named, "--json")
+    (line,) = refused.stdout.splitlines()
+    said = json.loads(line)
+    assert (refused.exit_code, said["code"], said["command"], said["recipe"]) == (2, 2, "run", "demo")
+    assert "option '--tiles': expected keys of tiles between commas" in said["words"]
+    assert f"got '{named}', which names none" in said["words"]
+    assert "leave the option out for all" in said["words"]
+    assert not list(tmp_path.iterdir())
