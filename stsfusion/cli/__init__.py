@@ -16,7 +16,9 @@ def main() -> None:
     """What `stsfusion` does on a terminal and in a scheduler's job: heed signals, then all else."""
     with heeded():
         from stsfusion.cli.commands import app
+        from stsfusion.cli.unheard import outlast_listeners
 
+        outlast_listeners()
         app()
 
 
