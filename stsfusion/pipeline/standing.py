@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stsfusion.cube.frames import require_frame
 from stsfusion.errors import StoreError
 from stsfusion.pipeline.madefrom import Difference, MadeFrom, published
 from stsfusion.pipeline.readable import refuse_damaged, shows
@@ -66,6 +67,8 @@ def standing(run: RecipeRun, wanted: MadeFrom, seen: Collection[int]) -> Standin
     was = published(series)
     if not orders.overwrite:
         refuse_damaged(run.folder)
+        if was is None and shows(series):
+            require_frame(series)
     if orders.learned is not None:
         return _borrowed(series, orders, was, wanted)
     if was is None and shows(series) and not orders.overwrite:

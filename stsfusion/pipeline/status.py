@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stsfusion.cube.frames import harmed_frame, named
+from stsfusion.errors import StoreError
 from stsfusion.pipeline import fusing
 from stsfusion.pipeline.comparerun import states
 from stsfusion.pipeline.crew import Crew
@@ -56,15 +59,28 @@ _UNTOLD = (
     "zarr.json from a copy, or make all of it anew with 'stsfusion run --overwrite'"
 )
 
+_HARMED = (
+    "published, but damaged: {}; no update can go on from it: restore these files from a copy, or make all "
+    "of it anew with 'stsfusion run --overwrite'"
+)
+
 
 def _shown(folder: Folder, was: MadeFrom | None) -> str:
     if is_damaged(folder.fused):
         return "damaged: it cannot be opened, and no run goes on beside it; restore its zarr.json from a copy"
     if was is None:
-        return _UNTOLD if shows(folder.fused) else "nothing published"
+        return _illegible(folder.fused) if shows(folder.fused) else "nothing published"
     older = len(folder.generations.older())
     kept = f", {older} generation{'s' * (older > 1)} before it" if older else ""
     return f"{len(was.dates)} dates published{kept}"
+
+
+def _illegible(series: Path) -> str:
+    """What is said of a series that readers find, but of which nobody can tell what it was made from."""
+    with suppress(StoreError):
+        if found := harmed_frame(series):
+            return _HARMED.format(named(found))
+    return _UNTOLD
 
 
 def _steps(

@@ -137,3 +137,39 @@ def test_what_was_learned_is_restored_where_the_run_still_has_it(tmp_path):
     assert night(recipe).exit_code == 0
     assert here("gc", recipe).exit_code == 0
     assert list((tmp_path / "out/.stsfusion").glob("weights-*")), "it is what the series was made with"
+
+
+def lose(path):
+    path.unlink()
+
+
+def test_a_series_whose_coordinates_are_damaged_is_told_with_the_file_and_what_helps(recipe):
+    series = place(recipe.parent)
+    deliver(recipe.parent, {**FIRST, "dense": {**FIRST["dense"], 16: 0}})
+    for file, harm, what in (
+        ("time/c/0", lose, "missing"),
+        ("time/c/0", flip, "changed"),
+        ("band/c/0", lose, "missing"),
+    ):
+        whole = (series / file).read_bytes()
+        harm(series / file)
+        told = " ".join(here("status", recipe).output.split())
+        assert f"damaged: {file} ({what})" in told
+        assert "restore these files" in told
+        assert "zarr.json" not in told
+        done = here("update", recipe, "-q")
+        assert done.exit_code == 2, done.output
+        assert f"{file} ({what})" in done.stderr
+        assert "--overwrite" in done.stderr
+        (series / file).write_bytes(whole)
+    assert night(recipe).exit_code == 0
+    lose(series / "time/c/0")
+    assert here("run", recipe, "--overwrite", "-q").exit_code == 0
+    assert here("verify", series, "-q").exit_code == 0
+
+
+def test_a_series_that_does_not_say_what_it_was_made_from_is_not_called_damaged(recipe):
+    (place(recipe.parent) / "time/c/0").unlink()
+    (place(recipe.parent) / ".checksums.json").write_text("{}")
+    told = " ".join(here("status", recipe).output.split())
+    assert "does not say what it was made from" in told
