@@ -27,6 +27,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def method_row(card: Card) -> tuple[str, ...]:
     """One method."""
     needs = " + ".join(card.needs) + "".join(f" (+ {role})" for role in card.uses)
+    if card.finest:
+        needs = "any, one of them with the target's pixels"
     source = card.source
     if source.startswith("10."):
         source = f"[{source}](https://doi.org/{source})"

@@ -14,7 +14,7 @@ A sensor is fine that saw the target's own pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Self
@@ -23,11 +23,16 @@ import torch
 from torch import Tensor
 
 from stsfusion.errors import ProblemError
-from stsfusion.fusion.problem import Observation, Problem, Role
+from stsfusion.fusion.problem import ROLES, Observation, Problem, Role
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.live import bridged, live_bands
 from stsfusion.operators.degradation import Degradation
 
 __all__ = ["Casting", "Kind"]
+
+
+_WHOLE = 0.999
+"""Share of a band's response that must be valid: what lacks would be told by the rest's brightness."""
 
 
 class Kind(IntEnum):
@@ -48,6 +53,12 @@ class Casting(Kept):
     kind: Tensor
     """() a `Kind`."""
 
+    given: Tensor
+    """(3,) bool: sensors that there are, as `ROLES` has them."""
+
+    live: Tensor
+    """(band,) bool: hyperspectral bands that are valid somewhere."""
+
     @classmethod
     def learn(cls, problems: Sequence[Problem], by: str) -> Self:
         """By the sensors that saw anything in any tile.
@@ -55,12 +66,15 @@ class Casting(Kept):
         Raises
         ------
         ProblemError
-            When no sensor has the target's own pixels.
+            When no sensor has the target's own pixels, or a tile lacks a sensor that another has.
         """
         every = [pair for problem in problems for pair in problem.observations.items()]
+        there = dict(every)
+        for problem in problems:
+            _refuse_other(there, problem, by)
         ratios = {role: each.ratio for role, each in every if bool(each.valid.any())}
         kind = _kind(ratios)
-        if kind is None and "sharp" not in dict(every):
+        if kind is None and "sharp" not in there:
             found = ", ".join(f"'{role}' with pixels {ratio} times as wide" for role, ratio in ratios.items())
             raise ProblemError(
                 f"method '{by}'",
@@ -68,15 +82,26 @@ class Casting(Kept):
                 got=found or "none",
                 mend="Give the finest series as 'sharp', or ask for the pixels of the finest that there is.",
             )
-        return cls(torch.tensor(int(Kind.NOBODY if kind is None else kind)))
+        return cls(
+            torch.tensor(int(Kind.NOBODY if kind is None else kind)),
+            torch.tensor([role in there for role in ROLES]),
+            live_bands([problem.rich for problem in problems if problem.rich is not None]),
+        )
 
     @property
     def doubled(self) -> bool:
         """Whether one sensor plays two parts, so that what it says must not be counted twice."""
         return int(self.kind) in (Kind.SHARP_AS_DENSE, Kind.DENSE_AS_SHARP, Kind.RICH_AS_SHARP)
 
-    def __call__(self, problem: Problem) -> Problem:
-        """The same question, every part played by whom the tile shows."""
+    def __call__(self, problem: Problem, by: str) -> Problem:
+        """The same question, every part played.
+
+        Raises
+        ------
+        ProblemError
+            When a sensor lacks by which the method has learned.
+        """
+        _refuse_other([role for role, has in zip(ROLES, self.given, strict=True) if has], problem, by)
         kind = int(self.kind)
         rich, sharp, dense = problem.rich, problem.sharp, problem.dense
         made: dict[Role, Observation | None] = {}
@@ -85,7 +110,7 @@ class Casting(Kept):
         elif kind == Kind.DENSE_AS_SHARP:
             made = {"sharp": dense}
         elif kind == Kind.RICH_AS_SHARP and rich is not None and dense is not None:
-            made = {"sharp": _as(rich, dense)}
+            made = {"sharp": _as(bridged(rich, self.live, problem.target.wavelengths), dense)}
         elif kind == Kind.DENSE_ALONE:
             made = {"sharp": dense, "dense": None}
         elif kind == Kind.RICH_ALONE:
@@ -104,14 +129,28 @@ def _kind(ratios: dict[Role, int]) -> Kind | None:
     return None
 
 
+def _refuse_other(roles: Collection[Role], problem: Problem, by: str) -> None:
+    """All tiles are seen by the same sensors; of what one did not see it says so in its mask."""
+    lacking = [role for role in roles if role not in problem.observations]
+    if lacking:
+        raise ProblemError(
+            f"method '{by}'",
+            expected=f"observations for the roles {', '.join(roles)}, as where it learned, in every tile",
+            got=", ".join(problem.observations) or "none",
+            mend=f"Give '{lacking[0]}' here too, all of it marked as invalid where it saw nothing; or learn "
+            "without it.",
+        )
+
+
 def _as(rich: Observation, dense: Observation) -> Observation:
     """What the dense sensor would have seen of the rich one's images."""
     response = dense.view.spectral.matrix.to(rich.data)
     spectral = dense.view.spectral.with_shape(rich.view.temporal.out_shape)
+    mask = rich.valid.expand(rich.data.shape)
     return replace(
         rich,
-        data=torch.einsum("bs,tsyx->tbyx", response, rich.data),
-        valid=rich.valid.expand(rich.data.shape).all(1, keepdim=True),
+        data=torch.einsum("bs,tsyx->tbyx", response, torch.where(mask, rich.data, 0.0)),
+        valid=torch.einsum("bs,tsyx->tbyx", response, mask.to(rich.data)) > _WHOLE,
         view=Degradation(rich.view.temporal, spectral, rich.view.spatial.with_shape(spectral.out_shape)),
         noise=None if rich.noise is None else (response.square() @ rich.noise.square().to(response)).sqrt(),
     )

@@ -21,18 +21,24 @@ __all__ = ["TileSeen", "dense_gains", "told_by_others"]
 _FEW = 50
 """Coarse pixels below which a gain is not taken from them."""
 
+_LOST = 0.02
+"""Share of a band's response on dead hyperspectral bands from which these no longer tell its level."""
+
 TileSeen = tuple[Problem, Tensor, Seen]
 """A tile, its (q, H, W) guide, and what the dense sensor saw."""
 
 
-def dense_gains(joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Tensor) -> Tensor:
+def dense_gains(
+    joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Tensor, dead: Tensor | None = None
+) -> Tensor:
     """(t, b) factors of the dense sensor's dates.
 
     On dates of the hyperspectral sensor its scores, regressed on the guide, say what dense bands should be;
-    without one, the sharp image does, where its bands are the same. Values below the noise tell no gain.
+    without one, the sharp image does, where its bands are the same. Values below the noise tell no gain, nor
+    do hyperspectral bands that are (band,) dead.
     """
     found = {}
-    for date, (values, said) in told_by_others(joint, tiles, days).items():
+    for date, (values, said) in told_by_others(joint, tiles, days, dead).items():
         telling = said.square().mean(1) > noise.square().to(said)
         found[date] = torch.where(telling, ratio_of(values.double(), said.double()), 1.0)
     clear = [seen.clear.all(0) for _, _, seen in tiles]
@@ -40,27 +46,39 @@ def dense_gains(joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Te
     return gains(Series(days, values, noise), found)
 
 
-def told_by_others(joint: Joint, tiles: Sequence[TileSeen], days: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
-    """(b, n) dense values and what another sensor says they should be, by date, where enough is known."""
+def told_by_others(
+    joint: Joint, tiles: Sequence[TileSeen], days: Tensor, dead: Tensor | None = None
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """(b, n) dense values and what another sensor says they should be, by date, where enough is known.
+
+    Bands that look where the hyperspectral sensor is dead are said to be what they are.
+    """
     found = {}
     for date, day in enumerate(days.tolist()):
-        parts = [part for tile in tiles if (part := _said(joint, tile, date, day)) is not None]
+        parts = [part for tile in tiles if (part := _said(joint, tile, (date, day), dead)) is not None]
         if parts and sum(values.shape[1] for values, _ in parts) >= _FEW:
             values, said = (torch.cat(side, 1) for side in zip(*parts, strict=True))
             found[date] = values, said
     return found
 
 
-def _said(joint: Joint, tile: TileSeen, date: int, day: float) -> tuple[Tensor, Tensor] | None:
+def _said(
+    joint: Joint, tile: TileSeen, when: tuple[int, float], dead: Tensor | None
+) -> tuple[Tensor, Tensor] | None:
     """(b, n) dense values and what another sensor says they should be."""
-    problem, guide, seen = tile
+    (problem, guide, seen), (date, day) = tile, when
     image, valid = _by_rich(joint, problem, guide, day) or _by_sharp(problem, day) or (None, None)
     if image is None or valid is None:
         return None
     own = replace(seen, kernels=[seen.kernels[date]])
     low = through(image[None], own)[0]
     clear = seen.clear[date] & (through(valid[None, None].float(), own)[0, 0] > 0.999)
-    return seen.values[date][:, clear], low[:, clear]
+    values, said = seen.values[date][:, clear], low[:, clear]
+    if dead is not None and problem.rich is not None and problem.dense is not None:
+        response = problem.dense.view.spectral.matrix.abs()
+        lost = response[:, dead.to(response.device)].sum(1) > _LOST * response.sum(1)
+        said = torch.where(lost.to(said.device)[:, None], values, said)
+    return values, said
 
 
 def _by_rich(joint: Joint, problem: Problem, guide: Tensor, day: float) -> tuple[Tensor, Tensor] | None:

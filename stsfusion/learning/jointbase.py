@@ -75,6 +75,9 @@ class Settings:
     doubled: bool
     """Whether one sensor plays two parts: dense bands alone hold an estimate then."""
 
+    dead: Tensor | None = None
+    """(band,) bool: hyperspectral bands that are lines between others."""
+
     @property
     def likeness(self) -> Likeness:
         """Of pixels, before its level is learned."""
@@ -154,7 +157,7 @@ def _dense(
     plain = Dates.plain(days, len(noise))
     pointed = replace(plain, shift=pointing([(g, _dense_seen(p, plain)) for p, g in pairs], _POINTING))
     tiles = [(p, g, _dense_seen(p, pointed)) for p, g in pairs]
-    mended = replace(pointed, gain=dense_gains(joint, tiles, days, noise))
+    mended = replace(pointed, gain=dense_gains(joint, tiles, days, noise, settings.dead))
     ready = [(g, guide.looks(g), _dense_seen(p, mended)) for p, g in pairs]
     changes = Changes.learn(ready, noise, settings.likeness, settings.loads[0], settings.halves[0])
     return Timed(days, mended.shift, mended.gain, changes)

@@ -16,7 +16,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointassured import assured
 from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise, seen_values
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
-from stsfusion.learning.live import half_clear
+from stsfusion.learning.live import half_clear, same_bands
 from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.sharponly import matched, sharp_bands
 from stsfusion.learning.steady import Steady, line
@@ -58,6 +58,8 @@ def _between(hidden: Problem, date: int, settings: Settings) -> Tensor:
     if hidden.dense is None:
         return line(hidden, date)[0]
     base = matched(learn_base([hidden], settings), [hidden])
+    if base.match is None and not same_bands(hidden):
+        return line(hidden, date)[0]
     dense = base.fine_dense(hidden, base.components(hidden))
     assert dense is not None
     return sharp_bands(base, dense, float(hidden.target.days[date]))

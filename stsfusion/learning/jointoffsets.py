@@ -42,7 +42,7 @@ def with_offsets(optics: JointOptics, problems: Sequence[Problem], settings: Set
     plain = Dates.plain(days, bands)
     shift = pointing([(guide, seen) for _, guide, seen in _tiles(some, guides, plain)], _POINTING)
     tiles = _tiles(some, guides, replace(plain, shift=shift))
-    found = offsets(told_by_others(joint, tiles, days), len(days), bands)
+    found = offsets(told_by_others(joint, tiles, days, settings.dead), len(days), bands)
     return replace(optics, added=found, days=days) if bool(found.any()) else optics
 
 

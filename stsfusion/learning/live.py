@@ -19,7 +19,7 @@ from stsfusion.learning.kept import Kept
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.mix import Mix
 
-__all__ = ["Live", "half_clear", "live_bands", "refuse_blind", "same_bands", "with_seen_dates"]
+__all__ = ["Live", "bridged", "half_clear", "live_bands", "refuse_blind", "same_bands", "with_seen_dates"]
 
 _FEW = 12
 """Clear pixels, in all tiles, below which a date counts as unseen."""
@@ -63,8 +63,13 @@ class Live(Kept):
             role: None for role in problem.observations if not bool(live[role].any())
         }
         seen = problem.with_observations(blind)
-        lame = [role for role in ("sharp", "dense") if role in seen.observations and not live[role].all()]
-        return seen.with_observations({role: _with(seen.observations[role], live[role]) for role in lame})
+        broad: list[Role] = [role for role in ("sharp", "dense") if role in seen.observations]
+        lame = {role: _with(seen.observations[role], live[role]) for role in broad if not live[role].all()}
+        if seen.rich is None:
+            return seen.with_observations(lame)
+        return seen.with_observations(
+            {**lame, "rich": bridged(seen.rich, self.rich, seen.target.wavelengths)}
+        )
 
 
 def live_bands(tiles: Sequence[Observation]) -> Tensor:
@@ -124,6 +129,31 @@ def same_bands(problem: Problem) -> bool:
 
 def _same(first: Mix, second: Mix) -> bool:
     return torch.equal(first.matrix, second.matrix)
+
+
+def bridged(rich: Observation, live: Tensor, wavelengths: Tensor) -> Observation:
+    """Dead bands of a hyperspectral sensor as lines between those about them, in wavelength.
+
+    What broader bands see of a spectrum is then told as if none were missing.
+    """
+    if bool(live.all()) or not bool(live.any()):
+        return rich
+    nm = wavelengths.double().cpu()
+    order = nm[live].argsort()
+    places = live.nonzero()[:, 0][order]
+    dead = (~live).nonzero()[:, 0]
+    right = torch.searchsorted(nm[places], nm[dead]).clamp(1, max(len(places) - 1, 1))
+    first, second = places[right - 1], places[right.clamp_max(len(places) - 1)]
+    share = ((nm[dead] - nm[first]) / (nm[second] - nm[first]).clamp_min(1e-9)).clamp(0.0, 1.0)
+    share = share.to(rich.data)[:, None, None]
+    data, valid = rich.data.clone(), rich.valid.expand(rich.data.shape).clone()
+    data[:, dead] = data[:, first] * (1.0 - share) + data[:, second] * share
+    valid[:, dead] = valid[:, first] & valid[:, second]
+    noise = rich.noise
+    if noise is not None:
+        noise = noise.clone()
+        noise[dead] = torch.maximum(noise[first], noise[second])
+    return replace(rich, data=data, valid=valid, noise=noise)
 
 
 def _with(observation: Observation, live: Tensor) -> Observation:

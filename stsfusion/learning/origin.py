@@ -8,6 +8,7 @@ from torch import Tensor
 from stsfusion.fusion.answer import Quality
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import quality_of
+from stsfusion.learning.smoothspectra import picked
 from stsfusion.operators.resample import blocks
 
 __all__ = ["origin"]
@@ -39,11 +40,8 @@ def origin(problem: Problem) -> Tensor:
 
 
 def _with_all_bands(sharp: Observation | None) -> Observation | None:
-    """The sharp sensor, if its bands are the target's."""
-    if sharp is None:
-        return None
-    matrix = sharp.view.spectral.matrix
-    return sharp if torch.equal(matrix, torch.eye(matrix.shape[1]).to(matrix)) else None
+    """The sharp sensor, if its bands are the target's, or those of them that are not dead."""
+    return sharp if sharp is not None and picked(sharp.view.spectral.matrix) is not None else None
 
 
 def _mask(observation: Observation) -> Tensor:

@@ -17,6 +17,7 @@ from stsfusion.learning.origin import origin
 from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.smoothspectra import expansion
 from stsfusion.learning.steady import Steady, expanded
+from stsfusion.learning.swaths import swaths
 from stsfusion.learning.timeline import on_dates
 
 __all__ = ["matched", "series_of", "sharp_bands"]
@@ -36,8 +37,7 @@ def series_of(joint: Joint, problem: Problem) -> tuple[Tensor, Tensor]:
         values = _resolved(joint.resolved, problem, sharp)
         sigma = torch.zeros_like(values)
     else:
-        dense = None if joint.guide is None else joint.fine_dense(problem, joint.components(problem))
-        values, sigma = _between(joint, problem, dense, sharp)
+        values, sigma = _between(joint, problem, sharp)
     noise = torch.full((len(own),), 0.0) if sharp.noise is None else own.abs() @ sharp.noise.to(own)
     if joint.steady is not None:
         sigma = _sure(joint.steady, problem, values, own)
@@ -85,14 +85,21 @@ def _coarse(resolved: Resolved, problem: Problem) -> Tensor:
     return torch.where(line.known, line.values, resolved.mean[:, None, None].to(line.values))
 
 
-def _between(joint: Joint, problem: Problem, dense: Fine | None, sharp: Observation) -> tuple[Tensor, Tensor]:
-    """What stands where no sharp image does."""
+def _between(joint: Joint, problem: Problem, sharp: Observation) -> tuple[Tensor, Tensor]:
+    """What stands where no sharp image does, a few rows at a time; what nobody saw is the mean of all."""
     days = problem.target.days
     own = expansion(sharp.view.spectral.matrix, problem.target.wavelengths).to(sharp.data)
-    if dense is None:
-        images = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2).values
-    else:
-        images = torch.stack([sharp_bands(joint, dense, day) for day in days.tolist()])
+    line = on_dates(sharp.data, sharp.valid, days[sharp.dates], days, 2)
+    images = line.values
+    if joint.steady is not None:
+        images = torch.where(line.known, images, joint.steady.mean[:, None, None].to(images))
+    tells = joint.guide is not None and (joint.match is not None or same_bands(problem))
+    dense = joint.coming_dense(problem, joint.components(problem)) if tells else None
+    if dense is not None:
+        for swath in swaths(problem):
+            fine = dense.rows(swath.own)
+            for date, day in enumerate(days.tolist()):
+                images[date, :, swath.own] = sharp_bands(joint, fine, day)
     values = torch.einsum("bs,tsyx->tbyx", own, images)
     return values, torch.full_like(values, float(sharp.data.std().clamp_min(1e-6)))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["expansion", "open_variance"]
+__all__ = ["expansion", "open_variance", "picked"]
 
 _SMOOTH = 150.0
 """Distance in wavelength over which spectra vary, nm."""
@@ -22,19 +22,31 @@ _NOISE = 1e-3
 
 
 def expansion(response: Tensor, wavelengths: Tensor) -> Tensor:
-    """(band, b) map from bands of a (b, band) response to spectra; the identity for the target's own bands.
+    """(band, b) map from bands of a (b, band) response to spectra; the target's own bands stay what they are.
 
     Its rows sum to one where the bands reach, so that a flat spectrum stays flat.
     """
     matrix = response.double()
-    if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix)).to(matrix)):
-        return matrix.float()
+    own = picked(matrix)
+    if own is not None and len(own) == matrix.shape[1]:
+        return matrix.T.float()
     alike = _alike(wavelengths).to(matrix)
     seen = matrix @ alike @ matrix.T
     loaded = seen + _NOISE * seen.diagonal().mean() * torch.eye(len(seen)).to(seen)
     back = alike @ matrix.T @ torch.linalg.inv(loaded)
     level = torch.full((len(alike), len(matrix)), 1.0 / len(matrix)).to(matrix)
-    return (level + back @ (torch.eye(len(matrix)).to(matrix) - matrix @ level)).float()
+    told = level + back @ (torch.eye(len(matrix)).to(matrix) - matrix @ level)
+    if own is not None:
+        told[own] = matrix[:, own].T
+    return told.float()
+
+
+def picked(response: Tensor) -> list[int] | None:
+    """The target's bands that the rows of a response are, each another one; None where a row is a mixture."""
+    ones = response == 1
+    if not bool((ones.sum(1) == 1).all() and ((response == 0) | ones).all() and (ones.sum(0) <= 1).all()):
+        return None
+    return [int(band) for band in ones.int().argmax(1)]
 
 
 def open_variance(response: Tensor, wavelengths: Tensor, pixels: Tensor) -> Tensor:
@@ -44,12 +56,12 @@ def open_variance(response: Tensor, wavelengths: Tensor, pixels: Tensor) -> Tens
     and nowhere larger, as spectra of their variance about their level leave there; of one band, as it varies.
     """
     matrix = response.double()
-    if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix)).to(matrix)):
+    if len(picked(matrix) or ()) == matrix.shape[1]:
         return torch.zeros(len(wavelengths))
     values, alike = pixels.double().to(matrix), _alike(wavelengths).to(matrix)
     open_ = _left_open(matrix, wavelengths).diagonal()
     if len(matrix) == 1:
-        return (open_ * values.var(correction=0)).float()
+        return (open_ * values.square().mean()).float()
     found = []
     for band in range(len(matrix)):
         others = [each for each in range(len(matrix)) if each != band]

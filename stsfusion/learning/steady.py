@@ -61,6 +61,9 @@ class Steady(Kept):
     size: Tensor
     """(2, b) mean square errors of hidden dates."""
 
+    mean: Tensor
+    """(b,) of the sharp bands."""
+
     scene: Tensor
     """(b,) variance of the sharp bands."""
 
@@ -76,7 +79,7 @@ class Steady(Kept):
         spread = open_variance(sharp.view.spectral.matrix, problems[0].target.wavelengths, pixels)
         none, three = torch.zeros(2, len(scene)), torch.tensor([[1.0, 0.0, 0.0]] * 2)
         usual = torch.stack([0.3 * scene, scene])
-        blank = cls(none + 1.0, three, torch.ones(2, 3), usual, scene, spread.to(scene))
+        blank = cls(none + 1.0, three, torch.ones(2, 3), usual, pixels.mean(1), scene, spread.to(scene))
         found: list[list[tuple[Tensor, Tensor]]] = [[], []]
         for trial in _trials(problems):
             made = predict(trial.problem, trial.date)
@@ -85,7 +88,7 @@ class Steady(Kept):
                     found[which].append(case)
         parts = [_assured(own) if own else blank._at(which) for which, own in enumerate(found)]
         level, shares, scale, size = (torch.stack(side) for side in zip(*parts, strict=True))
-        return cls(level, shares, scale, size, scene, blank.spread)
+        return cls(level, shares, scale, size, blank.mean, scene, blank.spread)
 
     def __call__(self, problem: Problem, date: int, made: Tensor) -> Tensor:
         """(b, H, W) standard deviation of the sharp bands (b, H, W) made of a date."""

@@ -143,13 +143,16 @@ class JointLR(FusionMethod):
         return gaps + max(windows("dense", self.halves[0]), windows("rich", self.halves[1]))
 
     def peak(self, shape: Shape, geometry: Geometry) -> float:
-        """Scores and what deviations follow from, the bands of a few rows, and one window or a few."""
-        if "rich" not in geometry.ratios or len(geometry.ratios) == 1:
-            return super().peak(shape, geometry)
-        dates, _, rows, cols = shape
+        """Scores and what deviations follow from, the bands of a few rows, and one window or a few.
+
+        Without a hyperspectral sensor beside others, all bands in place of scores.
+        """
+        dates, bands, rows, cols = shape
+        alone = "rich" not in geometry.ratios or len(geometry.ratios) == 1
+        kept = 4 * bands if alone else 1.5 * self.rank
         widest = max(self._window(geometry, "dense", 0), self._window(geometry, "rich", 1))
         pieces = 5 * max(PIECE, widest**4)
-        whole = rows * cols * (_GUIDE + dates * (1.5 * self.rank + 4))
+        whole = rows * cols * (_GUIDE + dates * (kept + 4))
         swath = min(rows * cols, max(PIXELS, cols * geometry.multiple))
         return 4.0 * (whole + swath * dates * (2 * self.rank + 30) + pieces)
 
@@ -165,8 +168,9 @@ class JointLR(FusionMethod):
         """
         casting = Casting.learn(problems, _NAME)
         settings = replace(self._settings, doubled=casting.doubled)
-        problems = [casting(problem) for problem in problems]
+        problems = [casting(problem, _NAME) for problem in problems]
         live = Live.learn(problems, ("sharp",), _NAME)
+        settings = replace(settings, dead=~live.rich if bool(live.rich.any()) else None)
         tick(0.0, "guide and changes")
         with torch.no_grad():
             seen = with_seen_dates([live(problem) for problem in problems])
@@ -184,7 +188,7 @@ class JointLR(FusionMethod):
             joint = Joint.of(state)
             assert joint.live is not None
             assert joint.casting is not None
-            problem = joint.casting(problem)
+            problem = joint.casting(problem, _NAME)
             problem.require("sharp", by=_NAME)
             problem = JointOptics.of(under(state, _OPTICS))(joint.live(problem))
             quality = origin(problem)

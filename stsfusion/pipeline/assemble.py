@@ -27,6 +27,9 @@ __all__ = ["Assembly", "assemble", "chosen_dates"]
 
 _DAY = np.timedelta64(1, "D")
 
+_APART = 100.0
+"""Wavelengths that are farther apart, nm, are not those of one band."""
+
 _CLOSE = np.timedelta64(12, "h")
 """Images nearer to each other than this were hardly meant as two dates."""
 
@@ -148,7 +151,24 @@ def _leader(cubes: Mapping[Role, DataArray]) -> Role:
             got=", ".join(own[1]),
             mend="Select and rename the bands that both have, or give the hyperspectral series as 'rich'.",
         )
+    if len(own) == 2:
+        _refuse_apart(cubes)
     return "sharp"
+
+
+def _refuse_apart(cubes: Mapping[Role, DataArray]) -> None:
+    """Bands of one name that look elsewhere are not the same: one sensor's first is another's third."""
+    nm = [np.asarray(cubes[role]["wavelength"].values, np.float64) for role in ("sharp", "dense")]
+    apart = np.abs(nm[0] - nm[1])
+    worst = int(apart.argmax())
+    if apart[worst] > _APART:
+        name = cubes["dense"]["band"].values[worst]
+        raise CubeError(
+            f"cube 'dense', band {name}",
+            expected=f"the wavelength of the band of 'sharp' that is called so, {nm[0][worst]:g} nm",
+            got=f"{nm[1][worst]:g} nm",
+            mend="Give bands that look at the same the same name, and select those that both have.",
+        )
 
 
 def _dates(cubes: Mapping[Role, DataArray]) -> tuple[np.ndarray, dict[Role, tuple[int, ...]]]:

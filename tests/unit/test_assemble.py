@@ -283,10 +283,20 @@ def test_a_dense_cube_alone_leads():
 def test_without_a_hyperspectral_cube_the_sharp_one_leads():
     fine = sharp()
     alike = dense().isel(band=slice(0, 3)).assign_coords(band=fine["band"].values)
+    alike = alike.assign_coords(wavelength=("band", fine["wavelength"].values, {"units": "nm"}))
     found = assemble({"sharp": fine, "dense": alike}, ROLES)
     assert (found.lead, found.names) == ("sharp", tuple(fine["band"].values))
     np.testing.assert_array_equal(found.target.wavelengths.numpy(), fine["wavelength"].values)
     assert all(of(found, role).spectral is None for role in ("sharp", "dense"))
+
+
+def test_bands_of_one_name_that_look_elsewhere_are_not_the_same():
+    fine = sharp()
+    alike = dense().isel(band=slice(0, 3)).assign_coords(band=fine["band"].values)
+    nm = np.add(fine["wavelength"].values, [0.0, 20.0, 900.0])
+    far = alike.assign_coords(wavelength=("band", nm, {"units": "nm"}))
+    with pytest.raises(CubeError, match=r"(?s)cube 'dense', band B04: .*of the band of 'sharp'.*1564.5 nm"):
+        assemble({"sharp": fine, "dense": far}, ROLES)
 
 
 def test_a_dense_cube_of_other_bands_cannot_follow_the_sharp_one():

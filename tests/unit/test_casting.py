@@ -54,7 +54,7 @@ def rmse(answer, problem, dates):
 def test_whoever_is_there_plays(kind):
     casting = Casting.learn([posed(kind)], "x")
     assert int(casting.kind) == kind
-    made = casting(posed(kind))
+    made = casting(posed(kind), "x")
     assert made.sharp is not None
     assert made.sharp.ratio == 1
     assert casting.doubled == (made.dense is not None)
@@ -65,14 +65,17 @@ def test_where_nobody_lacks_nobody_stands_in():
         problem = tiny_problem(roles=roles)
         casting = Casting.learn([problem], "x")
         assert int(casting.kind) == Kind.NOBODY
-        assert casting(problem).observations == problem.observations
+        assert casting(problem, "x").observations == problem.observations
 
 
-def test_the_cast_is_the_region_s_and_not_the_tile_s():
-    whole = tiny_problem(ratios=(3, 1), roles=("rich", "dense"))
-    casting = Casting.learn([whole.with_observations({"rich": None}), whole], "x")
-    assert int(casting.kind) == Kind.DENSE_AS_SHARP
-    assert set(casting(whole.with_observations({"rich": None})).observations) == {"sharp", "dense"}
+def test_every_tile_has_the_same_sensors():
+    whole = tiny_problem(ratios=(3, 1), roles=("rich", "dense")).question()
+    less = whole.with_observations({"rich": None})
+    for tiles in ([whole, less], [less, whole]):
+        with pytest.raises(ProblemError, match=r"(?s)in every tile, got dense.*Give 'rich' here too"):
+            JointLR.example().fit(tiles)
+    with pytest.raises(ProblemError, match=r"(?s)in every tile, got dense.*Give 'rich' here too"):
+        JointLR.example().fit([whole]).fuse(less)
 
 
 @pytest.mark.parametrize("roles", [("rich", "dense"), ("dense",), ()])
@@ -83,7 +86,7 @@ def test_pixels_that_nobody_saw_are_refused_in_words(roles):
 
 def test_the_hyperspectral_images_are_seen_as_the_dense_sensor_would():
     problem = posed(Kind.RICH_AS_SHARP)
-    made = Casting.learn([problem], "x")(problem)
+    made = Casting.learn([problem], "x")(problem, "x")
     response = problem.dense.view.spectral.matrix
     wanted = torch.einsum("bs,tsyx->tbyx", response.float(), problem.rich.data)
     torch.testing.assert_close(made.sharp.data, wanted)
@@ -131,7 +134,7 @@ def test_noise_of_fine_images_is_handed_on_and_counted(kind, coarse):
     """Of four times the variance where it is twice as large; coarse pixels are unmixed, and have none."""
     question = posed(kind).question()
     joint = Joint.of(JointLR.example().fit([question]).state)
-    tile, found = tile_of(joint, joint.casting(question)), []
+    tile, found = tile_of(joint, joint.casting(question, "x")), []
     for noise in (1e-4, 2e-4):
         own = replace(question.dense, noise=torch.full_like(question.dense.noise, noise))
         found.append(stirred(joint, replace(tile, problem=question.with_observations({"dense": own}))))
@@ -139,3 +142,42 @@ def test_noise_of_fine_images_is_handed_on_and_counted(kind, coarse):
     if not coarse:
         torch.testing.assert_close(found[1], 4 * found[0], rtol=0.2, atol=0)
         assert 3e-5 < float(found[0].mean().sqrt()) < 2e-4
+
+
+def with_dead_band(problem, band):
+    rich = problem.rich
+    valid = rich.valid.expand(rich.data.shape).clone()
+    valid[:, band] = False
+    data = torch.where(valid, rich.data, 0.0)
+    return problem.with_observations({"rich": replace(rich, data=data, valid=valid)})
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.SHARP_AS_DENSE, Kind.DENSE_AS_SHARP, Kind.RICH_AS_SHARP, Kind.RICH_ALONE]
+)
+def test_a_dead_hyperspectral_band_harms_no_other(kind):
+    whole = posed(kind)
+    lame, live = with_dead_band(whole, 9), [band for band in range(20) if band != 9]
+    made = [JointLR.example().fit([p.question()]).fuse(p.question()).full()[:, live] for p in (whole, lame)]
+    size = [(each - whole.truth[:, live]).square().mean((1, 2, 3)).sqrt() for each in made]
+    assert (size[1] < 1.5 * size[0] + 2e-4).all(), size
+
+
+def test_what_one_lame_series_saw_is_said_to_be_observed():
+    lame = with_dead_band(posed(Kind.RICH_ALONE), 9)
+    answer = JointLR.example().fit([lame.question()]).fuse(lame.question())
+    seen, live = lame.rich.dates, [band for band in range(20) if band != 9]
+    torch.testing.assert_close(answer.full()[seen][:, live], lame.rich.data[:, live])
+    assert (answer.quality[seen] == int(Quality.OBSERVED)).all()
+
+
+def test_pixels_that_nobody_ever_saw_are_the_mean_of_all():
+    problem = posed(Kind.RICH_ALONE)
+    valid = problem.rich.valid.clone()
+    valid[:, :, :20, :20] = False
+    data = torch.where(valid, problem.rich.data, 0.0)
+    question = problem.with_observations({"rich": replace(problem.rich, data=data, valid=valid)}).question()
+    answer = JointLR.example().fit([question]).fuse(question)
+    mean = problem.truth[:, :, 20:, 20:].mean((0, 2, 3))
+    torch.testing.assert_close(answer.full()[1, :, 4, 4], mean, rtol=0, atol=0.03)
+    assert int(answer.quality[1, 0, 4, 4]) == int(Quality.FILLED)
