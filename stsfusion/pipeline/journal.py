@@ -4,8 +4,8 @@
 
     {"time": "2026-03-01T02:00:04.120Z", "run": "5f0c2e9a1b7d", "event": "tile", "tile": "t0-5.y0-9.x0-9", …}
 
-Events: `begin`, `step` (it is over), `tile` (it is done or failed), `published`, `end`. A run that finds
-nothing to do writes nothing.
+Events: `begin`, `step begins`, `step` (it is over), `step fails`, `step stopped` (by a signal), `tile` (it is
+done or failed), `published`, `end`. A run that finds nothing to do writes nothing.
 """
 
 from __future__ import annotations

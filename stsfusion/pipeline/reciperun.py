@@ -135,6 +135,9 @@ class RecipeRun:
         try:
             with progress(words, total, quiet=self.quiet) as bar:
                 yield bar
+        except KeyboardInterrupt:
+            self.journal.say("step stopped", step=words)
+            raise
         except BaseException as error:
             self.journal.say("step fails", step=words, why=f"{type(error).__name__}: {error}"[:500])
             raise
