@@ -209,7 +209,7 @@ def fuse_tiles(
     only = chosen(orders or Orders(), ledger.failures())
 
     def now(key: str) -> str:
-        return checksum(plan, tiles[key]) if key in tiles else ""
+        return checksum(plan, tiles[key])
 
     done = ledger.still_done(now)
     left = [key for key in keys if key not in done and (only is None or key in only)]

@@ -124,7 +124,7 @@ class Ledger:
         return cls(path, database, told)
 
     def plan(self, keys: Sequence[str]) -> None:
-        """Note the keys of the run, in their order; ends that are known stay.
+        """Note the keys of the run, in their order; ends that are known stay, other keys are forgotten.
 
         Raises
         ------
@@ -134,6 +134,9 @@ class Ledger:
         rows = [(key, place) for place, key in enumerate(keys)]
         with _told(self.path), self.database:
             self.database.execute("BEGIN")
+            known = {key for (key,) in self.database.execute("SELECT key FROM keys")}
+            gone = [(key,) for key in known.difference(keys)]
+            self.database.executemany("DELETE FROM keys WHERE key = ?", gone)
             self.database.executemany(
                 "INSERT INTO keys (key, place, state) VALUES (?, ?, 'planned') ON CONFLICT (key) DO NOTHING",
                 rows,

@@ -59,6 +59,20 @@ def test_planning_again_keeps_the_ends(path):
         assert ledger.summary() == {"planned": 1, "done": 1, "failed": 0}
 
 
+def test_keys_of_an_earlier_plan_are_forgotten(path):
+    with Ledger.open(path, "a") as ledger:
+        ledger.plan(["v", "w", "x", "y"])
+        ledger.record("v", Failure("OSError", "no"))
+        for key in "wx":
+            ledger.record(key, done(key))
+        ledger.plan(["x", "z"])
+        assert ledger.summary() == {"planned": 1, "done": 1, "failed": 0}
+        assert [record["key"] for record in ledger.records()] == ["x"]
+        assert ledger.failures() == {}
+        with pytest.raises(StoreError, match="key 'y'"):
+            ledger.record("y", done("y"))
+
+
 def test_results_that_changed_are_planned_again(path):
     with Ledger.open(path, "a") as ledger:
         ledger.plan(["x", "y", "z"])
