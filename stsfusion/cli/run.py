@@ -63,7 +63,14 @@ class Manner:
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON, and print no other words.")
     ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="No progress bars and no words of success; standard error tells what is amiss.",
+        ),
+    ] = False
 
     def assignments(self) -> list[str]:
         """The first two in the words of --set."""

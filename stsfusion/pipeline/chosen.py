@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from stsfusion.engine.plan import Plan
 from stsfusion.errors import PlanError, nearest
@@ -35,7 +35,13 @@ def require_tiles(plan: Plan, orders: Orders) -> None:
         if key not in keys:
             raise PlanError(
                 f"tile '{key}'",
-                expected=f"one of the {len(keys)} tiles, such as {keys[0]}",
+                expected=_those(keys),
                 got="no such tile",
                 mend=nearest(key, keys),
             )
+
+
+def _those(keys: Sequence[str]) -> str:
+    return (
+        f"one of the {len(keys)} tiles, such as {keys[0]}" if len(keys) > 1 else f"the only tile, {keys[0]}"
+    )

@@ -67,7 +67,7 @@ def run_recipe(
     dry_run
         Plan and say; leave nothing behind.
     quiet
-        No progress bars.
+        No progress bars, and no words.
     said
         The overrides that were given, for the report.
     orders

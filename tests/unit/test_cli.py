@@ -169,6 +169,12 @@ def test_tables_fold_what_is_long_and_cut_nothing(capsys):
     assert left == name
 
 
+@pytest.mark.parametrize("verb", ["run", "update"])
+def test_help_says_that_quiet_runs_say_nothing_of_success(verb):
+    said = " ".join(call(verb, "--help").stdout.replace("│", " ").split())
+    assert "No progress bars and no words of success; standard error tells what is amiss." in said
+
+
 @pytest.mark.parametrize("named", ["", ",", " , "])
 def test_tiles_that_name_none_are_not_all_tiles(named, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
