@@ -1,4 +1,7 @@
-"""Ending: SIGTERM and Ctrl-C end every command with 75, from its first moment to its last.
+"""Ending: SIGTERM and Ctrl-C end every command with 75, from when this file has been read to its last moment.
+
+Before that, while Python starts (about a tenth of a second), they end the process as they end any program of
+Python: nothing was begun.
 
 ::
 
@@ -7,7 +10,7 @@
     telling  the exit code is decided and the last line on its way: none is heeded
     leaving  what is left is tidied up: one more ends the process at once, with the code that was decided
 
-It imports next to nothing, so that nothing comes before it.
+It imports next to nothing, so that little comes before it.
 """
 
 from __future__ import annotations

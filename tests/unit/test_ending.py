@@ -85,6 +85,12 @@ def test_the_very_first_moments_count_too(first):
         assert (code, len(lines), STOPPED in said) == (75, told, True)
 
 
+def test_a_signal_that_comes_while_python_starts_ends_it_as_any_program():
+    assert run("when_read('stsfusion.cli.ending')", "sensors", "--json")[:2] == (-15, [])
+    said = " ".join(here("--help").stdout.split())
+    assert "while Python starts, about the first tenth of a second, these end it as they end any" in said
+
+
 TAKEN = """
 def read():
     {how}
