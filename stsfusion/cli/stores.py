@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from stsfusion.cli.terminal import FAILED, plainly, show, tell_in_json
 from stsfusion.errors import StoreError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stsfusion.cube.verification import Verdict
 
 __all__ = ["info", "verify"]
@@ -28,10 +30,8 @@ def info(store: Store) -> None:
       stsfusion info demo-out/fused.zarr
       stsfusion info demo-out/cubes.zarr
     """
-    from stsfusion.cube.store import CubeStore
-
     with plainly():
-        found = CubeStore(store).info()
+        found = _described(store)
         if not found:
             raise StoreError(
                 f"store {store}",
@@ -41,6 +41,18 @@ def info(store: Store) -> None:
             )
         for name, facts in found.items():
             show(name or store.name, ("what", "is"), [(key, _short(value)) for key, value in facts.items()])
+
+
+def _described(store: Path) -> dict[str, dict[str, Any]]:
+    """Facts of each dataset; where they cannot be read, the damaged files are named, if it is these."""
+    from stsfusion.cube.frames import require_frame
+    from stsfusion.cube.store import CubeStore
+
+    try:
+        return CubeStore(store).info()
+    except StoreError:
+        require_frame(store)
+        raise
 
 
 def verify(

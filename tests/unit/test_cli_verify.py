@@ -48,3 +48,14 @@ def test_a_folder_without_a_store_is_refused(tmp_path):
     refused = run(tmp_path)
     assert refused.exit_code == 2
     assert "nothing published" in refused.output
+
+
+def test_a_store_that_cannot_be_described_names_the_file_that_is_lost(place):
+    whole = (place / "time/c/0").read_bytes()
+    (place / "time/c/0").unlink()
+    told = CliRunner().invoke(app, ["info", str(place)])
+    assert told.exit_code == 2
+    assert "got time/c/0 (missing)" in told.output.replace("\n", " ")
+    assert "come twice" not in told.output
+    (place / "time/c/0").write_bytes(whole)
+    assert CliRunner().invoke(app, ["info", str(place)]).exit_code == 0
