@@ -50,7 +50,8 @@ def harmed_frame(store: Path, *, factors: bool = False) -> list[Damage]:
         expanding = tuple(f"{join(name, array)}/c/" for name in listings for array in _FACTORS)
         files = [file for file in files if file.startswith(expanding)]
     found = [damage for file in files if (damage := known.damage(store, file)) is not None]
-    return [damage for damage in found if damage.what == "missing"] if publication.pending else found
+    grows = publication.pending and not factors
+    return [damage for damage in found if damage.what == "missing" or not grows]
 
 
 def require_frame(store: Path, *, factors: bool = False) -> None:

@@ -119,12 +119,12 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
         behind.
     """
     published, staged = Publication(old).published()[name], Publication(new).staged()[name]
-    alike = published.shape[1:] == staged.shape[1:] and published.common == staged.common
-    if not alike or published.shard != staged.shard:
+    apart = _apart(published, staged)
+    if apart:
         raise StoreError(
             f"dataset '{name}' of {new}",
             expected="the frame of the series before it but for the dates",
-            got=f"{staged.shape} in shards of {staged.shard}, not {published.shape} of {published.shard}",
+            got=", ".join(apart),
             mend="Make the whole series anew.",
         )
     marks, known = _noted(old).marks, _noted_of_others(new, name)
@@ -135,6 +135,16 @@ def carry(old: Path, new: Path, dates: Mapping[int, int], name: str = "") -> Non
             if (old / file).is_file():
                 _link(old / file, new / there)
     Publication(new).note(Manifest(known))
+
+
+def _apart(published: Listing, staged: Listing) -> list[str]:
+    """What parts the frames of two datasets, but for their dates."""
+    compared = (
+        ("(band, y, x) of", published.shape[1:], staged.shape[1:]),
+        ("shards of", published.shard, staged.shard),
+        ("maps expanded by", (published.common or "none")[:12], (staged.common or "none")[:12]),
+    )
+    return [f"{what} {now}, not {was}" for what, was, now in compared if now != was]
 
 
 def _noted_of_others(store: Path, name: str) -> dict[str, Mark]:

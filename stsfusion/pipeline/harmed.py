@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stsfusion.cube.frames import require_frame
 from stsfusion.cube.generations import glance, harmed_dates
 from stsfusion.cube.manifest import Damage
 from stsfusion.pipeline.reciperun import RecipeRun
@@ -32,14 +33,18 @@ _SHOWN = 3
 def sparing(run: RecipeRun, found: Standing) -> Standing:
     """The same, but that dates of which a file is gone or cut short do not stay as they are.
 
-    All input of a date that would stay is there, and is what it was: it can be made again.
+    All input of a date that would stay is there, and is what it was: it can be made again. What the maps of
+    a compact series are expanded by cannot: these small files are read, and are what they were.
 
     Raises
     ------
     StoreError
-        When nobody can tell what the files of the published series were.
+        When they are not, or nobody can tell what the files of the published series were.
     """
-    return _without(run, found, glance(run.folder.fused)) if found.deed is Deed.CHANGE else found
+    if found.deed is not Deed.CHANGE:
+        return found
+    require_frame(run.folder.fused, factors=True)
+    return _without(run, found, glance(run.folder.fused))
 
 
 def mending(run: RecipeRun, found: Standing, damages: Collection[Damage] | None) -> Standing:

@@ -4,8 +4,9 @@ import json
 import shutil
 
 import pytest
+import yaml
 from dying import Death, dying
-from nightly import deliver, night, place, recipe_in, shown
+from nightly import FIRST_DATES, deliver, night, place, recipe_in, shown
 from small_project import bytes_of, here
 
 from stsfusion.cube.generations import Generations
@@ -162,3 +163,28 @@ def test_a_finished_series_that_a_disk_changed_before_it_took_its_place_is_made_
     assert here("update", str(recipe), "-q").exit_code == 0
     assert here("verify", str(place(tmp_path)), "-q").exit_code == 0
     assert bytes_of(place(tmp_path)) == whole
+
+
+@pytest.mark.parametrize(
+    ("file", "harm", "what"), [("basis/c/0/0", lose, "missing"), ("sigma_weights/c/0/0", flip, "changed")]
+)
+def test_a_compact_series_does_not_grow_without_what_its_maps_are_expanded_by(tmp_path, file, harm, what):
+    deliver(tmp_path, FIRST_DATES)
+    recipe = recipe_in(tmp_path, "jointlr")
+    asked = yaml.safe_load(recipe.read_text())
+    asked["fuse"]["product"] = "compact"
+    recipe.write_text(yaml.safe_dump(asked))
+    assert night(recipe).exit_code == 0
+    whole = (place(tmp_path) / file).read_bytes()
+    harm(place(tmp_path) / file)
+    before = bytes_of(place(tmp_path))
+    deliver(tmp_path, {role: {**days, 16: 0} for role, days in FIRST_DATES.items()})
+    done = night(recipe)
+    assert done.exit_code == 2, done.output
+    assert f"got {file} ({what})" in done.stderr
+    assert "Restore them from a copy" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert bytes_of(place(tmp_path)) == before
+    (place(tmp_path) / file).write_bytes(whole)
+    assert night(recipe).exit_code == 0
+    assert here("verify", place(tmp_path), "-q").exit_code == 0

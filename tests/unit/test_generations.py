@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stsfusion.cube import generations
+from stsfusion.cube.factors import Factors
 from stsfusion.cube.generations import Generations, carry, date_marks, glance, harmed_dates
 from stsfusion.cube.grid import Grid
 from stsfusion.cube.spec import CubeSpec
@@ -93,8 +94,12 @@ def test_a_disk_without_links_gets_copies(old, tmp_path, monkeypatch):
 def test_another_frame_is_refused(old, tmp_path):
     store = CubeStore(tmp_path / "other.zarr")
     store.create("", replace(SPEC, shard=24))
-    with pytest.raises(StoreError, match="shards of 24"):
+    with pytest.raises(StoreError, match="got shards of 24, not 12"):
         carry(old.path, store.path, {0: 0})
+    compact = CubeStore(tmp_path / "compact.zarr")
+    compact.create("", replace(SPEC, factors=Factors.of(np.eye(2), np.zeros(2))))
+    with pytest.raises(StoreError, match=r"got maps expanded by [0-9a-f]{12}, not none"):
+        carry(old.path, compact.path, {0: 0})
 
 
 def test_marks_tell_equal_dates_from_others(old, new):
