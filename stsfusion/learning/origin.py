@@ -11,18 +11,23 @@ from stsfusion.fusion.timeline import quality_of
 from stsfusion.learning.smoothspectra import picked
 from stsfusion.operators.resample import blocks
 
-__all__ = ["origin"]
+__all__ = ["has_all_bands", "origin"]
 
 
-def origin(problem: Problem) -> Tensor:
+def origin(problem: Problem, all_bands: bool | None = None) -> Tensor:
     """(time, 1, y, x) uint8 Quality.
 
     Observed where the hyperspectral sensor saw the date (without one, the sharp sensor, if the target has its
     bands); fused where another did; else interpolated or extrapolated by the dates at which the pixel was
     seen by any; else filled. Without the hyperspectral sensor, pixels that no sharp image shows are filled.
+
+    `all_bands` tells whether the sharp sensor has the target's bands, of which dead ones were left out here;
+    None: it is seen from the problem.
     """
     roles = problem.observations
-    first = roles.get("rich", _with_all_bands(roles.get("sharp")))
+    sharp = roles.get("sharp")
+    leads = has_all_bands(sharp) if all_bands is None else all_bands
+    first = roles.get("rich", sharp if leads else None)
     days = problem.target.days
     seen = {role: _mask(each) for role, each in roles.items()}
     quality = _extent(problem, seen, days)
@@ -39,9 +44,9 @@ def origin(problem: Problem) -> Tensor:
     return quality
 
 
-def _with_all_bands(sharp: Observation | None) -> Observation | None:
-    """The sharp sensor, if its bands are the target's, or those of them that are not dead."""
-    return sharp if sharp is not None and picked(sharp.view.spectral.matrix) is not None else None
+def has_all_bands(sharp: Observation | None) -> bool:
+    """Whether a sensor's bands are the target's, all of them."""
+    return sharp is not None and len(picked(sharp.view.spectral.matrix) or ()) == sharp.view.in_shape[1]
 
 
 def _mask(observation: Observation) -> Tensor:

@@ -53,7 +53,8 @@ def open_variance(response: Tensor, wavelengths: Tensor, pixels: Tensor) -> Tens
     """(band,) variance of spectra that bands of a (b, band) response leave open; zero for the target's own.
 
     As large as (b, n) pixels show, every band of which is told from the others; far from all bands as large,
-    and nowhere larger, as spectra of their variance about their level leave there; of one band, as it varies.
+    and nowhere larger, as spectra of their variance about their level leave there; of one band, as large as
+    its values.
     """
     matrix = response.double()
     if len(picked(matrix) or ()) == matrix.shape[1]:

@@ -22,7 +22,7 @@ from stsfusion.learning.jointoptics import JointOptics, JointPsf
 from stsfusion.learning.kept import under
 from stsfusion.learning.krigewindows import PIECE
 from stsfusion.learning.live import Live, with_seen_dates
-from stsfusion.learning.origin import origin
+from stsfusion.learning.origin import has_all_bands, origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
 from stsfusion.learning.swaths import PIXELS
@@ -189,9 +189,9 @@ class JointLR(FusionMethod):
             assert joint.live is not None
             assert joint.casting is not None
             problem = joint.casting(problem, _NAME)
-            problem.require("sharp", by=_NAME)
+            (sharp,) = problem.require("sharp", by=_NAME)
             problem = JointOptics.of(under(state, _OPTICS))(joint.live(problem))
-            quality = origin(problem)
+            quality = origin(problem, has_all_bands(sharp))
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
                 return Answer(values, quality, sigma)

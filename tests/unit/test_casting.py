@@ -181,3 +181,13 @@ def test_pixels_that_nobody_ever_saw_are_the_mean_of_all():
     mean = problem.truth[:, :, 20:, 20:].mean((0, 2, 3))
     torch.testing.assert_close(answer.full()[1, :, 4, 4], mean, rtol=0, atol=0.03)
     assert int(answer.quality[1, 0, 4, 4]) == int(Quality.FILLED)
+
+
+def test_a_sensor_of_a_few_single_bands_has_not_observed_the_others():
+    problem = tiny_problem(roles=("sharp",))
+    rows = torch.eye(20, dtype=torch.float64)[[2, 7, 11, 16]]
+    view = Degradation.of(problem.target.shape, dates=problem.sharp.dates, spectral=rows)
+    seen = replace(problem.sharp, data=view(problem.truth), view=view)
+    question = problem.with_observations({"sharp": seen}).question()
+    answer = JointLR.example().fit([question]).fuse(question)
+    assert int(Quality.OBSERVED) not in answer.quality.unique().tolist()
