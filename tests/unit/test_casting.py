@@ -96,7 +96,7 @@ def test_the_hyperspectral_images_are_seen_as_the_dense_sensor_would():
 
 
 @pytest.mark.parametrize(
-    ("kind", "share"), [(Kind.DENSE_AS_SHARP, 0.5), (Kind.RICH_AS_SHARP, 0.6), (Kind.SHARP_AS_DENSE, 1.05)]
+    ("kind", "share"), [(Kind.DENSE_AS_SHARP, 0.05), (Kind.RICH_AS_SHARP, 0.4), (Kind.SHARP_AS_DENSE, 0.2)]
 )
 def test_two_sensors_tell_hidden_dates_better_than_a_line(kind, share):
     problem = posed(kind)
@@ -106,7 +106,9 @@ def test_two_sensors_tell_hidden_dates_better_than_a_line(kind, share):
     inside = torch.cat(
         [(answer.date(i) - problem.truth[i]).abs() < 1.645 * answer.sigma_of(i) for i in HIDDEN]
     )
-    assert 0.8 < float(inside.float().mean()) <= 1.0
+    assert float(inside.float().mean()) > 0.8
+    said = torch.stack([answer.sigma_of(i) for i in HIDDEN]).square().mean().sqrt()
+    assert float(said) < 5.0 * rmse(answer, problem, HIDDEN), "so wide that it says nothing"
 
 
 @pytest.mark.parametrize("kind", SUBSETS)
