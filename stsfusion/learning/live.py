@@ -138,7 +138,7 @@ def bridged(rich: Observation, live: Tensor, wavelengths: Tensor) -> Observation
     """
     if bool(live.all()) or not bool(live.any()):
         return rich
-    nm = wavelengths.double().cpu()
+    nm, live = wavelengths.double().cpu(), live.cpu()
     order = nm[live].argsort()
     places = live.nonzero()[:, 0][order]
     dead = (~live).nonzero()[:, 0]

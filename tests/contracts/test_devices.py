@@ -136,6 +136,15 @@ def test_without_a_sensor(cls, role):
     check_devices(cls.example, [_question(cls).with_observations({role: None})])
 
 
+@pytest.mark.parametrize("roles", [("rich", "sharp", "dense"), ("rich", "dense")])
+def test_a_dead_band(roles):
+    question = _question(methods.kind("jointlr"), ratios=(1, 3), roles=roles)
+    valid = question.rich.valid.expand(question.rich.data.shape).clone()
+    valid[:, 7] = False
+    lame = question.with_observations({"rich": replace(question.rich, valid=valid)})
+    check_devices(methods.kind("jointlr").example, [lame])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ratios", [(3, 1), (1, 3)])
 @pytest.mark.parametrize("name", [name for name in methods.names() if methods.card(name).finest])
