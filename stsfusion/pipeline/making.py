@@ -70,9 +70,7 @@ def make(
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
     if finished and not _is_sound(place):
-        shutil.rmtree(
-            place
-        )  # a disk changed it since its tiles were done: the ledger finds them changed, too
+        shutil.rmtree(place)  # a disk changed it since: its tiles go round again
         finished = False
     with Ledger.open(folder.ledger, learnt.made.identity, told=run.journal.tile) as ledger:
         if not finished:
