@@ -12,9 +12,11 @@ SEED = 20261122
 """What all lives are drawn from: what is written in these files has no part in it."""
 
 
-def live(life: type[RuleBasedStateMachine], tally: Tally | None, lives: int, steps: int) -> None:
-    """So many lives of so many steps; faults that struck are noted in the tally."""
-    told = seed(SEED)(type("Told", (life,), {"tally": tally}))
+def live(
+    life: type[RuleBasedStateMachine], tally: Tally | None, lives: int, steps: int, lot: int = 0
+) -> None:
+    """So many lives of so many steps, other ones in each lot; faults that struck are noted in the tally."""
+    told = seed(SEED + lot)(type("Told", (life,), {"tally": tally}))
     chosen = settings(
         max_examples=lives,
         stateful_step_count=steps,
