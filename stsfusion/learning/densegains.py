@@ -29,16 +29,23 @@ TileSeen = tuple[Problem, Tensor, Seen]
 
 
 def dense_gains(
-    joint: Joint, tiles: Sequence[TileSeen], days: Tensor, noise: Tensor, dead: Tensor | None = None
+    joint: Joint,
+    tiles: Sequence[TileSeen],
+    days: Tensor,
+    noise: Tensor,
+    dead: Tensor | None = None,
+    *,
+    doubled: bool = False,
 ) -> Tensor:
     """(t, b) factors of the dense sensor's dates.
 
     On dates of the hyperspectral sensor its scores, regressed on the guide, say what dense bands should be;
-    without one, the sharp image does, where its bands are the same. Values below the noise tell no gain, nor
-    do hyperspectral bands that are (band,) dead.
+    without one, the sharp image does, where its bands are the same, unless it is `doubled`: the dense one's
+    own, which would vouch for itself. Values below the noise tell no gain, nor do hyperspectral bands that
+    are (band,) dead.
     """
     found = {}
-    for date, (values, said) in told_by_others(joint, tiles, days, dead).items():
+    for date, (values, said) in told_by_others(joint, tiles, days, dead, doubled=doubled).items():
         telling = said.square().mean(1) > noise.square().to(said)
         found[date] = torch.where(telling, ratio_of(values.double(), said.double()), 1.0)
     clear = [seen.clear.all(0) for _, _, seen in tiles]
@@ -47,7 +54,12 @@ def dense_gains(
 
 
 def told_by_others(
-    joint: Joint, tiles: Sequence[TileSeen], days: Tensor, dead: Tensor | None = None
+    joint: Joint,
+    tiles: Sequence[TileSeen],
+    days: Tensor,
+    dead: Tensor | None = None,
+    *,
+    doubled: bool = False,
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """(b, n) dense values and what another sensor says they should be, by date, where enough is known.
 
@@ -55,7 +67,8 @@ def told_by_others(
     """
     found = {}
     for date, day in enumerate(days.tolist()):
-        parts = [part for tile in tiles if (part := _said(joint, tile, (date, day), dead)) is not None]
+        told = [_said(joint, tile, (date, day), dead, doubled=doubled) for tile in tiles]
+        parts = [part for part in told if part is not None]
         if parts and sum(values.shape[1] for values, _ in parts) >= _FEW:
             values, said = (torch.cat(side, 1) for side in zip(*parts, strict=True))
             found[date] = values, said
@@ -63,13 +76,14 @@ def told_by_others(
 
 
 def _said(
-    joint: Joint, tile: TileSeen, when: tuple[int, float], dead: Tensor | None
+    joint: Joint, tile: TileSeen, when: tuple[int, float], dead: Tensor | None, *, doubled: bool
 ) -> tuple[Tensor, Tensor] | None:
     """(b, n) dense values and what another sensor says they should be."""
     (problem, guide, seen), (date, day) = tile, when
-    image, valid = _by_rich(joint, problem, guide, day) or _by_sharp(problem, day) or (None, None)
-    if image is None or valid is None:
+    other = _by_rich(joint, problem, guide, day) or (None if doubled else _by_sharp(problem, day))
+    if other is None:
         return None
+    image, valid = other
     own = replace(seen, kernels=[seen.kernels[date]])
     low = through(image[None], own)[0]
     clear = seen.clear[date] & (through(valid[None, None].float(), own)[0, 0] > 0.999)

@@ -157,7 +157,8 @@ def _dense(
     plain = Dates.plain(days, len(noise))
     pointed = replace(plain, shift=pointing([(g, _dense_seen(p, plain)) for p, g in pairs], _POINTING))
     tiles = [(p, g, _dense_seen(p, pointed)) for p, g in pairs]
-    mended = replace(pointed, gain=dense_gains(joint, tiles, days, noise, settings.dead))
+    gain = dense_gains(joint, tiles, days, noise, settings.dead, doubled=settings.doubled)
+    mended = replace(pointed, gain=gain)
     ready = [(g, guide.looks(g), _dense_seen(p, mended)) for p, g in pairs]
     changes = Changes.learn(ready, noise, settings.likeness, settings.loads[0], settings.halves[0])
     return Timed(days, mended.shift, mended.gain, changes)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.densegains import TileSeen, told_by_others
-from stsfusion.learning.jointbase import Settings, days_of, learn_base
+from stsfusion.learning.jointbase import Settings, days_of, learn_base, noise_of
 from stsfusion.learning.jointoptics import JointOptics
 from stsfusion.learning.offsets import offsets
 from stsfusion.learning.pointing import pointing
@@ -42,7 +42,9 @@ def with_offsets(optics: JointOptics, problems: Sequence[Problem], settings: Set
     plain = Dates.plain(days, bands)
     shift = pointing([(guide, seen) for _, guide, seen in _tiles(some, guides, plain)], _POINTING)
     tiles = _tiles(some, guides, replace(plain, shift=shift))
-    found = offsets(told_by_others(joint, tiles, days, settings.dead), len(days), bands)
+    told = told_by_others(joint, tiles, days, settings.dead, doubled=settings.doubled)
+    shared = noise_of([p.dense for p in some if p.dense is not None]) if settings.doubled else None
+    found = offsets(told, len(days), bands, shared)
     return replace(optics, added=found, days=days) if bool(found.any()) else optics
 
 

@@ -2,7 +2,8 @@
 
 ::
 
-    y = γ ŷ + o + e        o: by least squares, shrunk to nothing as far as it may be chance or misfit
+    y = γ ŷ + o + e        o: by least squares, shrunk to nothing as far as it may be chance or misfit,
+                           or noise that y and ŷ have in common
 
 What all dates have in common is shrunk apart from what each has of its own: the one reaches dates of which
 nothing else is known.
@@ -29,12 +30,22 @@ _DOUBT = 4.0
 """Mean square, in that of the errors, up to which offsets are none."""
 
 
-def offsets(found: Mapping[int, tuple[Tensor, Tensor]], dates: int, bands: int) -> Tensor:
-    """(t, b) of all dates, from the (b, n) values, and what they should be, of those that are known."""
+def offsets(
+    found: Mapping[int, tuple[Tensor, Tensor]], dates: int, bands: int, shared: Tensor | None = None
+) -> Tensor:
+    """(t, b) of all dates, from the (b, n) values, and what they should be, of those that are known.
+
+    Parameters
+    ----------
+    shared
+        (b,) standard deviation of noise that the values and what they should be have in common, where one
+        sensor told both: a slope may be that noise alone.
+    """
     out = torch.zeros(dates, bands)
     if not found:
         return out
-    fits = [_fitted(values.double(), said.double()) for values, said in found.values()]
+    both = torch.zeros(bands) if shared is None else shared
+    fits = [_fitted(values.double(), said.double(), both) for values, said in found.values()]
     own, chance = (torch.stack(side).cpu() for side in zip(*fits, strict=True))
     common = own.mean(0)
     common = common * _kept(common, chance.mean(0))
@@ -44,7 +55,7 @@ def offsets(found: Mapping[int, tuple[Tensor, Tensor]], dates: int, bands: int) 
     return out
 
 
-def _fitted(values: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+def _fitted(values: Tensor, said: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
     """(b,) offsets and the variance of their errors."""
     count, mean = values.shape[1], said.mean(1)
     spread = (said - mean[:, None]).square().sum(1).clamp_min(1e-30)
@@ -53,6 +64,7 @@ def _fitted(values: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
     own = level - slope * mean
     left = (values - slope[:, None] * said - own[:, None]).square().mean(1)
     chance = _KIN * left * (1.0 / count + mean.square() / spread) + (_MISFIT * mean).square()
+    chance = chance + shared.to(spread).square() * mean.square() * count / spread
     return own, chance.clamp_min(1e-30)
 
 

@@ -111,6 +111,35 @@ def test_two_sensors_tell_hidden_dates_better_than_a_line(kind, share):
     assert float(said) < 5.0 * rmse(answer, problem, HIDDEN), "so wide that it says nothing"
 
 
+def test_who_plays_two_parts_does_not_vouch_for_its_own_gain():
+    problem = posed(Kind.DENSE_AS_SHARP)
+    bright = replace(problem.dense, data=1.2 * problem.dense.data)
+    found = []
+    for seen in (problem.dense, bright):
+        question = problem.with_observations({"dense": seen}).question()
+        method = JointLR.example(hidings=3).fit([question])
+        found.append(rmse(method.fuse(question), problem, HIDDEN))
+    torch.testing.assert_close(method.state["dense.gain"].mean(1), torch.full((5,), 1.2), rtol=0, atol=0.02)
+    assert found[1] < 1.3 * found[0]
+
+
+@pytest.mark.parametrize("kind", [Kind.DENSE_AS_SHARP, Kind.SHARP_AS_DENSE, Kind.RICH_AS_SHARP])
+def test_a_scene_of_one_colour_stays_one(kind):
+    """Nothing to tell an offset or a gain by but noise, which one sensor's two parts have in common."""
+    problem = posed(kind)
+    flat = replace(problem, truth=torch.full_like(problem.truth, 0.3))
+    dice = torch.Generator().manual_seed(2)
+    for role, seen in problem.observations.items():
+        clean = seen.view(flat.truth)
+        data = clean + 0.001 * torch.randn(clean.shape, generator=dice)
+        flat = flat.with_observations({role: replace(seen, data=data, valid=torch.ones_like(seen.valid))})
+    question = flat.question()
+    answer = JointLR.example(hidings=3).fit([question]).fuse(question)
+    assert rmse(answer, flat, slice(None)) < 0.002
+    assert bool(torch.isfinite(answer.sigma).all())
+    assert float(answer.sigma.max()) < 0.05
+
+
 @pytest.mark.parametrize("kind", SUBSETS)
 def test_a_tile_with_its_halo_says_what_the_whole_says(kind):
     question = posed(kind, size=SIZE).question()

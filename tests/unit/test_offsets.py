@@ -46,6 +46,15 @@ def test_chance_and_misfit_are_no_offsets():
     assert torch.equal(offsets({}, 3, 2), torch.zeros(3, 2))
 
 
+def test_noise_that_both_have_in_common_is_no_slope():
+    noise = 0.001 * torch.randn(4, 900, generator=torch.Generator().manual_seed(0))
+    same = {0: (0.3 + noise, 0.3 + 0.01 * noise)}
+    assert float(offsets(same, 1, 4).abs().max()) > 20.0
+    assert not bool(offsets(same, 1, 4, torch.full((4,), 0.001)).any())
+    given = offsets(_pairs(torch.full((3, 4), 0.03)), 6, 4, torch.full((4,), 0.001))
+    assert torch.allclose(given, torch.full((6, 4), 0.03), atol=0.006), "a true one is still found"
+
+
 @pytest.mark.parametrize("added", [0.0, 0.03])
 def test_dense_values_are_seen_without_what_is_added(added):
     problem = tiny_problem(size=72).question()
