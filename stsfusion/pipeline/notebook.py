@@ -43,7 +43,8 @@ def fuse(
     ----------
     rich, sharp, dense
         (time, band, y, x) reflectance 0 to 1, with coordinates `time`, `band`, `wavelength` (nm, on band),
-        `y`, `x` (pixel centres) and, where there is one, `spatial_ref`; gaps are NaN or said by `valid`.
+        `y`, `x` (pixel centres) and, where there is one, `spatial_ref`. Gaps are said by the coordinate
+        `valid` (False) or by the attribute `_FillValue`; other NaN are refused.
         Grids must nest: the coarser ones are integer coarsenings of the finest. Without `rich` the result
         has the bands of `sharp`, and `dense` must have the same: what spatio-temporal methods are for.
         `jointlr` takes any of them: without `sharp`, whichever has the finest pixels stands in for it.
