@@ -69,6 +69,8 @@ def make(
     left(run, plan, learnt.made).require_disk(draft.need.disk if factors is None else size_of(spec))
     _sweep(folder, place)
     finished = not grows and _is(place, learnt.made.identity)
+    if finished:
+        CubeStore(place).recover()  # its checksums are told by the documents that readers see
     if finished and not _is_sound(place):
         shutil.rmtree(place)  # a disk changed it since: its tiles go round again
         finished = False

@@ -12,6 +12,7 @@ from small_project import bytes_of, here
 from stsfusion.cube.generations import Generations
 from stsfusion.cube.publication import Publication
 from stsfusion.cube.store import CubeStore
+from stsfusion.pipeline import fusing
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -188,3 +189,26 @@ def test_a_compact_series_does_not_grow_without_what_its_maps_are_expanded_by(tm
     (place(tmp_path) / file).write_bytes(whole)
     assert night(recipe).exit_code == 0
     assert here("verify", place(tmp_path), "-q").exit_code == 0
+
+
+def test_a_series_that_was_cut_off_once_it_could_be_read_is_not_made_twice(tmp_path, monkeypatch):
+    recipe, sweep = appending(tmp_path), Publication._sweep
+
+    def die(self):
+        if self.path.name.startswith(".fused-") and self.cut_off:
+            raise Death
+        sweep(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publication, "_sweep", die)
+        with pytest.raises(Death):
+            night(recipe)
+    assert not place(tmp_path).exists()
+
+    def again(*_, **__):
+        pytest.fail("tiles that were finished are made again")
+
+    monkeypatch.setattr(fusing, "fuse_tiles", again)
+    assert night(recipe).exit_code == 0
+    assert shown(place(tmp_path))[0] == [0, 4, 8]
+    assert here("verify", str(place(tmp_path)), "-q").exit_code == 0
