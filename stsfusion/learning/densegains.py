@@ -11,7 +11,7 @@ from torch import Tensor
 from stsfusion.fusion.problem import Problem
 from stsfusion.learning.changes import Seen, through
 from stsfusion.learning.joint import Joint
-from stsfusion.learning.live import half_clear
+from stsfusion.learning.live import half_clear, on_dead
 from stsfusion.learning.radiometry import Series, gains, ratio_of
 from stsfusion.learning.sighting import place_of
 from stsfusion.operators.resample import blocks
@@ -20,9 +20,6 @@ __all__ = ["TileSeen", "dense_gains", "told_by_others"]
 
 _FEW = 50
 """Coarse pixels below which a gain is not taken from them."""
-
-_LOST = 0.02
-"""Share of a band's response on dead hyperspectral bands from which these no longer tell its level."""
 
 TileSeen = tuple[Problem, Tensor, Seen]
 """A tile, its (q, H, W) guide, and what the dense sensor saw."""
@@ -89,8 +86,7 @@ def _said(
     clear = seen.clear[date] & (through(valid[None, None].float(), own)[0, 0] > 0.999)
     values, said = seen.values[date][:, clear], low[:, clear]
     if dead is not None and problem.rich is not None and problem.dense is not None:
-        response = problem.dense.view.spectral.matrix.abs()
-        lost = response[:, dead.to(response.device)].sum(1) > _LOST * response.sum(1)
+        lost = on_dead(problem.dense.view.spectral.matrix, dead)
         said = torch.where(lost.to(said.device)[:, None], values, said)
     return values, said
 

@@ -48,7 +48,10 @@ class Innovation(Kept):
 
     @classmethod
     def learn(cls, covariance: Tensor, response: Tensor, noise: Tensor, subspace: Subspace) -> Self:
-        """From the (p, p) C, the (b, band) R and the (b,) standard deviation of what m has of errors."""
+        """From the (p, p) C, the (b, band) R and the (b,) standard deviation of what m has of errors.
+
+        A band of infinite deviation tells nothing.
+        """
         response = response.to(covariance)
         seen = response @ subspace.basis.T.to(covariance)
         sd = noise.to(covariance).clamp_min(1e-6)

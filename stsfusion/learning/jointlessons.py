@@ -16,7 +16,7 @@ from stsfusion.learning.joint import Joint
 from stsfusion.learning.jointassured import assured
 from stsfusion.learning.jointbase import Settings, learn_base, noise_of, score_noise, seen_values
 from stsfusion.learning.jointtrial import Trial, guess, tile_of, trials, with_panel
-from stsfusion.learning.live import half_clear, same_bands
+from stsfusion.learning.live import half_clear, on_dead, same_bands
 from stsfusion.learning.resolved import Resolved, suits
 from stsfusion.learning.sharponly import matched, sharp_bands
 from stsfusion.learning.steady import Steady, line
@@ -149,7 +149,10 @@ def _covariance(errors: Sequence[Tensor], subspace: Subspace) -> Tensor:
 
 
 def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem], settings: Settings) -> Joint:
-    """Innovations by dense and by sharp bands; by dense ones alone where both are of one sensor."""
+    """Innovations by dense and by sharp bands; by dense ones alone where both are of one sensor.
+
+    What a band shows where hyperspectral ones are dead was never compared with anything: it holds nothing.
+    """
     assert joint.subspace is not None
     first, found = problems[0], {}
     for role in ("dense",) if settings.doubled else ("dense", "sharp"):
@@ -161,5 +164,10 @@ def _held(joint: Joint, covariance: Tensor, problems: Sequence[Problem], setting
             left = (joint.dense.changes.spread.square().mean(0) * joint.dense.changes.noise).sqrt()
             noise = 2.0 * torch.maximum(noise, left)
         response = getattr(first, role).view.spectral.matrix
+        if settings.dead is not None:
+            lost = on_dead(response, settings.dead).to(noise.device)
+            if bool(lost.all()):
+                continue
+            noise = torch.where(lost, torch.inf, noise)
         found[f"by_{role}"] = Innovation.learn(covariance, response, noise, joint.subspace)
     return replace(joint, covariance=covariance.float(), **found)  # type: ignore[arg-type]

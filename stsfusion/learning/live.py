@@ -19,10 +19,22 @@ from stsfusion.learning.kept import Kept
 from stsfusion.operators.degradation import Degradation
 from stsfusion.operators.mix import Mix
 
-__all__ = ["Live", "bridged", "half_clear", "live_bands", "refuse_blind", "same_bands", "with_seen_dates"]
+__all__ = [
+    "Live",
+    "bridged",
+    "half_clear",
+    "live_bands",
+    "on_dead",
+    "refuse_blind",
+    "same_bands",
+    "with_seen_dates",
+]
 
 _FEW = 12
 """Clear pixels, in all tiles, below which a date counts as unseen."""
+
+_LOST = 0.02
+"""Share of a band's response on dead hyperspectral bands from which these no longer tell its level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +166,12 @@ def bridged(rich: Observation, live: Tensor, wavelengths: Tensor) -> Observation
         noise = noise.clone()
         noise[dead] = torch.maximum(noise[first], noise[second])
     return replace(rich, data=data, valid=valid, noise=noise)
+
+
+def on_dead(response: Tensor, dead: Tensor) -> Tensor:
+    """(b,) bool: which rows of the (b, band) response look where (band,) hyperspectral bands are dead."""
+    weight = response.abs()
+    return weight[:, dead.to(weight.device)].sum(1) > _LOST * weight.sum(1)
 
 
 def _with(observation: Observation, live: Tensor) -> Observation:
