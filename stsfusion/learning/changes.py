@@ -20,6 +20,7 @@ from torch import Tensor
 
 from stsfusion.learning.guidedkriging import Coarse, Kriging, Likeness
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.unguided import Unguided, unguided
 from stsfusion.operators.blur import Blur
 
 __all__ = ["Changes", "Seen", "Unmixing", "through"]
@@ -114,13 +115,33 @@ class Changes(Kept):
         """(t, b, H, W) the series on the fine grid, and its (t, b, H, W) standard deviation."""
         return self.unmixing(components, looks, seen, half).rows(0, components.shape[1])
 
-    def unmixing(self, components: Tensor, looks: Tensor, seen: Seen, half: int) -> Unmixing:
-        """The same, ready for any rows."""
+    def unmixing(
+        self, components: Tensor, looks: Tensor, seen: Seen, half: int, without: Unguided | None = None
+    ) -> Unmixing:
+        """The same, ready for any rows; `without` tells of pixels of which the guide knows nothing."""
         left = self._left(components, seen)
         groups = [(dates, bands) for dates in _alike(seen) for bands in _grouped(self.noise)]
         parts = [self._part(left, seen, dates, bands) for dates, bands in groups]
-        kriging = Kriging.of(looks, parts, self.likeness, seen.ratio, half)
-        return Unmixing(self, components, groups, kriging)
+        larger = None
+        if without is not None:
+            larger, share = self._larger(without), without.share(seen.ratio)
+            alone = [(k, band) for k, (_, bands) in enumerate(groups) for band in bands]
+            parts = [
+                replace(
+                    parts[k],
+                    values=left[groups[k][0]][:, band],
+                    larger=1.0 + (larger[groups[k][0], band].mean() - 1.0) * share,
+                )
+                for k, band in alone
+            ]
+            groups = [(groups[k][0], [band]) for k, band in alone]
+        kriging = Kriging.of(looks, parts, self.likeness, seen.ratio, half, without)
+        return Unmixing(self, components, groups, kriging, larger)
+
+    def _larger(self, without: Unguided) -> Tensor:
+        """(t, b) times by which what was seen varies more than what the regressions leave over of it."""
+        told = torch.einsum("tqb,q->tb", self.slope.square(), without.components.to(self.slope))
+        return 1.0 + told / self.spread.square().clamp_min(1e-18)
 
     def _left(self, components: Tensor, seen: Seen) -> Tensor:
         """(t, b, h, w) what the regressions leave over, in its own deviation, made one date at a time."""
@@ -156,6 +177,9 @@ class Unmixing:
     kriging: Kriging
     """One part for each group."""
 
+    larger: Tensor | None = None
+    """(t, b) times by which variance is larger where there is no guide; None: it is everywhere."""
+
     @property
     def looks(self) -> Tensor:
         """(q', H, W) of the guide."""
@@ -165,12 +189,15 @@ class Unmixing:
         """(t, b, last − first, W) of fine rows, edges on coarse pixels, and their standard deviation."""
         values = self.changes.plain(self.components[:, first:last])
         deviation, ratio = torch.empty_like(values), self.kriging.windows.ratio
+        where = unguided(self.components[:, first:last])
         found = self.kriging.rows(first // ratio, last // ratio)
         for (dates, bands), kriged in zip(self.groups, found, strict=True):
             fine = kriged.values.unflatten(0, (len(dates), len(bands)))
             for place, date in enumerate(dates):
                 spread = self.changes.spread[date, bands][:, None, None]
                 values[date, bands] += fine[place] * spread
+                if self.larger is not None:
+                    spread = spread * torch.where(where, self.larger[date, bands][:, None, None].sqrt(), 1.0)
                 deviation[date, bands] = kriged.doubt.sqrt() * spread
         return values, deviation
 

@@ -86,6 +86,12 @@ class Guide(Kept):
         full = self.completed(stack)
         return torch.einsum("cq,cyx->qyx", self.axes, full[:sharp])
 
+    @property
+    def variance(self) -> Tensor:
+        """(q,) of the components."""
+        own = self.covariance[: len(self.axes), : len(self.axes)]
+        return torch.einsum("cq,cd,dq->q", self.axes, own, self.axes)
+
     def looks(self, components: Tensor) -> Tensor:
         """(q', H, W) components in the metric of likeness; two pixels lie about one apart."""
         return components[: len(self.metric)] * self.metric[:, None, None]

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from stsfusion.learning.kept import Kept
 from stsfusion.learning.krigewindows import PIECE, Windows
+from stsfusion.learning.unguided import Unguided
 from stsfusion.operators.sylvester import trimmed
 
 __all__ = ["Coarse", "Kriged", "Kriging", "Likeness", "krige", "trim"]
@@ -107,6 +108,9 @@ class Coarse:
     noise: float
     """λ: noise over the values' own variance."""
 
+    larger: Tensor | None = None
+    """(h, w) times by which the values' own variance is larger than elsewhere; None: the same everywhere."""
+
 
 @dataclass(frozen=True, eq=False)
 class Kriged:
@@ -156,7 +160,10 @@ class System:
     def of(cls, windows: Windows, blur: Blurred, own: Tensor, part: Coarse, places: Tensor) -> Self:
         """From the covariances of a part's own kernel, and the part with a frame."""
         clear = windows.around(part.clear[None], places)[..., 0]
-        noise = torch.where(clear, part.noise, _UNSEEN)
+        own_noise = torch.full_like(clear, part.noise, dtype=torch.float32)
+        if part.larger is not None:
+            own_noise = own_noise / windows.around(part.larger[None], places)[..., 0].clamp_min(1.0)
+        noise = torch.where(clear, own_noise, _UNSEEN)
         values = windows.around(part.values, places) * clear[..., None]
         return cls(blur.seen + torch.diag_embed(noise), blur.mixed, own, values)
 
@@ -185,23 +192,56 @@ class Kriging:
     likeness: Likeness
     """Of fine pixels."""
 
+    unguided: tuple[Windows, Unguided] | None = None
+    """About the same pixels, of the (1, H, W) mask of those without a guide; None: there are none."""
+
     @classmethod
-    def of(cls, guide: Tensor, parts: Sequence[Coarse], likeness: Likeness, ratio: int, half: int) -> Self:
+    def of(
+        cls,
+        guide: Tensor,
+        parts: Sequence[Coarse],
+        likeness: Likeness,
+        ratio: int,
+        half: int,
+        unguided: Unguided | None = None,
+    ) -> Self:
         """To the grid of the (q, H, W) guide, from windows of (2 half + 1)² pixels."""
         kernels, kinds = _distinct([trim(part.kernel, ratio) for part in parts])
         windows = Windows(guide, ratio, half, max(kernel.shape[0] for kernel in kernels))
         framed = [
-            replace(part, values=windows.framed(part.values), clear=windows.framed(part.clear[None])[0])
+            replace(
+                part,
+                values=windows.framed(part.values),
+                clear=windows.framed(part.clear[None])[0],
+                larger=None if part.larger is None else windows.framed(part.larger[None])[0],
+            )
             for part in parts
         ]
-        return cls(windows, framed, [windows.spread(kernel) for kernel in kernels], kinds, likeness)
+        masked = None
+        if unguided is not None:
+            masked = replace(windows, guide=unguided.where[None].float()), unguided
+        return cls(windows, framed, [windows.spread(kernel) for kernel in kernels], kinds, likeness, masked)
+
+    def _covariance(self, places: Tensor) -> Tensor:
+        """(m, n, n) of the fine pixels of windows; those without a guide are as alike as any two."""
+        windows = self.windows
+        fine = self.likeness.covariance(windows.guides(places), windows.distance)
+        if self.unguided is None:
+            return fine
+        masks, unguided = self.unguided
+        mask = masks.guides(places)[..., 0]
+        alike = unguided.alike(self.likeness.width)
+        own = 1.0 - alike + self.likeness.linear.to(alike) * unguided.looks.sum()
+        factor = 1.0 - mask * (1.0 - alike.sqrt())
+        fine = fine * factor[:, :, None] * factor[:, None]
+        return fine + torch.diag_embed(mask * own / self.likeness.level.to(own))
 
     def rows(self, first: int, last: int) -> list[Kriged]:
         """Every part at the fine pixels of these coarse rows."""
         windows = self.windows
         found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.parts]
         for places in windows.pieces(first, last):
-            fine = self.likeness.covariance(windows.guides(places), windows.distance)
+            fine = self._covariance(places)
             own = fine.diagonal(dim1=1, dim2=2)[:, windows.middle]
             blurred = [Blurred.of(fine, spread, windows.middle) for spread in self.spreads]
             for part, kind, pieces in zip(self.parts, self.kinds, found, strict=True):

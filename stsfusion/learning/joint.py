@@ -34,6 +34,7 @@ from stsfusion.learning.steady import Steady
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.swaths import swaths
 from stsfusion.learning.timed import Timed
+from stsfusion.learning.unguided import Unguided
 from stsfusion.learning.unrest import Unrest
 
 __all__ = ["Coming", "Fine", "Joint"]
@@ -193,7 +194,8 @@ class Joint:
     def _coming(self, timed: Timed, days: Tensor, seen: Seen, components: Tensor, which: int) -> Coming:
         assert self.guide is not None
         half, looks = int(self.half[which]), self.guide.looks(components)
-        return Coming(days, timed.of_dates(days).unmixing(components, looks, seen, half))
+        without = Unguided.of(self.guide, components)
+        return Coming(days, timed.of_dates(days).unmixing(components, looks, seen, half, without))
 
     def at(self, dense: Fine, day: float) -> tuple[Tensor, Tensor]:
         """(b, H, W) dense bands of a day, between its dates where it was not seen, and their deviation."""

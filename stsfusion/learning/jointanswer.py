@@ -20,6 +20,7 @@ from stsfusion.learning.panel import carry
 from stsfusion.learning.sighting import place_of
 from stsfusion.learning.swaths import swaths
 from stsfusion.learning.told import Glance, told_of
+from stsfusion.learning.unguided import unguided
 from stsfusion.operators.linear import Shape
 
 __all__ = [
@@ -57,20 +58,35 @@ class Lasting:
     doubt: Tensor
     """(n, H, W) variance of its error, in that of what lasts."""
 
+    more: Tensor
+    """(H, W) times by which what lasts varies more than where there is a guide."""
+
 
 def keep(joint: Joint, rich: Fine, dense: Fine | None) -> Lasting:
     """Take from the scores what is told by their bands."""
     assert joint.carried is not None
-    doubt = (rich.deviation / joint.carried.lasting[:, None, None]).square().mean(1)
+    usual, where = joint.carried.lasting, unguided(rich.looks)
+    doubt, more = (rich.deviation / usual[:, None, None]).square().mean(1), torch.ones_like(rich.looks[0])
+    if bool(where.any()):
+        # There all of a spectrum is kept, its few large scores with it: in doubt is what reflectance is.
+        whole = _variance(joint, usual.clamp_min(1.0)[:, None])
+        doubt = torch.where(where, torch.stack([_variance(joint, d) for d in rich.deviation]) / whole, doubt)
+        more = torch.where(where, whole / _variance(joint, usual[:, None]), 1.0)
     if dense is None or joint.panel is None:
         bands = rich.values.new_zeros(len(rich.days), 1, *rich.values.shape[2:])
-        return Lasting(rich.days, bands, rich.values, doubt)
+        return Lasting(rich.days, bands, rich.values, doubt, more)
     leading, left = [], []
     for day, scores in zip(rich.days.tolist(), rich.values, strict=True):
         said, own = told(joint, joint.at(dense, day)[0], dense.looks)
         leading.append(own)
         left.append(scores - said)
-    return Lasting(rich.days, torch.stack(leading), torch.stack(left), doubt)
+    return Lasting(rich.days, torch.stack(leading), torch.stack(left), doubt, more)
+
+
+def _variance(joint: Joint, scores: Tensor) -> Tensor:
+    """(...,) over all bands, of (p, ...) standard deviations of scores."""
+    assert joint.subspace is not None
+    return torch.einsum("p,p...->...", joint.subspace.basis.square().sum(1), scores.square())
 
 
 def estimate(joint: Joint, kept: Lasting, dense: Fine | None, day: float) -> tuple[Tensor, Tensor]:
@@ -78,10 +94,12 @@ def estimate(joint: Joint, kept: Lasting, dense: Fine | None, day: float) -> tup
     assert joint.carried is not None
     when = torch.tensor(day, device=kept.kept.device)
     if dense is None or joint.panel is None:
-        return carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, kept.bands[0]), joint.carried)
+        same = (when, kept.bands[0])
+        rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), same, joint.carried)
+        return rest, unsure * kept.more
     said, leading = told(joint, joint.at(dense, day)[0], dense.looks)
     rest, unsure = carry(kept.kept, kept.doubt, (kept.days, kept.bands), (when, leading), joint.carried)
-    return said + rest, unsure
+    return said + rest, unsure * kept.more
 
 
 def told(joint: Joint, bands: Tensor, looks: Tensor) -> tuple[Tensor, Tensor]:

@@ -244,3 +244,42 @@ def test_a_sensor_of_a_few_single_bands_has_not_observed_the_others():
     question = problem.with_observations({"sharp": seen}).question()
     answer = JointLR.example().fit([question]).fuse(question)
     assert int(Quality.OBSERVED) not in answer.quality.unique().tolist()
+
+
+def without_its_left(problem, role, columns):
+    lame = problem.observations[role]
+    valid = lame.valid.clone()
+    valid[..., :columns] = False
+    return problem.with_observations(
+        {role: replace(lame, valid=valid, data=torch.where(valid, lame.data, 0.0))}
+    )
+
+
+def test_pixels_without_a_guide_change_nothing_far_from_them():
+    """A tile that has none of them says what the whole says, though it is kriged in other groups."""
+    question = without_its_left(posed(Kind.DENSE_AS_SHARP, size=SIZE), "dense", 30).question()
+    method = JointLR.example().fit([question])
+    halo = -(-method.halo(Geometry.of(question)) // 6) * 6
+    whole = method.fuse(question)
+    left = SIZE - CORE - halo
+    assert left > 30, "the tile has pixels without a guide"
+    cut = method.fuse(question.crop(Window((0, 5), (0, SIZE), (left, SIZE))))
+    torch.testing.assert_close(cut.full()[..., -CORE:], whole.full()[..., -CORE:], rtol=0, atol=1e-4)
+    torch.testing.assert_close(cut.sigma[..., -CORE:], whole.sigma[..., -CORE:], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "role"), [(Kind.SHARP_AS_DENSE, "sharp"), (Kind.DENSE_AS_SHARP, "dense")])
+def test_what_the_hyperspectral_sensor_alone_saw_is_kept(kind, role):
+    """On the target's own pixels, as surely as it was seen: pixels without a guide are no one surface."""
+    problem = posed(kind)
+    rich = problem.rich
+    view = Degradation.of(problem.target.shape, dates=rich.dates)
+    clean = view(problem.truth)
+    noise = 0.001 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+    rich = replace(rich, data=clean + noise, valid=torch.ones_like(clean[:, :1], dtype=torch.bool), view=view)
+    question = without_its_left(problem.with_observations({"rich": rich}), role, 18).question()
+    answer = JointLR.example(hidings=3).fit([question]).fuse(question)
+    errors = (answer.full() - problem.truth)[rich.dates][..., :15]
+    sigma = torch.stack([answer.sigma_of(date) for date in rich.dates])[..., :15]
+    assert (errors.square().mean((1, 2, 3)).sqrt() < 0.002).all()
+    assert ((errors.abs() < 1.645 * sigma).float().mean((1, 2, 3)) > 0.8).all()
