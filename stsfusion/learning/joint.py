@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from stsfusion.fusion.problem import Problem
+from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.timeline import date_weights, resample
 from stsfusion.learning.akin import Akin
 from stsfusion.learning.assurance import Assurance
@@ -26,7 +26,7 @@ from stsfusion.learning.floor import Floor
 from stsfusion.learning.guide import Guide
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.kept import joined, under
-from stsfusion.learning.live import Live
+from stsfusion.learning.live import Live, half_clear
 from stsfusion.learning.panel import Bent, Carried, Panel
 from stsfusion.learning.resolved import Resolved
 from stsfusion.learning.sighting import place_of, rich_scores, seen_by, stack_of
@@ -178,6 +178,7 @@ class Joint:
         seen = problem.observations.get("dense")
         if seen is None or self.dense is None:
             return None
+        seen = _looked(seen, self.dense, problem.target.days)
         days = problem.target.days[seen.dates].float()
         return self._coming(
             self.dense, days, seen_by(seen, problem.target.days, self.dense.dates), components, 0
@@ -188,6 +189,7 @@ class Joint:
         seen = problem.observations.get("rich")
         if seen is None or self.rich is None or self.subspace is None:
             return None
+        seen = _looked(seen, self.rich, problem.target.days)
         days, scores = rich_scores(seen, self.subspace, problem.target.days, self.rich.dates)
         return self._coming(self.rich, days, scores, components, 1)
 
@@ -223,6 +225,14 @@ class Joint:
             parts[name] = kind.of(own) if own else None
         parts.update({name: tensors.get(name) for name in ("half", "sharp_days", "covariance")})
         return cls(**parts)
+
+
+def _looked(seen: Observation, timed: Timed, days: Tensor) -> Observation:
+    """Without dates that nobody learned from and that show nothing here: they are no dates of the series."""
+    clear = half_clear(seen).flatten(1).any(1).tolist()
+    own = [place_of(timed.days, float(days[date])) is not None for date in seen.dates]
+    kept = [k for k, (here, known) in enumerate(zip(clear, own, strict=True)) if here or known]
+    return seen if not kept or len(kept) == len(own) else seen.select(kept)
 
 
 _KINDS: dict[str, Any] = {

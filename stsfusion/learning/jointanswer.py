@@ -16,6 +16,7 @@ from stsfusion.fusion.problem import Problem
 from stsfusion.learning.assurance import band_variance
 from stsfusion.learning.innovation import Innovation
 from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.lent import lent
 from stsfusion.learning.panel import carry
 from stsfusion.learning.sighting import place_of
 from stsfusion.learning.swaths import swaths
@@ -242,8 +243,9 @@ def answer_of(joint: Joint, problem: Problem, quality: Tensor) -> tuple[Tensor, 
     scores = components.new_empty(len(quality), joint.subspace.rank, *quality.shape[2:])
     parts = []
     for swath in swaths(problem):
-        fine = None if dense is None else dense.rows(swath.own)
-        own, grounds = _answered(joint, swath.of(problem), fine, rich.rows(swath.own))
+        part, found = swath.of(problem), rich.rows(swath.own)
+        fine = None if dense is None else lent(joint, part, dense.rows(swath.own), found)
+        own, grounds = _answered(joint, part, fine, found)
         scores[:, :, swath.own] = own
         parts.append((swath.own, grounds))
     filled = (quality == int(Quality.FILLED)) | (quality == int(Quality.NO_DATA))
@@ -257,7 +259,7 @@ def _answered(
     kept, told = keep(joint, rich, dense), told_of(joint, problem, dense)
     scores, grounds = [], []
     for date, day in enumerate(problem.target.days.tolist()):
-        seen = dense is not None and place_of(dense.days, day) is not None
+        seen = place_of(told.dense_days, day) is not None
         verdict = judge(joint, kept, dense, day, seen)
         own, mask = held_to_sharp(joint, problem, date, verdict)
         scores.append(floored(joint, own))

@@ -18,6 +18,7 @@ from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.jointanswer import Lasting, floored, held_to_sharp, judge, keep, signs
 from stsfusion.learning.jointbase import Settings
 from stsfusion.learning.jointtrial import Tile, Trial, tile_of
+from stsfusion.learning.lent import seen_by_either
 from stsfusion.learning.sighting import place_of
 from stsfusion.learning.stirred import stirred
 from stsfusion.learning.told import panel_series, told_of
@@ -60,15 +61,22 @@ def assured(joint: Joint, tried: Sequence[Trial], problems: Sequence[Problem], s
 
 
 def _unrest(joint: Joint, tile: Tile) -> Unrest | None:
-    """Of what the dense bands tell of pixels here and there; None without them."""
+    """Of what the dense bands tell of pixels here and there; None without them.
+
+    Where no date can be compared with another, pixels may become what others of the scene are, over the days
+    that what they keep is said to last.
+    """
     assert joint.subspace is not None
-    if tile.dense is None or joint.panel is None or len(tile.dense.days) < 2:
+    assert joint.carried is not None
+    if tile.dense is None or joint.panel is None:
         return None
-    seen = told_of(joint, tile.problem, tile.dense).dense.flatten(1)
+    seen = seen_by_either(tile.problem, tile.dense.days).flatten(1)
     some = seen.any(0).nonzero()[:, 0]
     some = some[:: max(1, len(some) // _SERIES)]
     series = panel_series(joint, tile.dense, some)
-    return Unrest.learn(series, seen[:, some], tile.dense.days, joint.subspace.basis)
+    basis, span = joint.subspace.basis, joint.carried.days
+    found = Unrest.learn(series, seen[:, some], tile.dense.days, basis, span)
+    return Unrest.unknown(basis, span) if found is None else found
 
 
 def _corrected(joint: Joint, found: Sequence[tuple[Outcome, Tensor | None] | None]) -> Joint:
@@ -174,13 +182,18 @@ def _untried(joint: Joint, tile: Tile, ground: Tensor, settings: Settings) -> Jo
         left = joint.carried.lasting.square() @ basis.square()
     level = (left / usual).sqrt().clamp_min(1.0)
     joint = replace(joint, assurance=Assurance(level, torch.tensor([1.0, 0.0, 0.0]), ground))
-    place = None if tile.dense is None else place_of(tile.dense.days, float(tile.rich.days[0]))
-    if tile.dense is None or joint.unrest is None or place is None:
+    if tile.dense is None or joint.unrest is None or joint.dense is None:
         return joint
-    bands = tile.dense.values.flatten(2)
+    guided = torch.cat([joint.sharp_days.to(joint.dense.days), joint.dense.days])
+    if place_of(guided, float(tile.rich.days[0])) is None:
+        # What the guide leaves over of a date that it does not show has grown already.
+        return joint
+    days = told_of(joint, tile.problem, tile.dense).dense_days
+    place = int((days - tile.rich.days[0]).abs().argmin())
+    own = [k for k, day in enumerate(tile.dense.days.tolist()) if place_of(days, day) is not None]
+    bands = tile.dense.values[own].flatten(2)
     bands = bands[:, :, :: max(1, bands.shape[2] // _SERIES)]
-    noise = tile.dense.deviation.square().mean((0, 2, 3)).sqrt()
-    days = tile.dense.days
+    noise = tile.dense.deviation[own].square().mean((0, 2, 3)).sqrt()
     growth = fading(bands, noise, place, (settings.centres, settings.curve, settings.seed))
     others = [k for k in range(len(days)) if k != place]
     return replace(joint, unrest=joint.unrest.with_fading(growth[others], (days[others] - days[place]).abs()))

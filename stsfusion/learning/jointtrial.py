@@ -17,6 +17,7 @@ from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.jointakin import with_akin
 from stsfusion.learning.jointanswer import Lasting, estimate, keep, told
 from stsfusion.learning.jointbase import Settings, learn_base, score_noise
+from stsfusion.learning.lent import lent
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.panel import Bent, Carried, Lesson, Panel
 from stsfusion.learning.sighting import place_of, rich_scores
@@ -39,7 +40,7 @@ class Tile:
     """What may be looked at."""
 
     dense: Fine | None
-    """Dense bands."""
+    """Dense bands, also what only the hyperspectral sensor saw of them."""
 
     rich: Fine
     """Scores."""
@@ -50,7 +51,8 @@ def tile_of(joint: Joint, problem: Problem) -> Tile:
     components = joint.components(problem)
     rich = joint.fine_rich(problem, components)
     assert rich is not None
-    return Tile(problem, joint.fine_dense(problem, components), rich)
+    dense = joint.fine_dense(problem, components)
+    return Tile(problem, None if dense is None else lent(joint, problem, dense, rich), rich)
 
 
 def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint:
@@ -65,7 +67,8 @@ def with_panel(joint: Joint, tiles: Sequence[Tile], settings: Settings) -> Joint
     bands = torch.cat([lesson.bands.flatten(1) for lesson in lessons], 1)
     dense = [tile.dense.deviation.square().mean((0, 2, 3)) for tile in tiles if tile.dense is not None]
     noise = torch.stack(dense).mean(0).sqrt()
-    bent = Bent.learn(bands, noise, settings.centres, settings.curve, settings.seed)
+    dates = len(joint.rich.days)
+    bent = Bent.learn(bands, noise, settings.centres, settings.curve, settings.seed, dates=dates)
     joint = replace(joint, bent=bent, panel=Panel.learn(lessons, bent))
     looks = [tile.rich.looks for tile in tiles for _ in tile.rich.days]
     lasting = _lasting(joint, lessons, looks, least)

@@ -34,7 +34,12 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, eq=False)
 class Bent(Kept):
-    """Bands to features that bend: components, their products, and nearness to typical spectra."""
+    """Bands to features that bend: components, their products, and nearness to typical spectra.
+
+    Beyond what was learned from, products go on straight, as tangents, where several dates taught, so that
+    what changes from one to another was seen. Of one date they stay as they are at the edge: whether slopes
+    there hold on another was never shown. Squares would soon outgrow everything that was seen.
+    """
 
     mean: Tensor
     """(b,) of the bands."""
@@ -45,12 +50,20 @@ class Bent(Kept):
     centres: Tensor
     """(m, q) typical spectra in the leading components."""
 
+    bounds: Tensor
+    """(2, q) least and largest leading components that were learned from."""
+
+    onward: Tensor
+    """() one where products go on beyond these, zero where they stay."""
+
     load: Tensor
     """(features,) of the ridge."""
 
     @classmethod
-    def learn(cls, bands: Tensor, noise: Tensor, centres: int, load: float, seed: int) -> Self:
-        """From (b, n) pixels and the (b,) standard deviation of their errors."""
+    def learn(
+        cls, bands: Tensor, noise: Tensor, centres: int, load: float, seed: int, *, dates: int = 1
+    ) -> Self:
+        """From (b, n) pixels of so many dates and the (b,) standard deviation of their errors."""
         x = bands.double()
         mean = x.mean(1)
         covariance = (x - mean[:, None]) @ (x - mean[:, None]).T / x.shape[1]
@@ -61,9 +74,11 @@ class Bent(Kept):
         axes = vectors / level.sqrt()
         leading = (axes.T @ (x - mean[:, None]))[:_AXES]
         typical = _typical(leading.T.float(), centres, seed)
+        bounds = torch.stack([leading.amin(1), leading.amax(1)])
         products = min(_AXES, len(mean)) * (min(_AXES, len(mean)) + 1) // 2
         loads = [ground / level, torch.full((products + len(typical),), load).to(level)]
-        return cls(mean.float(), axes.float(), typical, torch.cat(loads).float())
+        onward = torch.tensor(float(dates > 1))
+        return cls(mean.float(), axes.float(), typical, bounds.float(), onward, torch.cat(loads).float())
 
     def components(self, bands: Tensor) -> Tensor:
         """(n, H, W) of (b, H, W)."""
@@ -73,9 +88,12 @@ class Bent(Kept):
         """(features, H, W) of (b, H, W)."""
         lead = self.components(bands)
         own = lead[:_AXES]
+        held = own.clamp(self.bounds[0][:, None, None], self.bounds[1][:, None, None])
         i, j = torch.triu_indices(len(own), len(own), device=own.device)
+        over = self.onward * (own - held)
+        bent = held[i] * held[j] + held[i] * over[j] + held[j] * over[i]
         near = torch.cdist(own.flatten(1).T, self.centres).square_().mul_(-0.5).exp_()
-        return torch.cat([lead, own[i] * own[j], near.T.unflatten(1, tuple(own.shape[1:]))])
+        return torch.cat([lead, bent, near.T.unflatten(1, tuple(own.shape[1:]))])
 
 
 @dataclass(frozen=True, eq=False)

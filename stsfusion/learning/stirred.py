@@ -16,6 +16,7 @@ from stsfusion.learning.joint import Fine, Joint
 from stsfusion.learning.jointanswer import floored, judge, keep
 from stsfusion.learning.jointbase import noise_of
 from stsfusion.learning.jointtrial import Tile
+from stsfusion.learning.sighting import place_of
 
 __all__ = ["stirred"]
 
@@ -33,11 +34,13 @@ def stirred(joint: Joint, tile: Tile) -> Tensor:
     if seen is None or dense is None or seen.ratio > 1:
         return torch.zeros_like(basis[0])
     noise = noise_of([seen])[:, None, None].to(dense.values)
+    days = tile.problem.target.days[seen.dates].float()
+    own = torch.tensor([place_of(days, day) is not None for day in dense.days.tolist()]).to(noise)
     draws = torch.randn(dense.values.shape, generator=torch.Generator().manual_seed(0)).to(noise)
-    again = replace(dense, values=dense.values + noise * draws)
+    again = replace(dense, values=dense.values + own[:, None, None, None] * noise * draws)
 
     def made(series: Fine, day: float) -> Tensor:
         return floored(joint, judge(joint, keep(joint, tile.rich, series), series, day, True).scores)
 
-    moved = [made(again, day) - made(dense, day) for day in spread(dense.days.tolist(), _DATES)]
+    moved = [made(again, day) - made(dense, day) for day in spread(days.tolist(), _DATES)]
     return (basis.T @ torch.cat([each.flatten(1) for each in moved], 1)).square().mean(1)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stsfusion.fusion.problem import Observation, Problem
+from stsfusion.fusion.problem import Problem
 from stsfusion.learning.joint import Fine, Joint
+from stsfusion.learning.lent import seen_by_dense, seen_by_either
 from stsfusion.learning.live import half_clear
 from stsfusion.learning.sighting import place_of
 from stsfusion.learning.unrest import gaps
@@ -70,20 +71,20 @@ class Told:
 
 
 def told_of(joint: Joint, problem: Problem, dense: Fine | None) -> Told:
-    """From the masks of a tile's series; the dense one's dates are those of `dense`."""
+    """From the masks of a tile's series; dense dates are those of `dense` that the dense sensor looked at."""
     assert problem.rich is not None
     days = problem.target.days.float()
     rich_days, rich = days[problem.rich.dates], _fine(half_clear(problem.rich), problem.rich.ratio)
     if dense is None or problem.dense is None:
         return Told(days[:0], rich[:0], rich_days, rich, None)
-    places = [place_of(days[problem.dense.dates], day) for day in dense.days.tolist()]
-    own = [place for place in places if place is not None]
-    masks = _fine(_whole(problem.dense)[own], problem.dense.ratio)
+    masks, shown = seen_by_dense(problem, dense.days), seen_by_either(problem, dense.days)
     whole = bool(masks.all()) and all(place_of(dense.days, day) is not None for day in days.tolist())
     moved = None
     if joint.unrest is not None and not whole:
-        moved = joint.unrest.shown(panel_series(joint, dense), masks, dense.days)
-    return Told(dense.days, masks, rich_days, rich, moved)
+        moved = joint.unrest.shown(panel_series(joint, dense), shown, dense.days)
+    looked = days[problem.dense.dates]
+    own = [place for place, day in enumerate(dense.days.tolist()) if place_of(looked, day) is not None]
+    return Told(dense.days[own], masks[own], rich_days, rich, moved)
 
 
 def panel_series(joint: Joint, dense: Fine, places: Tensor | None = None) -> Tensor:
@@ -100,8 +101,3 @@ def panel_series(joint: Joint, dense: Fine, places: Tensor | None = None) -> Ten
 def _fine(clear: Tensor, ratio: int) -> Tensor:
     """(t, H, W) of (t, h, w)."""
     return blocks(clear[:, None], ratio)[:, 0]
-
-
-def _whole(observation: Observation) -> Tensor:
-    """(t, h, w) bool: all bands were valid."""
-    return observation.valid.expand(len(observation.data), -1, *observation.data.shape[2:]).all(1)

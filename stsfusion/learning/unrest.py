@@ -80,21 +80,32 @@ class Unrest(Kept):
     """() growth of the variance, at dates that were seen, with g from the one date that taught; else zero."""
 
     @classmethod
-    def learn(cls, series: Tensor, seen: Tensor, days: Tensor, basis: Tensor) -> Self | None:
-        """From (t, p, n) scores, where they were (t, n) seen; None where no date can be hidden."""
+    def unknown(cls, basis: Tensor, span: Tensor) -> Self:
+        """Where no date can be hidden: pixels become what others of the scene are, over () span days."""
+        sill = basis.square().sum(0).clamp_min(1e-20)
+        return cls(sill, span.cpu().float(), _root(basis, sill), torch.tensor([1.0, 0.0]), torch.tensor(0.0))
+
+    @classmethod
+    def learn(cls, series: Tensor, seen: Tensor, days: Tensor, basis: Tensor, span: Tensor) -> Self | None:
+        """From (t, p, n) scores, where they were (t, n) seen; None where no date can be hidden.
+
+        Dates that are all as far apart as each other do not tell τ: then it is () span.
+        """
         found = [case for case in _cases(len(days)) if _told(case, seen)]
         if not found:
             return None
         errors = torch.stack([_error(case, series, seen, days, basis) for case in found])
         before, after = torch.stack([torch.stack(_days(case, days)) for case in found]).T.to(errors.device)
         relative = (errors / errors.mean(0).clamp_min(1e-20)).mean(1).clamp_min(1e-9)
-        tried = [extension(before, after, torch.tensor(span)).clamp_min(1e-9) for span in _SPANS]
+        alike = len({float(torch.minimum(*pair)) for pair in zip(before, after, strict=True)}) == 1
+        spans = (float(span),) if alike else _SPANS
+        tried = [extension(before, after, torch.tensor(each)).clamp_min(1e-9) for each in spans]
         misfit = [float((relative.log() - g.log()).var(correction=0)) for g in tried]
-        best = min(range(len(_SPANS)), key=misfit.__getitem__)
+        best = min(range(len(spans)), key=misfit.__getitem__)
         sill = (errors / tried[best][:, None]).mean(0).clamp_min(1e-20)
         turn = _root(basis, sill)
         first = cls(
-            sill.float(), torch.tensor(_SPANS[best]), turn, torch.tensor([1.0, 0.0]), torch.tensor(0.0)
+            sill.float(), torch.tensor(spans[best]), turn, torch.tensor([1.0, 0.0]), torch.tensor(0.0)
         )
         return replace(first, shares=first._shared(series, seen, days))
 
@@ -126,7 +137,8 @@ class Unrest(Kept):
         """From the (t,) growth of the variance so many (t,) days from the date that taught."""
         far = torch.full_like(days, torch.inf)
         g = extension(days, far, self.span.to(days))
-        return replace(self, fading=((growth - 1.0) * g).sum() / g.square().sum().clamp_min(1e-9))
+        rise = (growth.to(g) - 1.0) * g
+        return replace(self, fading=rise.sum() / g.square().sum().clamp_min(1e-9))
 
     def corrected(self, factor: Tensor) -> Self:
         """By (band,) factors of c under which hidden dates lie inside their intervals."""

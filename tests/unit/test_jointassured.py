@@ -108,7 +108,7 @@ def test_unrest_finds_how_long_a_series_lasts_and_which_pixels_move():
     size = torch.where(torch.arange(3000) < 1500, 0.3, 1.0)
     series = torch.einsum("ts,spn->tpn", root, torch.randn(8, 2, 3000, generator=generator)) * size
     basis = torch.tensor([[0.1, 0.0, 0.05], [0.0, 0.2, 0.05]])
-    found = Unrest.learn(series, torch.ones(8, 3000, dtype=torch.bool), days, basis)
+    found = Unrest.learn(series, torch.ones(8, 3000, dtype=torch.bool), days, basis, torch.tensor(60.0))
     assert found is not None
     assert float(found.span) in (40.0, 80.0, 160.0)
     assert float(found.shares[1]) > float(found.shares[0])
@@ -116,6 +116,61 @@ def test_unrest_finds_how_long_a_series_lasts_and_which_pixels_move():
     assert float(moved[1500:].mean()) > 3.0 * float(moved[:1500].mean())
     near, far = torch.tensor(20.0), torch.tensor(200.0)
     assert float(found(moved[:1], far, far)) > float(found(moved[:1], near, near)) > 0.0
+
+
+def test_dates_that_are_all_equally_far_apart_do_not_tell_how_long_a_series_lasts():
+    series = torch.randn(2, 2, 400, generator=torch.Generator().manual_seed(0))
+    basis, told = torch.tensor([[0.1, 0.0], [0.0, 0.2]]), torch.ones(2, 400, dtype=torch.bool)
+    found = Unrest.learn(series, told, torch.tensor([0.0, 30.0]), basis, torch.tensor(70.0))
+    assert found is not None
+    assert float(found.span) == 70.0
+    moved = (basis.T @ (series[1] - series[0])).square().mean(1)
+    near, far = torch.tensor(30.0), torch.tensor(torch.inf)
+    assert torch.allclose(found.sill * found(torch.tensor(1.0), near, far), moved, rtol=1e-3)
+
+
+def test_where_no_date_can_be_compared_pixels_become_what_others_of_the_scene_are():
+    scores = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
+    basis = torch.tensor([[0.1, 0.0, 0.05], [0.0, 0.2, 0.05]])
+    unknown = Unrest.unknown(basis, torch.tensor(60.0))
+    another = basis.T @ (scores - scores[:, torch.randperm(20000)])
+    near, late, far = torch.tensor(6.0), torch.tensor(6000.0), torch.tensor(torch.inf)
+    one = torch.tensor(1.0)
+    assert torch.allclose(unknown.sill * unknown(one, late, far), another.square().mean(1), rtol=0.05)
+    assert float(unknown(one, near, far)) < 0.2 * float(unknown(one, late, far))
+
+
+def _on(problem: Problem, **dates: list[int]) -> Problem:
+    """Each of these roles looked on these dates; the others did not look at all."""
+    seen = {role: problem.observations[role] for role in dates}
+    kept = {role: seen[role].select([seen[role].dates.index(d) for d in own]) for role, own in dates.items()}
+    return problem.with_observations({**dict.fromkeys(("rich", "sharp", "dense")), **kept})
+
+
+@pytest.mark.parametrize("dates", [{"rich": [0], "sharp": [0]}, {"rich": [0], "sharp": [0], "dense": [0]}])
+def test_of_one_common_date_it_is_less_sure_of_others_the_farther_they_lie(dates):
+    problem = tiny_problem(size=48, dates=6)
+    answer = _answer(_on(problem, **dates))
+    assert bool((answer.sigma.mean((1, 2, 3)).diff() > 0).all())
+    inside = ((answer.full() - problem.truth).abs() <= _HALF * answer.sigma).float().mean((1, 2, 3))
+    assert float(inside.min()) >= 0.8
+
+
+def test_hyperspectral_dates_show_how_far_pixels_move_where_the_dense_sensor_saw_one():
+    problem = tiny_problem(size=48, dates=7)
+    question = _on(problem, rich=[0, 2, 4, 6], sharp=[0], dense=[0]).question()
+    state = JointLR.example(hidings=4).fit([question]).state
+    assert float(state["unrest.shares"][1]) > 0.0
+    assert float(state["unrest.span"]) != float(state["carried.days"])
+
+
+def test_a_regression_fades_from_a_date_that_the_guide_shows_and_from_no_other():
+    problem = tiny_problem(size=48, dates=6)
+    shown = _on(problem, rich=[0], sharp=[0], dense=[1, 3, 5])
+    hidden = _on(problem, rich=[0], sharp=[2], dense=[1, 3, 5])
+    fadings = [float(JointLR.example().fit([p.question()]).state["unrest.fading"]) for p in (shown, hidden)]
+    assert fadings[0] > 0.0
+    assert fadings[1] == 0.0
 
 
 def test_relations_that_hold_on_all_dates_do_not_fade_and_others_do():
