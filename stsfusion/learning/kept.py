@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from stsfusion.errors import MethodError
+
 __all__ = ["Kept", "joined", "under"]
 
 
@@ -20,8 +22,23 @@ class Kept:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The one that `tensors` came from."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        """The one that `tensors` came from.
+
+        Raises
+        ------
+        MethodError
+            When one lacks: what another version learned.
+        """
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        lacking = [name for name in names if name not in tensors]
+        if lacking:
+            raise MethodError(
+                f"what was learned, its part {cls.__name__}",
+                expected=", ".join(names),
+                got=f"no {', '.join(lacking)}",
+                mend="Another version of stsfusion learned it: learn anew, with 'stsfusion update --refit'.",
+            )
+        return cls(**{name: tensors[name] for name in names})
 
 
 def joined(parts: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stsfusion.errors import MethodError
 from stsfusion.learning.kept import Kept, joined, under
 
 
@@ -35,7 +36,9 @@ def test_a_record_comes_back_as_it_went():
 
 
 def test_what_is_lacking_is_named_and_what_is_more_is_left_alone():
-    with pytest.raises(KeyError, match="offset"):
+    with pytest.raises(
+        MethodError, match=r"(?s)its part Line: expected slope, offset, got no offset.*--refit"
+    ):
         Line.of({"slope": torch.zeros(3)})
     assert float(Line.of(line(1).tensors() | {"other": torch.zeros(1)}).offset) == 1.0
 
