@@ -18,6 +18,7 @@ from stsfusion.engine.device import aside, settle
 from stsfusion.engine.ladder import climb
 from stsfusion.engine.plan import Plan
 from stsfusion.operators.precision import full_precision
+from stsfusion.running.heap import compact
 from stsfusion.running.line import advance
 from stsfusion.running.tiling import Tile
 
@@ -92,6 +93,7 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         packed = exchange.read(plan, tile)
         read_s = clock.lap()
         _go_on(plan, clock)
+        compact()
         problem = packed.problem(plan.device)
         del packed
         fused = climb(plan, problem)
@@ -99,6 +101,7 @@ def run_tile(plan: Plan, tile: Tile) -> TileRecord:
         hidden = exchange.unseen(problem)
         del problem
         settle(plan.device)
+        compact()
         fuse_s = clock.lap()
         _go_on(plan, clock)
         with aside(plan.device):

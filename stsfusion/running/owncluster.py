@@ -12,6 +12,7 @@ import dask.config
 from dask.system import CPU_COUNT
 
 from stsfusion.running.brake import kept_from_children
+from stsfusion.running.heap import MALLOC
 
 __all__ = ["THREADS", "begun", "settings_for"]
 
@@ -68,10 +69,11 @@ def _come_to_rest(cluster: Any, patience: float = 10.0) -> None:
 def settings_for(workers: int) -> dict[str, Any]:
     """Dask's settings for a cluster that is ours alone.
 
-    What the environment says of OMP's threads holds for all libraries.
+    What the environment says of OMP's threads holds for all libraries; what it says of malloc, before ours.
     """
     threads = os.environ.get(THREADS[0], max(1, CPU_COUNT // workers))
-    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS}
+    environment = dict.fromkeys(THREADS, threads) | MALLOC
+    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
     memory = {f"distributed.worker.memory.{deed}": False for deed in ("target", "spill", "pause")}
     return {
         **spawn,

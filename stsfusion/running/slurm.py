@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import dask.config
 
 from stsfusion.running.executor import OnDone, Outcome, connected, run_over
+from stsfusion.running.heap import MALLOC
 from stsfusion.running.owncluster import THREADS, settings_for
 from stsfusion.running.rules import Rules
 from stsfusion.running.slurmqueue import SlurmQueue
@@ -95,7 +96,8 @@ class Jobs:
         """The same in the words of dask-jobqueue."""
         log = [] if logs is None else [_output(logs)]
         memory = [f"export DASK_DISTRIBUTED__WORKER__MEMORY__{deed}=False" for deed in _LENIENT]
-        threads = [f"export {name}={max(1, self.cores // self.processes)}" for name in THREADS]
+        threads = dict.fromkeys(THREADS, max(1, self.cores // self.processes))
+        environment = [f"export {name}={value}" for name, value in (threads | MALLOC).items()]
         return {
             "job_name": name,
             "cores": self.processes,  # a thread of Dask each
@@ -107,7 +109,7 @@ class Jobs:
             "account": self.account,
             "interface": self.interface,
             "job_extra_directives": [*log, *self.directives],
-            "job_script_prologue": [*threads, *memory, *self.prologue],
+            "job_script_prologue": [*environment, *memory, *self.prologue],
         }
 
 

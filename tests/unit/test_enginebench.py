@@ -101,6 +101,28 @@ def test_reading_more_than_is_needed_is_seen(stand):
     assert decoded.chunks == 0, "it counts on after its end"
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+def test_a_ratio_is_the_middle_one_of_runs_each_beside_its_own_bare_tiles(pairs):
+    class Restless(Rehearsed):
+        """A machine that is four times slower the second time, and busy with something else the third."""
+
+        def __init__(self):
+            super().__init__(SCENE, None)
+            object.__setattr__(self, "turns", iter(3 * [1.0, 4.0, 1.0]))
+
+        def bare(self, plan, count=4):
+            object.__setattr__(self, "pace", next(self.turns))
+            return Bare(80.0 * self.pace, 20.0 * self.pace)
+
+        def run(self, plan, workers):
+            own = super().run(plan, workers)
+            return replace(own, wall_s=own.wall_s * self.pace)
+
+    ratios, behind = EngineBench(size=768, pairs=pairs).end_to_end_ratio(Restless())
+    assert ratios == {"network": 1.2, "closed_form": 1.2}
+    assert len(behind["network"]["ratios"]) == pairs
+
+
 class Rehearsed(Stand):
     """Runs nothing; says what a machine with these figures would."""
 
@@ -198,7 +220,7 @@ def test_a_bare_tile_writes_what_a_run_writes(tmp_path):
 
 @pytest.mark.slow
 def test_the_engine_runs_and_every_figure_is_there(tmp_path):
-    result = bench_engine(EngineBench(size=384, bands=12, dates=2, repeats=1), tmp_path)
+    result = bench_engine(EngineBench(size=384, bands=12, dates=2, repeats=1, pairs=1), tmp_path)
     assert set(FIGURES) <= set(result)
     for part in ("network", "closed_form"):
         assert 0.9 < result["end_to_end_ratio"][part] < 10

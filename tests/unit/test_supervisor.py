@@ -8,6 +8,7 @@ import pytest
 
 from stsfusion.errors import PlanError
 from stsfusion.running import slurmqueue
+from stsfusion.running.heap import MALLOC
 from stsfusion.running.slurm import Jobs
 from stsfusion.running.slurmqueue import QueueTrouble, SlurmQueue
 from stsfusion.running.supervisor import Supervisor
@@ -227,6 +228,7 @@ def test_the_job_script_says_what_was_asked(tmp_path):
     assert f'--output="{tmp_path}/logs/%x-%j.log"' in options
     assert "--mem=15G" in options
     assert {f"export {name}_NUM_THREADS=4" for name in ("OMP", "MKL", "OPENBLAS")} <= set(lines)
+    assert {f"export {name}={value}" for name, value in MALLOC.items()} <= set(lines)
     assert lines.index("module load cuda") == len(lines) - 2, "the site's own lines come last"
     words = lines[-1].split()
     assert [words[words.index(it) + 1] for it in ("--name", "--nthreads", "--nworkers", "--interface")] == [
