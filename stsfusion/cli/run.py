@@ -254,13 +254,13 @@ def status(
       stsfusion status my-recipe.yaml --json
     """
     from stsfusion.pipeline.recipe import load_recipe
-    from stsfusion.pipeline.status import status_of
+    from stsfusion.pipeline.status import plain, status_of
 
     with plainly(as_json):
         loaded, file = load_recipe(recipe, assignments or ())
         lines = status_of(loaded, file)
         if as_json:
-            tell_in_json(0, **{what.strip(): state for what, state in lines})
+            tell_in_json(0, **plain(lines))
         else:
             show("", ("what", "state"), lines)
 

@@ -23,7 +23,7 @@ from stsfusion.pipeline.steps import folder_of
 from stsfusion.pipeline.tally import tally
 from stsfusion.pipeline.words import duration
 
-__all__ = ["status_of"]
+__all__ = ["plain", "status_of"]
 
 Lines = list[tuple[str, str]]
 
@@ -52,6 +52,11 @@ def status_of(recipe: Recipe, file: Path) -> Lines:
     marks = Prints(recipe, content, draft.assembly.sources, was.identity if was else "")
     lines += _steps(folder, done, marks, wanted, was, working=bool(crew))
     return [*lines, *_tiles(folder, done, wanted, was, crew)]
+
+
+def plain(lines: Lines) -> dict[str, str | int]:
+    """The same as a mapping; counts as numbers."""
+    return {what.strip(): int(state) if state.isdecimal() else state for what, state in lines}
 
 
 _UNTOLD = (

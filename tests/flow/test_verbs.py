@@ -167,7 +167,7 @@ def test_status_tells_of_the_run_at_work(fresh, monkeypatch):
     assert here("run", fresh, "-q").exit_code == 0
     assert f"process {os.getpid()} on" in seen[0]["at work"]
     assert seen[0]["fuse"] == seen[0]["report"] == "not done yet"
-    assert (seen[2]["tiles planned"], seen[2]["tiles done"]) == ("2", "2")
+    assert (seen[2]["tiles planned"], seen[2]["tiles done"]) == (2, 2)
     assert "tiles a minute" in seen[2]["pace"]
     assert seen[2]["time left"].startswith("about ")
     after = json.loads(here("status", fresh, "--json").stdout)
