@@ -185,6 +185,20 @@ def test_relations_that_hold_on_all_dates_do_not_fade_and_others_do():
     assert float(fading(turned, torch.full((3,), 0.05), 0, how)[2]) > 20.0
 
 
+def test_bands_that_hold_together_do_not_hide_that_another_relation_fails():
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, 3, 1, 800, generator=generator)
+    noise = 0.05 * torch.randn(3, 1, 800, generator=generator)
+    unlike = second.clone()
+    unlike[2] += 0.4 * torch.randn(1, 800, generator=generator)
+    failing = torch.cat([second, unlike + noise], 1)
+    both = torch.cat([first, first + noise, failing], 1)
+    how = (8, 0.01, 0)
+    alone, among = (fading(b, torch.full((b.shape[1],), 0.05), 0, how)[2] for b in (failing, both))
+    assert float(alone) > 20.0
+    assert float(among) > 0.8 * float(alone)
+
+
 def test_few_dates_that_err_as_one_make_wider_intervals_than_many():
     generator = torch.Generator().manual_seed(0)
 
