@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,8 @@ def test_workers_begin_with_these_rules_unless_the_environment_says_otherwise(mo
         {} if said is None else {"MALLOC_ARENA_MAX": said}
     )
     assert dict(zip(names, found[0].value, strict=True)) == expected
+
+
+def test_the_readme_tells_others_the_same_rules():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert " ".join(f"{name}={value}" for name, value in MALLOC.items()) in readme
