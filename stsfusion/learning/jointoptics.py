@@ -21,9 +21,11 @@ from torch.nn.functional import max_pool2d, pad
 from stsfusion.fusion.problem import Observation, Problem, Role
 from stsfusion.learning.changes import Seen
 from stsfusion.learning.jointnoise import FEW, clear_of, texture, unstated_noise
+from stsfusion.learning.kept import joined, under
 from stsfusion.learning.live import live_bands
 from stsfusion.learning.pointing import pointing
 from stsfusion.learning.sharedkernel import Look, Sums, shared_kernel, sums_of
+from stsfusion.learning.sharpradiometry import SharpRadiometry
 from stsfusion.learning.sighting import place_of
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import support
@@ -35,6 +37,9 @@ JointPsf = Literal["estimated", "given"]
 
 _ROLES: tuple[Role, ...] = ("dense", "rich")
 """Sensors whose point spread function matters."""
+
+_SHARP = "sharp"
+"""Prefix of its radiometry."""
 
 _FINE = 4
 """Components of the sharp images that predict."""
@@ -68,6 +73,9 @@ class JointOptics:
     days: Tensor | None = None
     """(t,) of what was added."""
 
+    sharp: SharpRadiometry | None = None
+    """What the sharp sensor's values are off by; None: nothing."""
+
     @classmethod
     def learn(cls, problems: Sequence[Problem], psf: JointPsf) -> Self:
         """From a region's tiles; roles that share no date with the sharp sensor keep what is stated."""
@@ -93,6 +101,8 @@ class JointOptics:
             if role in self.noise:
                 noise = self.noise[role].to(seen.data)
             data = self._without(problem, seen) if role == "dense" else seen.data
+            if role == "sharp" and self.sharp is not None:
+                data = self.sharp(problem, seen)
             told[role] = replace(seen, data=data, view=view, noise=noise)
         return problem.with_observations(told)
 
@@ -101,7 +111,7 @@ class JointOptics:
         if self.added is None or self.days is None:
             return dense.data
         own = [place_of(self.days, float(problem.target.days[date])) for date in dense.dates]
-        usual = self.added.mean(0)
+        usual = self.added.median(0).values
         added = torch.stack([usual if place is None else self.added[place] for place in own])
         return dense.data - added.to(dense.data)[:, :, None, None]
 
@@ -115,7 +125,8 @@ class JointOptics:
         kernels = {f"kernel_{role}": kernel for role, kernel in self.kernels.items()}
         noise = {f"noise_{role}": noise for role, noise in self.noise.items()}
         added = {"added": self.added, "days": self.days}
-        return kernels | noise | {name: tensor for name, tensor in added.items() if tensor is not None}
+        sharp = {} if self.sharp is None else joined({_SHARP: self.sharp})
+        return kernels | noise | sharp | {name: own for name, own in added.items() if own is not None}
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Self:
@@ -125,7 +136,9 @@ class JointOptics:
             part, _, role = name.partition("_")
             if role:
                 parts[part][role] = tensor
-        return cls(parts["kernel"], parts["noise"], tensors.get("added"), tensors.get("days"))
+        sharp = under(tensors, _SHARP)
+        mended = SharpRadiometry.of(sharp) if sharp else None
+        return cls(parts["kernel"], parts["noise"], tensors.get("added"), tensors.get("days"), mended)
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,9 @@ def offsets(
     fits = [_fitted(values.double(), said.double(), both) for values, said in found.values()]
     own, chance = (torch.stack(side).cpu() for side in zip(*fits, strict=True))
     common = own.mean(0)
-    common = common * _kept(common, chance.mean(0))
+    # One date that differs from all others, by a veil of its own, says nothing of dates that nobody knows.
+    between = (own - common).square().sum(0) / max(len(own) * (len(own) - 1), 1)
+    common = common * _kept(common, torch.maximum(chance.mean(0), between))
     rest = own - common
     out[:] = common.float()
     out[list(found)] = (common + rest * _kept(rest, chance)).float()

@@ -25,6 +25,7 @@ from stsfusion.learning.live import Live, with_seen_dates
 from stsfusion.learning.origin import has_all_bands, origin
 from stsfusion.learning.resolved import WIDEST
 from stsfusion.learning.sharponly import series_of
+from stsfusion.learning.sharpradiometry import SharpRadiometry
 from stsfusion.learning.swaths import PIXELS
 from stsfusion.operators.linear import Shape
 from stsfusion.operators.pairmodel import support
@@ -174,7 +175,9 @@ class JointLR(FusionMethod):
         tick(0.0, "guide and changes")
         with torch.no_grad():
             seen = with_seen_dates([live(problem) for problem in problems])
-            optics = with_offsets(JointOptics.learn(seen, self.psf), seen, settings)
+            optics = JointOptics.learn(seen, self.psf)
+            mended = SharpRadiometry.learn([optics(problem) for problem in seen], settings)
+            optics = with_offsets(replace(optics, sharp=mended), seen, settings)
             joint = learn_joint([optics(problem) for problem in seen], settings)
         tick(1.0, "done")
         state = replace(joint, casting=casting, live=live).tensors()

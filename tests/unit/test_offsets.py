@@ -37,6 +37,7 @@ def test_what_a_date_has_of_its_own_stays_its_own():
     found = offsets(_pairs(added), 6, 4)
     assert torch.allclose(found[2], added[1], atol=0.006)
     assert float(found[[0, 4]].abs().max()) < 0.006
+    assert float(found[[1, 3, 5]].abs().max()) < 0.003, "a veil of one date is laid on dates nobody knows"
 
 
 def test_chance_and_misfit_are_no_offsets():
