@@ -39,7 +39,7 @@ def test_sensors_that_agree_are_left_alone(problem):
     assert _found(problem) is None
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.4])
+@pytest.mark.parametrize("shift", [0.0, 0.4, 1.5])
 def test_gains_of_every_date_are_found_wherever_the_images_lie(problem, shift):
     gain = [1.03, 0.95, 1.08]
     there = _off(problem, gain, [0.0] * 3)
