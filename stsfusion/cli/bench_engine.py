@@ -17,13 +17,7 @@ def bench_engine(
     only: Annotated[
         str | None, typer.Option(help="Figures wanted, as memory_growth,read_amplification; none: all.")
     ] = None,
-    repeats: Annotated[
-        int, typer.Option(min=1, help="Runs for two_worker_speedup, whose median is told.")
-    ] = 5,
-    pairs: Annotated[
-        int,
-        typer.Option(min=1, help="Runs for end_to_end_ratio, each beside bare tiles; their median is told."),
-    ] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of which the median is told.")] = 5,
     device: Annotated[
         str, typer.Option(help="torch device for gpu_busy; auto: cuda when there is one.")
     ] = "auto",
@@ -52,7 +46,7 @@ def bench_engine(
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     with plainly():
         figures = tuple(listed(only)) if only else enginebench.FIGURES
-        how = enginebench.EngineBench(size=size, repeats=repeats, pairs=pairs, figures=figures, device=chosen)
+        how = enginebench.EngineBench(size=size, repeats=repeats, figures=figures, device=chosen)
         with progress("Measuring the engine", console=aside(json_file is not None)) as bar:
             result = enginebench.bench_engine(how, folder, bar.at, json_file)
     show("", ("figure", "value", "aim"), enginebench.rows(result))

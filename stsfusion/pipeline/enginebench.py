@@ -62,10 +62,7 @@ class EngineBench:
     """Of the target."""
 
     repeats: int = 5
-    """Runs of which the median is told, of two_worker_speedup."""
-
-    pairs: int = 3
-    """Runs beside bare tiles of which the median is told, of end_to_end_ratio; odd."""
+    """Runs of which the median is told, of end_to_end_ratio and two_worker_speedup."""
 
     figures: tuple[str, ...] = FIGURES
     """Which are wanted."""
@@ -85,13 +82,17 @@ class EngineBench:
     def end_to_end_ratio(self, stand: Stand) -> tuple[dict[str, float], dict[str, Any]]:
         """Wall over what model, reading and writing take of the cores, in sixteen tiles.
 
-        A machine's pace changes from minute to minute: both are measured one after the other, several times.
+        A machine's pace changes from minute to minute: every run lies between bare tiles before and after it.
         """
         ratios, behind = {}, {}
         for name, method in (("network", NETWORK), ("closed_form", CLOSED)):
             plan = stand.plan(method, self.size, self.size // 4)
-            pairs = [(stand.bare(plan), stand.run(plan, _WORKERS)) for _ in range(self.pairs)]
-            told = sorted((_paced(*pair) for pair in pairs), key=lambda each: each["ratio"])
+            before, told = stand.bare(plan), []
+            for _ in range(self.repeats):
+                run, after = stand.run(plan, _WORKERS), stand.bare(plan)
+                told.append(_paced(_mean(before, after), run))
+                before = after
+            told.sort(key=lambda each: each["ratio"])
             middle = told[(len(told) - 1) // 2]
             ratios[name] = middle["ratio"]
             behind[name] = {**middle, "ratios": [each["ratio"] for each in told], "method": method}
@@ -139,6 +140,10 @@ class EngineBench:
         bare, run = there.bare(plan), there.run(plan, 1)
         ratio = run.wall_s / max(bare.model_s, bare.store_s)
         return run.fuse_s / run.wall_s, {**asdict(bare), **asdict(run), "end_to_end_ratio": ratio}
+
+
+def _mean(one: Bare, other: Bare) -> Bare:
+    return Bare(0.5 * (one.model_s + other.model_s), 0.5 * (one.store_s + other.store_s))
 
 
 def _paced(bare: Bare, run: Run) -> dict[str, Any]:
