@@ -194,7 +194,7 @@ class JointLR(FusionMethod):
             problem = joint.casting(problem, _NAME)
             (sharp,) = problem.require("sharp", by=_NAME)
             problem = JointOptics.of(under(state, _OPTICS))(joint.live(problem))
-            quality = origin(problem, has_all_bands(sharp))
+            quality = origin(_used(problem), has_all_bands(sharp))
             if joint.subspace is None or problem.rich is None:
                 values, sigma = series_of(joint, problem)
                 return Answer(values, quality, sigma)
@@ -241,3 +241,12 @@ class JointLR(FusionMethod):
             self.seed,
             doubled=False,
         )
+
+
+def _used(problem: Problem) -> Problem:
+    """Dense pixels as they count beside a hyperspectral sensor: where one band lacks, none is looked at."""
+    dense = problem.dense
+    if dense is None or problem.rich is None:
+        return problem
+    valid = dense.valid.expand_as(dense.data).all(1, keepdim=True)
+    return problem.with_observations({"dense": replace(dense, valid=valid)})

@@ -158,3 +158,14 @@ def test_clouds_of_one_sensor_are_no_gain_of_another():
 
 def test_gains_from_what_was_bridged_are_found_out(believing):
     assert float((_half_clouded_gains() - 1.0).abs().max()) > 0.01
+
+
+def test_a_date_that_lacks_one_band_is_said_to_be_made_from_other_dates():
+    problem = tiny_problem(size=48)
+    seen = problem.observations["dense"]
+    valid = seen.valid.expand(seen.data.shape).clone()
+    valid[seen.dates.index(3), 1] = False
+    less = problem.with_observations({"dense": replace(seen, valid=valid, data=seen.data * valid)})
+    method = JointLR.example().fit([less.question()])
+    assert method.fuse(less.question()).quality[3].unique().tolist() == [int(Quality.INTERPOLATED)]
+    assert method.fuse(problem.question()).quality[3].unique().tolist() == [int(Quality.FUSED)]
