@@ -15,8 +15,8 @@ __all__ = ["MALLOC", "compact"]
 
 MALLOC = {
     "MALLOC_ARENA_MAX": 1,  # reading, computing and writing threads share what they free
-    "MALLOC_MMAP_THRESHOLD_": 16 * 2**20,  # bytes; larger blocks are the system's own, and leave no holes
-    "MALLOC_TRIM_THRESHOLD_": 32 * 2**20,  # bytes that stay free at the end of the heap
+    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,  # bytes; larger blocks are the system's own, and leave no holes
+    "MALLOC_TRIM_THRESHOLD_": 16 * 2**20,  # bytes that stay free at the end of the heap
 }
 """Environment of worker processes, heeded by glibc and by no other C library."""
 
