@@ -60,7 +60,7 @@ class SharpRadiometry(Kept):
     def learn(cls, problems: Sequence[Problem], settings: Settings) -> Self | None:
         """From dates that both sensors saw; None where nothing is found, or one sensor plays two parts."""
         first = problems[0]
-        if settings.doubled or first.sharp is None or first.rich is None:
+        if settings.doubled or first.sharp is None or first.rich is None or first.sharp.ratio != 1:
             return None
         days, bands = days_of(first, "sharp"), first.sharp.data.shape[1]
         low = [_Low.of(problem) for problem in problems]
@@ -111,7 +111,7 @@ class _Low:
             _kernel(problem, image, own, date)
             for image, own, date in zip(images, mask, sharp.dates, strict=True)
         ]
-        seen = Seen(rich.data[:1], mask[:1], kernels, rich.ratio)
+        seen = Seen(rich.data[:1], mask[:1], kernels, rich.ratio)  # for its kernels
         return cls(problem, through(images, seen), through(mask[:, None].float(), seen)[:, 0] > _WHOLE)
 
 
