@@ -44,7 +44,8 @@ def test_a_c_library_that_cannot_is_left_alone(monkeypatch):
 
 @pytest.mark.parametrize("said", [None, "4"])
 def test_workers_begin_with_these_rules_unless_the_environment_says_otherwise(monkeypatch, said):
-    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    for name in MALLOC:  # which other clusters of this process may have set
+        monkeypatch.delenv(name, raising=False)
     if said is not None:
         monkeypatch.setenv("MALLOC_ARENA_MAX", said)
     names, found = list(MALLOC), []
