@@ -99,6 +99,9 @@ class _Low:
     clear: Tensor
     """(t, h, w) bool."""
 
+    said: list[tuple[Tensor, Tensor] | None]
+    """What the hyperspectral image of each date says, and where; None without one."""
+
     @classmethod
     def of(cls, problem: Problem) -> Self:
         """Each date laid to where the hyperspectral images of that day lie."""
@@ -107,20 +110,16 @@ class _Low:
         assert rich is not None
         mask = sharp.valid.expand(len(sharp.dates), -1, *sharp.data.shape[2:]).all(1)
         images = torch.where(mask[:, None], sharp.data, 0.0)
-        kernels = [
-            _kernel(problem, image, own, date)
-            for image, own, date in zip(images, mask, sharp.dates, strict=True)
-        ]
+        said = [_said(problem, date) for date in sharp.dates]
+        kernels = [_kernel(rich, *each) for each in zip(images, mask, said, strict=True)]
         seen = Seen(rich.data[:1], mask[:1], kernels, rich.ratio)  # for its kernels
-        return cls(problem, through(images, seen), through(mask[:, None].float(), seen)[:, 0] > _WHOLE)
+        clear = through(mask[:, None].float(), seen)[:, 0] > _WHOLE
+        return cls(problem, through(images, seen), clear, said)
 
 
-def _kernel(problem: Problem, image: Tensor, mask: Tensor, date: int) -> Tensor:
+def _kernel(rich: Observation, image: Tensor, mask: Tensor, told: tuple[Tensor, Tensor] | None) -> Tensor:
     """(ky, kx) of the hyperspectral sensor, laid to where it sees a (b, H, W) sharp image of the date."""
-    rich = problem.rich
-    assert rich is not None
     kernel = rich.view.spatial.kernel
-    told = _said(problem, date)
     if told is None or int(mask.sum()) < _FEW:
         return kernel
     said, clear = told
@@ -154,14 +153,12 @@ def _told(low: Sequence[_Low], date: int, settings: Settings) -> tuple[Tensor, T
     """
     values, said = [], []
     for tile in low:
-        sharp = tile.problem.sharp
-        assert sharp is not None
-        told = _said(tile.problem, sharp.dates[date])
+        told, sharp = tile.said[date], tile.problem.sharp
         if told is None:
             continue
         clear = told[1] & tile.clear[date]
         own, other = tile.values[date][:, clear], told[0][:, clear]
-        if settings.dead is not None:
+        if settings.dead is not None and sharp is not None:
             lost = on_dead(sharp.view.spectral.matrix, settings.dead).to(own.device)
             other = torch.where(lost[:, None], own, other)
         values.append(own)

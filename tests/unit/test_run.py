@@ -13,6 +13,7 @@ import torch
 from engines import STEP, Bench
 
 from stsfusion.cube.store import CubeStore
+from stsfusion.engine import run as engine_run
 from stsfusion.engine.run import run_tile
 from stsfusion.fusion.answer import Answer, Quality
 from stsfusion.fusion.method import Card
@@ -101,6 +102,27 @@ def test_the_record_is_small_and_true(bench, tmp_path):
     assert min(record.read_s, record.fuse_s, record.write_s) >= 0
     assert record.peak_bytes > 50 * 2**20
     assert len(str(record.plain())) < 400
+
+
+def test_free_pages_are_given_back_before_a_tile_is_fused_and_before_it_is_written(
+    bench, tmp_path, monkeypatch
+):
+    deeds = []
+
+    def noting(deed, real):
+        def did(*words, **more):
+            deeds.append(deed)
+            return real(*words, **more)
+
+        return did
+
+    monkeypatch.setattr(engine_run, "compact", noting("compact", engine_run.compact))
+    monkeypatch.setattr(engine_run, "climb", noting("fuse", engine_run.climb))
+    monkeypatch.setattr(engine_run.exchange, "write", noting("write", engine_run.exchange.write))
+    plan = bench.plan(create("bicubic"), tmp_path / "fused.zarr", 24)
+    bench.begin(plan, 24)
+    run_tile(plan, plan.tiles[0])
+    assert deeds == ["compact", "fuse", "compact", "write"]
 
 
 def test_only_published_dates_are_written_each_in_its_place(bench, tmp_path):

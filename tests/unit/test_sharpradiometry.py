@@ -95,3 +95,20 @@ def test_answers_do_not_follow_a_sharp_sensor_that_is_off(problem):
     answers = [JointLR.example().fit([p.question()]).fuse(p.question()).full() for p in (problem, there)]
     errors = [(answer - problem.truth)[_DATES].square().mean().sqrt() for answer in answers]
     assert float(errors[1]) < 1.1 * float(errors[0])
+
+
+def test_dates_of_which_too_little_was_seen_tell_nothing(problem):
+    there = _off(problem, [1.05] * 3, [0.0] * 3)
+    valid = there.sharp.valid.expand(there.sharp.data.shape).clone()
+    valid[1] = False
+    hidden = _found(there.with_observations({"sharp": replace(there.sharp, valid=valid)}))
+    assert hidden is not None
+    assert torch.allclose(hidden.gain, torch.full((3, 4), 1.05), atol=0.006)
+    few = there.rich.valid.expand(there.rich.data.shape).clone()
+    few[:, :, 6:], few[:, :, :, 6:] = False, False
+    assert _found(there.with_observations({"rich": replace(there.rich, valid=few)})) is None
+
+
+def test_images_that_are_not_on_the_targets_grid_are_left_alone(problem):
+    coarse = replace(problem.dense, data=1.05 * problem.dense.data)
+    assert _found(problem.with_observations({"sharp": coarse})) is None
