@@ -20,7 +20,7 @@ from torch import Tensor
 from stsfusion.learning.kept import Kept
 from stsfusion.operators.nnls import nnls
 
-__all__ = ["Doubt", "signs"]
+__all__ = ["Doubt", "deviation", "signs"]
 
 _NINETY = 1.6449
 """Half-width of a Gaussian's central 90 per cent, in standard deviations."""
@@ -33,6 +33,14 @@ _COMMON = 0.3
 
 _LEAST = 0.02
 """Least spread of a pixel."""
+
+
+def deviation(errors: Tensor) -> Tensor:
+    """(b,) of (n, b) errors: the normal standard deviation that has as many of ten within its 90 per cent.
+
+    Intervals are asked for, and errors have heavier tails at fine pixels than as means over coarse ones.
+    """
+    return torch.quantile(errors.abs(), 0.9, dim=0) / _NINETY
 
 
 def signs(looks: Tensor) -> Tensor:
@@ -91,8 +99,7 @@ class Doubt(Kept):
         # Coarse pixels are never as smooth as fine ones can be: what they have in common is held up.
         shares[0] = torch.maximum(shares[0], _COMMON * shares.sum())
         spread = (shares @ bent).clamp_min(_LEAST)
-        ratio = errors.double().abs() / spread.sqrt()[:, None]
-        level = torch.quantile(ratio, 0.9, dim=0) / _NINETY * blow.double()
+        level = deviation(errors.double() / spread.sqrt()[:, None]) * blow.double()
         return cls(level.float(), shares.float(), scale.float())
 
     def __call__(self, looks: Tensor) -> Tensor:

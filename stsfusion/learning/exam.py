@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stsfusion.learning.doubt import deviation
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kriging import Kriging
 from stsfusion.learning.leaveout import blocks_of, path
@@ -48,7 +49,8 @@ class Exam:
     """Penalty under which the fine pixels of the bands were told worse, on the whole; infinite: not known."""
 
     growth: Tensor | None
-    """(l,) mean squared error at fine pixels over that of left-out coarse ones; None: not known."""
+    """(l,) variance of errors at fine pixels over that of left-out coarse ones, as nine of ten tell it; None:
+    not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,5 +145,5 @@ def _grown(
         kriging(image, model.ratio).flatten(1)[:, at] for image, at in zip(residuals, places, strict=True)
     ]
     fine = torch.stack([sheet.fine[:, choice] for sheet in sheets]) - torch.cat(back, 1)
-    left = torch.stack([sheet.left[:, choice] for sheet in sheets]).square().mean(1)
-    return fine.square().mean(1) / left.clamp_min(1e-300)
+    left = torch.stack([sheet.left[:, choice] for sheet in sheets])
+    return (deviation(fine.T) / deviation(left.T).clamp_min(1e-150)).square()

@@ -5,12 +5,13 @@
     variance at a fine pixel  =  (pattern · level + crossed) · variance of left-out coarse errors
 
     pattern   band against band, as the fields of the scores' residuals foretell
-    level     geometric mean of what these fields foretell, and what innovations and the exam of hidden
-              multispectral bands really showed: a third, as they tell of other errors than those asked for
+    level     geometric mean of what these fields foretell, and what the exam of hidden multispectral bands
+              really showed: a third, as it tells of other errors than those asked for
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the
 multispectral bands are known on both scales: witnesses of errors like the ones that are asked for, no more.
+Bands that are not hidden witness nothing: the regression was told them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from torch import Tensor
 
 __all__ = ["Growth", "between"]
 
-_OTHERS = 1 / 3
-"""Weight of innovations and exam together."""
+_EXAM = 1 / 3
+"""Weight of the exam."""
 
 _TINY, _MOST = 1e-30, 1e6
 """Growth of a variance is believed between these: beyond, next to nothing was left out, and divided by."""
@@ -38,9 +39,6 @@ class Growth:
 
     clean: Tensor
     """(L,) share of the left-out errors that is not the coarse image's noise, which nobody asks for."""
-
-    met: Tensor
-    """(l,) innovations at fine pixels over left-out ones."""
 
     exam: Tensor | None
     """(l,) hidden bands at fine pixels over left-out coarse ones; None: not known."""
@@ -66,10 +64,8 @@ class Growth:
         """
         live = self.coverage.any(1)
         level = _typical(self.foretold * self.clean)
-        # Where no band could be hidden, innovations are of bands that a linear map was told itself.
         if self.exam is not None and bool(live.any()):
-            others = 0.5 * (_typical(self.met[live]) + _typical(self.exam))
-            level = (1.0 - _OTHERS) * level + _OTHERS * others
+            level = (1.0 - _EXAM) * level + _EXAM * _typical(self.exam)
         level = level - _typical(self.foretold)
         growth = (self.foretold.clamp(_TINY, _MOST).log() + level).exp()
         if not bool(live.any()):

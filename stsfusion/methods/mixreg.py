@@ -48,7 +48,7 @@ class MixReg(PairMethod):
 
     Point spread function, response, displacement, noise, shrinkage and weights come from the pair alone.
     Standard deviations come from the left-out errors, their growth with detail and rarity, and their growth
-    from coarse to fine pixels, as residuals, innovations and hidden bands tell of it.
+    from coarse to fine pixels, as residuals and hidden bands tell of it.
 
     Source: stsfusion; the parts as their files cite.
     """
@@ -108,7 +108,6 @@ class MixReg(PairMethod):
         images = [mixture(pair.fine) for pair in pairs]
         weight = torch.cat([lesson.weight for lesson in lessons])
         update = Update.learn(pairs, images, own, weight, subspace, model)
-        before = images
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
         residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
@@ -121,19 +120,23 @@ class MixReg(PairMethod):
         fitted = gathered(residuals, pairs).to(errors).square().mean(1)
         grown = kriging.growth(errors.square().mean(0), fitted)
         basis = subspace.basis.to(errors)
-        bands = errors @ basis + gathered(outside, pairs).T.to(errors)
+        rest = gathered(outside, pairs).T.to(errors)
+        bands, carry = errors @ basis + rest, _carry(outside, clear).to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
+        white = model.kernel.to(errors).square().sum().reciprocal()
+        # Of what the subspace leaves out, the share that is not carried over is white.
+        without = rest.square().mean(0) * torch.stack([torch.ones_like(carry), carry + (1.0 - carry) * white])
+        inside = torch.stack([_through(errors, basis), _through(errors * grown.sqrt(), basis)])
+        coarse, fine = inside + without
         growth = Growth(
-            foretold=_through(errors * grown.sqrt(), basis) / _through(errors, basis).clamp_min(1e-300),
+            foretold=fine / coarse.clamp_min(1e-300),
             clean=(1.0 - noise.coarse.to(errors) / size).clamp_min(_CLEAN),
-            met=_met(pairs, before, left, update, kriging, subspace, model),
             exam=exam.growth,
             crossed=noise.crossed,
             coverage=pairs[0].coverage,
             nm=pairs[0].nm.to(errors),
         )
         contrast = gathered([pair.coarse for pair in pairs], pairs).to(errors).var(1)
-        white = model.kernel.to(errors).square().sum().reciprocal()
         signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
         doubt = Doubt.learn(
             bands,
@@ -144,7 +147,7 @@ class MixReg(PairMethod):
         blank = _lacking(pairs, images, subspace, model) + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
         parts |= {"kriging": kriging, "doubt": doubt}
-        return joined(parts) | {"carry": _carry(outside, clear), "blank": blank}
+        return joined(parts) | {"carry": carry.float(), "blank": blank}
 
     # ------------------------------------------------------------ fusing
 
@@ -200,23 +203,6 @@ def _left_over(
 def _through(scores: Tensor, basis: Tensor) -> Tensor:
     """(L,) mean square of (n, p) scores in the bands."""
     return (scores @ basis).square().mean(0)
-
-
-def _met(
-    pairs: Sequence[Pair],
-    images: Sequence[Tensor],
-    left: Tensor,
-    update: Update,
-    kriging: Kriging,
-    subspace: Subspace,
-    model: PairModel,
-) -> Tensor:
-    """(l,) variance of the innovations of kriged images, not updated ones, over that of left-out errors."""
-    total, count = left.new_zeros(len(update.offset)), 0
-    for pair, image, rest in zip(pairs, images, _left_over(pairs, images, subspace, model), strict=True):
-        gap = update.innovation(pair.fine, image + kriging(rest, model.ratio))[:, pair.known]
-        total, count = total + gap.to(left).square().sum(1), count + gap.shape[1]
-    return total / max(count, 1) / _through(left, update.seen.to(left).T).clamp_min(1e-300)
 
 
 def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import avg_pool2d
 
-from stsfusion.learning.doubt import Doubt, signs
+from stsfusion.learning.doubt import Doubt, deviation, signs
 
 NINETY = 1.6449
 """Half-width of a Gaussian's central 90 per cent."""
@@ -139,3 +139,11 @@ def test_it_is_never_nan_and_zero_only_where_no_error_was_ever_seen(kind):
 def test_tensors_bring_it_back():
     doubt, _ = taught(np.array([0.5, 0.5, 0, 0]))
     assert torch.equal(Doubt.of(doubt.tensors())(looks(seed=5)), doubt(looks(seed=5)))
+
+
+@pytest.mark.parametrize("times", [1.0, 0.3])
+def test_the_deviation_is_that_of_normal_errors(times):
+    errors = times * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    np.testing.assert_allclose(deviation(errors).numpy(), times, rtol=0.01)
+    errors[:1000] = 1e6
+    np.testing.assert_allclose(deviation(errors).numpy(), times, rtol=0.05)

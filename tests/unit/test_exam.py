@@ -52,6 +52,14 @@ def test_smooth_errors_grow_less():
     assert float(growth[0]) < 0.5 * float(white[0])
 
 
+def test_growth_is_that_of_intervals_not_of_a_few_pixels_that_are_far_off():
+    # One fine pixel of a hundred: among nine of ten fine ones is none of them, among as many coarse ones are.
+    image = _scene(4, noise=0.02, side=64)
+    plain = _ask(image).growth
+    image[0] += 3.0 * (torch.rand(64, 64, generator=torch.Generator().manual_seed(3)) < 0.01)
+    assert float(_ask(image).growth[0]) < 0.3 * float(plain[0])
+
+
 def test_noise_asks_for_more_shrinkage_than_its_absence():
     assert _ask(_scene(4, noise=0.3)).least >= _ask(_scene(4)).least
     assert _ask(_scene(4, noise=0.3)).least > 1e-3

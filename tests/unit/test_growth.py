@@ -24,7 +24,6 @@ def witnesses(**other) -> Growth:
     plain = Growth(
         foretold=torch.full((BANDS,), 4.0),
         clean=torch.ones(BANDS),
-        met=torch.full((2,), 4.0),
         exam=torch.full((2,), 4.0),
         crossed=torch.zeros(2),
         coverage=coverage,
@@ -38,21 +37,18 @@ def test_witnesses_of_one_mind_are_believed():
 
 
 def test_the_level_is_their_geometric_mean():
-    growth = witnesses(met=torch.full((2,), 1.0), exam=torch.full((2,), 16.0))(CONTRAST, WHITE)
-    torch.testing.assert_close(growth, torch.full((BANDS,), 4.0))
-    others = torch.full((2,), 32.0)
-    torch.testing.assert_close(witnesses(met=others, exam=others)(CONTRAST, WHITE), torch.full((BANDS,), 8.0))
+    growth = witnesses(exam=torch.full((2,), 32.0))(CONTRAST, WHITE)
+    torch.testing.assert_close(growth, torch.full((BANDS,), 8.0))
 
 
-def test_innovations_of_bands_of_which_none_could_be_hidden_say_nothing():
-    lone = witnesses(met=torch.full((2,), 1.0), exam=None)(CONTRAST, WHITE)
-    torch.testing.assert_close(lone, torch.full((BANDS,), 4.0))
+def test_without_an_exam_the_fields_are_believed():
+    torch.testing.assert_close(witnesses(exam=None)(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
 
 
 def test_bands_differ_as_is_foretold():
     pattern = torch.tensor([1.0, 2.0, 4.0, 4.0, 8.0, 16.0])
-    growth = witnesses(foretold=pattern, met=torch.full((2,), 32.0))(CONTRAST, WHITE)
-    torch.testing.assert_close(growth, 2.0**0.5 * pattern)
+    growth = witnesses(foretold=pattern, exam=torch.full((2,), 32.0))(CONTRAST, WHITE)
+    torch.testing.assert_close(growth, 2.0 * pattern)
 
 
 def test_noise_of_the_coarse_image_counts_less():
@@ -61,11 +57,8 @@ def test_noise_of_the_coarse_image_counts_less():
 
 
 def test_bands_that_look_at_no_band_witness_nothing():
-    blind = witnesses(coverage=torch.zeros(2, BANDS, dtype=torch.bool), met=torch.full((2,), 1e6))
+    blind = witnesses(coverage=torch.zeros(2, BANDS, dtype=torch.bool), exam=torch.full((2,), 1e6))
     torch.testing.assert_close(blind(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
-    half = witnesses(met=torch.tensor([4.0, 1e6]))
-    half.coverage[1] = False
-    torch.testing.assert_close(half(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
 
 
 def test_what_two_sensors_do_not_share_grows_as_white_noise_does():
@@ -79,7 +72,7 @@ def test_what_two_sensors_do_not_share_grows_as_white_noise_does():
 
 @pytest.mark.parametrize("value", [0.0, 1e30])
 def test_it_is_never_nan(value):
-    for name, size in (("met", 2), ("exam", 2), ("foretold", BANDS)):
+    for name, size in (("exam", 2), ("foretold", BANDS)):
         growth = witnesses(**{name: torch.full((size,), value)})(CONTRAST, WHITE)
         assert bool(torch.isfinite(growth).all()), name
         assert bool((growth >= 0).all()), name

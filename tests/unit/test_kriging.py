@@ -215,5 +215,7 @@ def test_growth_is_that_of_errors_before_kriging_where_nothing_is_told():
     torch.testing.assert_close(kriging.growth(left, left), torch.tensor([4.0, 1.0]))
     kriging = Kriging(kriging.weights, torch.full((2, 4), 0.5), kriging.shrunk)
     torch.testing.assert_close(kriging.growth(left, left), torch.tensor([2.0, 0.5]))
-    # Of residuals that are half as large as left-out errors, half as much is brought back.
-    torch.testing.assert_close(kriging.growth(left, 0.5 * left), torch.tensor([3.0, 0.75]))
+    # A fit that goes half of the way to its own pixels errs in the detail of a quarter of the variance.
+    torch.testing.assert_close(kriging.growth(left, 0.25 * left), torch.tensor([3.0, 0.75]))
+    # A fit that goes all the way tells nothing.
+    torch.testing.assert_close(kriging.growth(left, 0.0 * left), torch.tensor([4.0, 1.0]))
