@@ -37,9 +37,6 @@ class Growth:
     foretold: Tensor
     """(L,) by the fields of the residuals."""
 
-    clean: Tensor
-    """(L,) share of the left-out errors that is not the coarse image's noise, which nobody asks for."""
-
     exam: Tensor | None
     """(l,) hidden bands at fine pixels over left-out coarse ones; None: not known."""
 
@@ -63,11 +60,9 @@ class Growth:
             () what an error that is white grows by: one over the sum of the squared kernel.
         """
         live = self.coverage.any(1)
-        level = _typical(self.foretold * self.clean)
+        growth = self.foretold.clamp(_TINY, _MOST)
         if self.exam is not None and bool(live.any()):
-            level = (1.0 - _EXAM) * level + _EXAM * _typical(self.exam)
-        level = level - _typical(self.foretold)
-        growth = (self.foretold.clamp(_TINY, _MOST).log() + level).exp()
+            growth = growth * (_EXAM * (_typical(self.exam) - _typical(self.foretold))).exp()
         if not bool(live.any()):
             return growth
         centres = torch.stack([self.nm[row].mean() for row in self.coverage[live]])

@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d
 
 from stsfusion.learning.subspace import Subspace
 
-__all__ = ["neighbour_noise", "signal_space", "texture_noise"]
+__all__ = ["neighbour_noise", "sampled_noise", "signal_space", "texture_noise"]
 
 _MASK = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
 """Puts out planes and straight edges along the axes; white noise of one unit comes out as six."""
@@ -99,6 +99,39 @@ def signal_space(
     whitened = (space.basis / space.noise).double().square().sum(1)
     keep = max(1, int((whitened > (1.0 + math.sqrt(bands / count)) ** 2).sum()))
     return Subspace(space.mean, space.basis[:keep], space.analysis[:, :keep], space.noise)
+
+
+def sampled_noise(power: Tensor, noise: Tensor, ratio: float) -> Tensor:
+    """Variance of the noise in scores of components that were learned from the very pixels they are of.
+
+    Components that are hardly signal turn to where the noise of these pixels happens to be largest:
+
+    noise · (c² + (1 − c²) · min(power / noise, (1 + √γ)²)), c the cosine to the component of endless pixels,
+    c² = (1 − γ/t²) / (1 + γ/t) where power / noise = (1 + t)(1 + γ/t), none below (1 + √γ)².
+
+    Parameters
+    ----------
+    power
+        (p,) mean square of the scores.
+    noise
+        (p,) variance that the noise of fresh pixels has in them.
+    ratio
+        γ, bands over pixels.
+
+    Returns
+    -------
+    Tensor
+        (p,) at most the power.
+
+    Source: Paul (2007), theorems 1 and 4; below the edge Marchenko and Pastur (1967).
+    """
+    edge = (1.0 + math.sqrt(ratio)) ** 2
+    level = power / noise.clamp_min(1e-300)
+    half = 0.5 * (level.clamp_min(edge) - 1.0 - ratio)
+    above = half + (half.square() - ratio).clamp_min(0.0).sqrt()
+    cosine = (1.0 - ratio / above.square()) / (1.0 + ratio / above)
+    cosine = torch.where(level > edge, cosine.clamp(0.0, 1.0), 0.0)
+    return noise * (cosine + (1.0 - cosine) * level.clamp_max(edge))
 
 
 def texture_noise(images: Sequence[Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
 from stsfusion.learning.pairs import PairMethod
+from stsfusion.learning.signal import sampled_noise
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.update import Update
 from stsfusion.learning.wiener import SIGHT, Wiener
@@ -111,26 +112,29 @@ class MixReg(PairMethod):
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
         residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
-        hidden = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
-        kriging = Kriging.learn(residuals, clear, hidden, model)
+        seen, low = _both(pairs, subspace, model)
+        fresh = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
+        sampled = sampled_noise(seen.to(fresh).square().mean(1), fresh, len(subspace.mean) / seen.shape[1])
+        kriging = Kriging.learn(residuals, clear, sampled, model)
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
-        seen, low = _both(pairs, subspace, model)
         errors = update.of_errors(left, seen, low)
         fitted = gathered(residuals, pairs).to(errors).square().mean(1)
         grown = kriging.growth(errors.square().mean(0), fitted)
         basis = subspace.basis.to(errors)
-        rest = gathered(outside, pairs).T.to(errors)
-        bands, carry = errors @ basis + rest, _carry(outside, clear).to(errors)
+        outer = gathered(outside, pairs).T.to(errors)
+        bands, carry = errors @ basis + outer, _carry(outside, clear).to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
         white = model.kernel.to(errors).square().sum().reciprocal()
-        # Of what the subspace leaves out, the share that is not carried over is white.
-        without = rest.square().mean(0) * torch.stack([torch.ones_like(carry), carry + (1.0 - carry) * white])
-        inside = torch.stack([_through(errors, basis), _through(errors * grown.sqrt(), basis)])
-        coarse, fine = inside + without
+        # Nobody asks for the noise of the coarse image; what the subspace leaves out is white but for `carry`.
+        told = grown * _clean(errors.square().mean(0), sampled.to(errors))
+        rest = outer.square().mean(0)
+        alike = carry + (1.0 - carry) * white
+        coarse = _through(errors, basis) + rest
+        outer_noise = noise.coarse.to(errors) - basis.square().T @ fresh.to(errors)
+        fine = _through(errors * told.sqrt(), basis) + rest * alike * _clean(rest, outer_noise)
         growth = Growth(
             foretold=fine / coarse.clamp_min(1e-300),
-            clean=(1.0 - noise.coarse.to(errors) / size).clamp_min(_CLEAN),
             exam=exam.growth,
             crossed=noise.crossed,
             coverage=pairs[0].coverage,
@@ -171,6 +175,11 @@ class MixReg(PairMethod):
     def blank(self, state: Mapping[str, Tensor]) -> Tensor:
         """What an interpolated image lacks."""
         return state["blank"]
+
+
+def _clean(power: Tensor, noise: Tensor) -> Tensor:
+    """Share of mean squared errors that is not the coarse image's noise."""
+    return (1.0 - noise / power.clamp_min(1e-300)).clamp(_CLEAN, 1.0)
 
 
 def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:

@@ -23,7 +23,6 @@ def witnesses(**other) -> Growth:
     coverage[0, :2] = coverage[1, 4:] = True
     plain = Growth(
         foretold=torch.full((BANDS,), 4.0),
-        clean=torch.ones(BANDS),
         exam=torch.full((2,), 4.0),
         crossed=torch.zeros(2),
         coverage=coverage,
@@ -49,11 +48,6 @@ def test_bands_differ_as_is_foretold():
     pattern = torch.tensor([1.0, 2.0, 4.0, 4.0, 8.0, 16.0])
     growth = witnesses(foretold=pattern, exam=torch.full((2,), 32.0))(CONTRAST, WHITE)
     torch.testing.assert_close(growth, 2.0 * pattern)
-
-
-def test_noise_of_the_coarse_image_counts_less():
-    noisy = witnesses(clean=torch.full((BANDS,), 0.125), exam=None)(CONTRAST, WHITE)
-    torch.testing.assert_close(noisy, torch.full((BANDS,), 4.0 / 8.0))
 
 
 def test_bands_that_look_at_no_band_witness_nothing():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.signal import neighbour_noise, signal_space, texture_noise
+from stsfusion.learning.signal import neighbour_noise, sampled_noise, signal_space, texture_noise
 
 
 def scene(pixels=400, bands=120, rank=5, noise=0.004, seed=0):
@@ -97,3 +97,33 @@ def test_texture_noise_is_the_residual_of_a_regression():
 
 def test_images_without_texture_have_no_noise():
     assert bool((texture_noise([torch.ones(2, 8, 8), torch.ones(2, 2, 2)]) < 1e-9).all())
+
+
+def components(strength, pixels=600, bands=200, sd=0.5, seed=0):
+    """Power of the scores of components that were learned from their pixels, and of the noise in them."""
+    rng = np.random.default_rng(seed)
+    clean = np.zeros((pixels, bands))
+    clean[:, : len(strength)] = sd * np.sqrt(strength) * rng.normal(size=(pixels, len(strength)))
+    noise = sd * rng.normal(size=clean.shape)
+    turned = np.linalg.svd(clean + noise, full_matrices=False)[2].T
+    scores = (clean + noise) @ turned
+    return (scores**2).mean(0), ((noise @ turned) ** 2).mean(0)
+
+
+@pytest.mark.parametrize("pixels", [300, 600, 5000])
+def test_noise_of_components_that_pixels_chose_is_larger_than_that_of_others(pixels):
+    power, planted = components([1000.0, 100.0, 10.0, 3.0], pixels=pixels)
+    fresh = torch.full((200,), 0.25, dtype=torch.float64)
+    found = sampled_noise(torch.from_numpy(power), fresh, 200 / pixels).numpy()
+    assert bool((found <= power * (1 + 1e-12)).all())
+    np.testing.assert_allclose(found[:4], planted[:4], rtol=0.25)
+    # Nothing but noise: as much as the pixels show, which is up to three times more than in fresh ones.
+    np.testing.assert_allclose(found[6:64], planted[6:64], rtol=0.08)
+    assert found[6] / 0.25 == pytest.approx((1 + np.sqrt(200 / pixels)) ** 2, rel=0.08)
+
+
+def test_without_noise_or_signal_it_is_nothing():
+    power = torch.tensor([1.0, 1e-6, 0.0], dtype=torch.float64)
+    assert sampled_noise(power, torch.zeros(3, dtype=torch.float64), 0.3).tolist() == [0.0, 0.0, 0.0]
+    dark = sampled_noise(torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64), 0.3)
+    assert dark.tolist() == [0.0, 0.0, 0.0]
