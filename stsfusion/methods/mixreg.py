@@ -126,7 +126,7 @@ class MixReg(PairMethod):
         bands, carry = errors @ basis + outer, _carry(outside, clear).to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
         white = model.kernel.to(errors).square().sum().reciprocal()
-        # Nobody asks for the noise of the coarse image; what the subspace leaves out is white but for `carry`.
+        # Nobody asks for the coarse image's noise; what the subspace leaves out is white but for `carry`.
         told = grown * _clean(errors.square().mean(0), sampled.to(errors))
         rest = outer.square().mean(0)
         alike = carry + (1.0 - carry) * white

@@ -119,7 +119,7 @@ def test_noise_of_components_that_pixels_chose_is_larger_than_that_of_others(pix
     np.testing.assert_allclose(found[:4], planted[:4], rtol=0.25)
     # Nothing but noise: as much as the pixels show, which is up to three times more than in fresh ones.
     np.testing.assert_allclose(found[6:64], planted[6:64], rtol=0.08)
-    assert found[6] / 0.25 == pytest.approx((1 + np.sqrt(200 / pixels)) ** 2, rel=0.08)
+    assert found[6] / 0.25 == pytest.approx((1 + np.sqrt(200 / pixels)) ** 2, rel=0.15)
 
 
 def test_without_noise_or_signal_it_is_nothing():
