@@ -44,22 +44,6 @@ class Fit:
     judged: Tensor
     """(n, p) the same, rid of what neighbours have in common: what a fit is chosen by."""
 
-    chance: Tensor
-    """(1, p) variance of the slope, summed over the features, were the errors of pixels independent."""
-
-    def steady(self, excess: float) -> Tensor:
-        """(d, p) slope, less what is chance of it beyond independent errors.
-
-        Parameters
-        ----------
-        excess
-            By how much more the slope varies than `chance` says, as a multiple of it.
-
-        Source: James and Stein (1961), for features that are white where the slope is used.
-        """
-        size = self.slope.square().sum(0).clamp_min(1e-300)
-        return self.slope * (1.0 - excess * self.chance[0] / size).clamp_min(0.0)
-
 
 def ridge(
     features: Tensor,
@@ -143,10 +127,9 @@ def path(
         moved = ((wide * back) @ member.transpose(1, 2) + shared) @ missed
         left = y_shared - seen @ (back[:, None] * told) + _scattered(moved, blocks, n)
         left = left - _RIGID * judged / root
-        chance = judged.square().mean(0, keepdim=True) * (s / (s.square() + penalty * n)).square().sum()
         slope = v.T @ (back[:, None] * told)
         plainly = straight @ (frame.T @ (aims - rows @ slope))
-        found.append(Fit(slope, plainly, left, judged / root, chance))
+        found.append(Fit(slope, plainly, left, judged / root))
     return found
 
 

@@ -20,7 +20,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
@@ -144,10 +143,7 @@ class Mixture:
             sum((of(fit) * share for fit, share in zip(fits, weights, strict=True)), torch.zeros(()).to(own))
             for of in (attrgetter("left"), attrgetter("judged"))
         )
-        excess = _overlap(model)
-        slopes = tuple(
-            (fit.steady(excess) * share).float() for fit, share in zip(fits[1:], weights[1:], strict=True)
-        )
+        slopes = tuple((fit.slope * share).float() for fit, share in zip(fits[1:], weights[1:], strict=True))
         return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, own_part, exam
 
     def __call__(self, fine: Tensor) -> Tensor:
@@ -173,17 +169,6 @@ class Mixture:
         experts = tuple(Experts.of(under(tensors, str(m))) for m in members)
         slopes = tuple(tensors[f"{m}.slope"] for m in members)
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
-
-
-def _overlap(model: PairModel) -> float:
-    """Sum of the correlations of a coarse pixel with all others, of what is white on the fine grid.
-
-    Slopes of smooth features vary by so much more than with independent errors; zero without overlap.
-    """
-    kernel, ratio = model.kernel.double(), model.ratio
-    wide = pad(kernel, (0, -kernel.shape[1] % ratio, 0, -kernel.shape[0] % ratio))
-    folded = wide.unflatten(0, (-1, ratio)).unflatten(2, (-1, ratio)).sum((0, 2))
-    return max(0.0, float(folded.square().sum() / kernel.square().sum()) - 1.0)
 
 
 def _sampled(images: Sequence[Tensor], dice: torch.Generator) -> Tensor:

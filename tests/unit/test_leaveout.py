@@ -109,7 +109,7 @@ def test_every_output_is_rid_of_its_own_share():
     fit = ridge(x, plain, y, weight, blocks, [0.01, 1.0], likeness, shares)
     for k, share in enumerate(shares):
         alone = ridge(x, plain, y[:, k : k + 1], weight, blocks, [0.01, 1.0], likeness, share[None])
-        for name in ("slope", "plain", "left", "judged", "chance"):
+        for name in ("slope", "plain", "left", "judged"):
             torch.testing.assert_close(getattr(fit, name)[:, k : k + 1], getattr(alone, name))
 
 
@@ -166,33 +166,8 @@ def test_a_path_is_one_ridge_after_the_other():
         path(*(torch.from_numpy(part) for part in parts), penalties), penalties, strict=True
     ):
         alone = found(parts, [penalty])
-        for name in ("slope", "plain", "left", "chance"):
+        for name in ("slope", "plain", "left"):
             torch.testing.assert_close(getattr(fit, name), getattr(alone, name))
-
-
-def test_chance_is_how_far_slopes_move_under_fresh_errors():
-    x, plain, y, weight, blocks = lesson(n=60, d=6, p=1)
-    weight[:] = 1.0
-    fit = found((x, plain, y, weight, blocks), [0.05])
-    rng, sd = np.random.default_rng(3), float(fit.left.square().mean().sqrt())
-    slopes = [
-        fitted(x, plain, y + sd * rng.normal(size=y.shape), weight, 0.05 * len(y))[:6] for _ in range(600)
-    ]
-    assert float(fit.chance) == pytest.approx(np.var(slopes, axis=0).sum(), rel=0.1)
-
-
-def test_slopes_that_may_be_chance_are_taken_down():
-    """Features that tell nothing of the first output, and nearly all of the second."""
-    rng = np.random.default_rng(4)
-    x, plain, y, weight, blocks = lesson(n=60, d=6, p=2)
-    y[:, 0] = rng.normal(size=60)
-    y[:, 1] = x @ rng.normal(size=6) + 0.01 * rng.normal(size=60)
-    fit = found((x, plain, y, weight, blocks), [1e-3])
-    torch.testing.assert_close(fit.steady(0.0), fit.slope)
-    kept = (fit.steady(1.0).square().sum(0) / fit.slope.square().sum(0)).sqrt()
-    assert float(kept[0]) < 0.5
-    assert float(kept[1]) > 0.99
-    assert float(fit.steady(1e9).abs().max()) == 0.0
 
 
 def test_blocks_hold_every_clear_pixel_once_and_are_squares():

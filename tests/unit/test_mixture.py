@@ -8,9 +8,8 @@ import torch
 from pairscenes import textured
 from scipy.ndimage import gaussian_filter
 
-from stsfusion.learning import mixture as mixtures
 from stsfusion.learning.likeness import Likeness
-from stsfusion.learning.mixture import Lesson, Mixture, _overlap
+from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
 
@@ -87,18 +86,14 @@ def test_a_broken_line_is_told_better_than_by_one_line():
     assert low[16] < 0.7 * low[0]
 
 
-def test_left_out_errors_are_larger_than_those_of_the_fit_and_near_those_elsewhere(monkeypatch):
+def test_left_out_errors_are_larger_than_those_of_the_fit_and_near_those_elsewhere():
     dice = torch.Generator().manual_seed(4)
     fine, beyond = scene(), scene(seed=9)
     noise = 0.01
     own = lesson(fine, broken(fine))
     own = Lesson(fine, own.scores + noise * torch.randn(own.scores.shape, generator=dice), *_rest(own))
     mixture, left = learned([own], 8)
-    with monkeypatch.context() as patch:
-        # Slopes that are taken down for overlap fit less than they could.
-        patch.setattr(mixtures, "_overlap", lambda _: 0.0)
-        free, _ = learned([own], 8)
-    fitted = own.scores - model().lowpass(free(fine)).flatten(1)
+    fitted = own.scores - model().lowpass(mixture(fine)).flatten(1)
     assert float(left.square().mean()) > 1.05 * float(fitted.square().mean())
     elsewhere = lesson(beyond, broken(beyond))
     fresh = elsewhere.scores + noise * torch.randn(elsewhere.scores.shape, generator=dice)
@@ -190,17 +185,3 @@ def test_bands_that_repeat_each_other_do_no_harm():
     straight, bent = (learned([lesson(image, truth)], 0)[0] for image in (fine, doubled))
     torch.testing.assert_close(bent(doubled), straight(fine), atol=1e-4, rtol=0)
     assert bent.looks.white.shape == (8, 4)
-
-
-def test_overlap_is_the_correlation_with_all_other_coarse_pixels():
-    kernel = gaussian_kernel(1.2 * RATIO, RATIO).double().numpy()
-    far = len(kernel) // RATIO + 1
-    total = 0.0
-    for down in range(-far, far + 1):
-        for right in range(-far, far + 1):
-            wide = np.pad(kernel, far * RATIO)
-            total += (wide * np.roll(wide, (down * RATIO, right * RATIO), (0, 1))).sum()
-    assert _overlap(model()) == pytest.approx(total / (kernel**2).sum() - 1.0, rel=1e-5)
-    assert _overlap(model()) > 0.5
-    none = PairModel(torch.full((3, 3), 1 / 9), torch.ones(4, 12), torch.zeros(4), torch.zeros(2), RATIO)
-    assert _overlap(none) == pytest.approx(0.0, abs=1e-6)
