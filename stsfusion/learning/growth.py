@@ -1,10 +1,10 @@
-"""Growth: how much larger errors are at fine pixels than at left-out coarse ones, told by several witnesses.
+"""Growth: how much larger errors are at fine pixels than at left-out coarse ones, told by two witnesses.
 
 ::
 
     variance at a fine pixel  =  (pattern · level + crossed) · variance of left-out coarse errors
 
-    pattern   band against band, as the fields of the scores' residuals foretell
+    pattern   band against band, as the fields of the scores' residuals, and what no score holds, foretell
     level     geometric mean of what these fields foretell, and what the exam of hidden multispectral bands
               really showed: a third, as it tells of other errors than those asked for
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
@@ -21,10 +21,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Growth", "between"]
+__all__ = ["Growth", "between", "clean", "foretold"]
 
 _EXAM = 1 / 3
 """Weight of the exam."""
+
+_CLEAN = 0.05
+"""Least share of the left-out errors' variance that is not the coarse image's noise."""
 
 _TINY, _MOST = 1e-30, 1e6
 """Growth of a variance is believed between these: beyond, next to nothing was left out, and divided by."""
@@ -35,7 +38,7 @@ class Growth:
     """What each witness says; variances over those of left-out coarse errors."""
 
     foretold: Tensor
-    """(L,) by the fields of the residuals."""
+    """(L,) see `foretold`."""
 
     exam: Tensor | None
     """(l,) hidden bands at fine pixels over left-out coarse ones; None: not known."""
@@ -68,6 +71,28 @@ class Growth:
         centres = torch.stack([self.nm[row].mean() for row in self.coverage[live]])
         # What left-out errors do not show was calibrated away.
         return growth + white * (between(self.nm, centres, self.crossed[live]) * contrast).clamp_max(1.0)
+
+
+def clean(power: Tensor, noise: Tensor) -> Tensor:
+    """Share of mean squared left-out errors that is not the coarse image's noise, which nobody asks for."""
+    return (1.0 - noise / power.clamp_min(_TINY)).clamp(_CLEAN, 1.0)
+
+
+def foretold(errors: Tensor, grown: Tensor, basis: Tensor, outer: Tensor, outgrown: Tensor) -> Tensor:
+    """(L,) growth of the bands' variance from that of (n, p) errors of scores and of what no score holds.
+
+    Parameters
+    ----------
+    errors, grown
+        Left-out errors of coarse pixels, and the (p,) growth of their variance.
+    basis
+        (p, L) of the scores.
+    outer, outgrown
+        (n, L) what the subspace leaves out of these pixels, and the (L,) growth of its variance.
+    """
+    rest = outer.square().mean(0)
+    fine = (errors * grown.sqrt() @ basis).square().mean(0) + outgrown * rest
+    return fine / ((errors @ basis).square().mean(0) + rest).clamp_min(_TINY)
 
 
 def _typical(values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from stsfusion.fusion.method import Card, Tick
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.experts import REACH
-from stsfusion.learning.growth import Growth
+from stsfusion.learning.growth import Growth, clean, foretold
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import HALF, Kriging
 from stsfusion.learning.mixture import Lesson, Mixture
@@ -29,9 +29,6 @@ __all__ = ["MixReg"]
 
 _DARK = 0.05
 """Share of the mean brightness under which darker pixels weigh no more in the regression."""
-
-_CLEAN = 0.05
-"""Least share of the left-out errors' variance that is not the coarse image's noise."""
 
 
 @dataclass
@@ -120,21 +117,18 @@ class MixReg(PairMethod):
         tick(0.9, "doubt")
         errors = update.of_errors(left, seen, low)
         fitted = gathered(residuals, pairs).to(errors).square().mean(1)
-        grown = kriging.growth(errors.square().mean(0), fitted)
+        power = errors.square().mean(0)
+        grown = kriging.growth(power, fitted) * clean(power, sampled.to(power))
         basis = subspace.basis.to(errors)
         outer = gathered(outside, pairs).T.to(errors)
         bands, carry = errors @ basis + outer, _carry(outside, clear).to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
         white = model.kernel.to(errors).square().sum().reciprocal()
-        # Nobody asks for the coarse image's noise; what the subspace leaves out is white but for `carry`.
-        told = grown * _clean(errors.square().mean(0), sampled.to(errors))
-        rest = outer.square().mean(0)
-        alike = carry + (1.0 - carry) * white
-        coarse = _through(errors, basis) + rest
-        outer_noise = noise.coarse.to(errors) - basis.square().T @ fresh.to(errors)
-        fine = _through(errors * told.sqrt(), basis) + rest * alike * _clean(rest, outer_noise)
+        beyond = noise.coarse.to(errors) - basis.square().T @ fresh.to(errors)
+        # What is not carried over of what the subspace leaves out is white.
+        alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
         growth = Growth(
-            foretold=fine / coarse.clamp_min(1e-300),
+            foretold=foretold(errors, grown, basis, outer, alike),
             exam=exam.growth,
             crossed=noise.crossed,
             coverage=pairs[0].coverage,
@@ -177,11 +171,6 @@ class MixReg(PairMethod):
         return state["blank"]
 
 
-def _clean(power: Tensor, noise: Tensor) -> Tensor:
-    """Share of mean squared errors that is not the coarse image's noise."""
-    return (1.0 - noise / power.clamp_min(1e-300)).clamp(_CLEAN, 1.0)
-
-
 def _scores(coarse: Tensor, subspace: Subspace) -> Tensor:
     return torch.einsum("bp,byx->pyx", subspace.analysis, coarse - subspace.mean[:, None, None])
 
@@ -207,11 +196,6 @@ def _left_over(
         _scores(pair.coarse, subspace) - model.lowpass(image)
         for image, pair in zip(images, pairs, strict=True)
     ]
-
-
-def _through(scores: Tensor, basis: Tensor) -> Tensor:
-    """(L,) mean square of (n, p) scores in the bands."""
-    return (scores @ basis).square().mean(0)
 
 
 def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.growth import Growth, between
+from stsfusion.learning.growth import Growth, between, clean, foretold
 
 BANDS = 6
 
@@ -79,3 +79,30 @@ def test_between_is_linear_and_flat_beyond():
     found = between(*(torch.from_numpy(part) for part in (places, known, values)))
     np.testing.assert_allclose(found.numpy(), np.interp(places, known[order], values[order]), atol=1e-12)
     assert between(torch.zeros(3), torch.ones(1), torch.full((1,), 7.0)).tolist() == [7.0] * 3
+
+
+def test_bands_grow_as_their_scores_do_and_what_no_score_holds():
+    """Two scores of one band each, and a third band that no score holds."""
+    basis = torch.eye(2, 3, dtype=torch.float64)
+    errors = torch.tensor([[3.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
+    outer = torch.tensor([[0.0, 4.0, 5.0], [0.0, 0.0, 5.0]], dtype=torch.float64)
+    grown = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    outgrown = torch.tensor([7.0, 5.0, 11.0], dtype=torch.float64)
+    assert foretold(errors, grown, basis, outer, outgrown).tolist() == pytest.approx([2.0, 4.0, 11.0])
+    none = foretold(0 * errors, grown, basis, 0 * outer, outgrown)
+    assert none.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_scores_that_err_together_grow_together():
+    errors = torch.tensor([[1.0, -1.0], [2.0, -2.0]], dtype=torch.float64)
+    basis = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    found = foretold(
+        errors, torch.tensor([4.0, 4.0]).double(), basis, torch.zeros(2, 2).double(), torch.ones(2)
+    )
+    assert found.tolist() == pytest.approx([0.0, 4.0])
+
+
+def test_noise_of_the_coarse_image_is_no_error():
+    shares = clean(torch.tensor([4.0, 4.0, 4.0, 0.0]), torch.tensor([0.0, 1.0, 5.0, 1.0]))
+    assert shares.tolist() == pytest.approx([1.0, 0.75, 0.05, 0.05])
+    assert clean(torch.tensor([0.0]), torch.tensor([0.0])).tolist() == [1.0]
