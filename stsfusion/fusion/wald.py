@@ -46,7 +46,7 @@ class Wald:
     """What the rich sensor saw on its own dates, as sharp as the new target; its view only chooses dates."""
 
 
-def coarsen(problem: Problem, ratio: int | None = None) -> Wald:
+def coarsen(problem: Problem, ratio: int | None = None, kernel: Tensor | None = None) -> Wald:
     """Degrade every image on its own grid; what the rich sensor saw becomes the labels.
 
     The rich sensor's own point spread function does it; for another ratio a Gaussian of that full width at
@@ -60,6 +60,9 @@ def coarsen(problem: Problem, ratio: int | None = None) -> Wald:
     ratio
         Pixels of each image under one of its degraded pixels; a multiple of the rich ratio, which it is
         by default.
+    kernel
+        (k, k) point spread function of the rich sensor, pixels of the target, where its own is not what it
+        really sees through: labels would be told from images that another sensor had made.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def coarsen(problem: Problem, ratio: int | None = None) -> Wald:
     scale = _scale(rich.ratio, ratio)
     area = _divisible(problem.question(), scale)
     (rich,) = area.require("rich", by="coarsen")
-    optics = rich.view.spatial if scale == rich.ratio else _gaussian(scale, rich.view.in_shape)
+    optics = _optics(rich, scale, kernel)
     time, band, rows, cols = area.target.shape
     shape = (time, band, rows // scale, cols // scale)
     target = Target(shape, area.target.wavelengths, area.target.days)
@@ -115,6 +118,13 @@ def _divisible(problem: Problem, scale: int) -> Problem:
             mend="Give a larger area: the ratios must divide it one scale coarser as well.",
         )
     return problem.crop(Window.whole(time, rows // multiple * multiple, cols // multiple * multiple))
+
+
+def _optics(rich: Observation, scale: int, kernel: Tensor | None) -> Blur:
+    if scale != rich.ratio:
+        return _gaussian(scale, rich.view.in_shape)
+    own = rich.view.spatial
+    return own if kernel is None else Blur(kernel.to(own.kernel), scale, rich.view.in_shape)
 
 
 def _gaussian(scale: int, shape: Shape) -> Blur:

@@ -6,7 +6,8 @@
     hidden   the same without one date of rich and sharp, in turn     scored on that date
 
 Needs no other truth (Wald's protocol): every image is degraded on its own grid, methods fuse those, and the
-answer is held against the hyperspectral image as it was. Every method runs in a process of its own; what is
+answer is held against the hyperspectral image as it was. Where the point spread function is not known, images
+are degraded by the one that they tell themselves. Every method runs in a process of its own; what is
 done is kept.
 """
 
@@ -29,6 +30,7 @@ from stsfusion.fusion.method import FusionMethod
 from stsfusion.fusion.problem import Observation, Problem
 from stsfusion.fusion.wald import Wald, coarsen, hide
 from stsfusion.fusion.weights import settings_of
+from stsfusion.learning.pairkernel import told_kernel
 from stsfusion.pipeline.contest import COST, Table, contest
 from stsfusion.pipeline.fingerprint import fingerprint, fingerprint_of_code
 from stsfusion.pipeline.intervals import INTERVALS, intervals
@@ -130,7 +132,8 @@ def scores_coarser(
     asked = [(name_of(plan.method), settings_of(plan.method))]
     asked += [(text_of(rival), settings_of(methods.create(rival))) for rival in rivals]
     try:
-        wald = coarsen(read_window(plan, window))
+        problem = read_window(plan, window)
+        wald = coarsen(problem, kernel=told_kernel(problem))
     except StsfusionError as error:
         return [_failed(asked[0][0], COARSER, str(error))], []
     averages, dates = list[Row](), list[Row]()
