@@ -2,7 +2,7 @@
 
 ::
 
-    variance of score p at pixel s  =  level_p · spread(s)        spread = Σ_i share_i · signᵢ(s), mean one
+    variance of band b at pixel s  =  level_b² · spread(s)        spread = Σ_i share_i · signᵢ(s), mean one
     signs:  one · detail · brightness · rarity                    what errors grow with, never negative
 
 Source: variance functions in regression, Carroll and Ruppert (1988), ch. 2; the quantile as in split
@@ -36,7 +36,7 @@ _LEAST = 0.02
 
 
 def deviation(errors: Tensor) -> Tensor:
-    """(b,) of (n, b) errors: the normal standard deviation that has as many of ten within its 90 per cent.
+    """(b,) standard deviation of normal errors of the same ninetieth percentile in size as (n, b) errors.
 
     Intervals are asked for, and errors have heavier tails at fine pixels than as means over coarse ones.
     """

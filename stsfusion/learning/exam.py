@@ -40,6 +40,9 @@ _ENOUGH = 3
 _SAMPLE = 20_000
 """Fine pixels of a tile that are compared."""
 
+_EXACT = 1e-10
+"""Share of a band's mean square under which what others do not tell of it is rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Exam:
@@ -49,8 +52,8 @@ class Exam:
     """Penalty under which the fine pixels of the bands were told worse, on the whole; infinite: not known."""
 
     growth: Tensor | None
-    """(l,) variance of errors at fine pixels over that of left-out coarse ones, as nine of ten tell it; None:
-    not known."""
+    """(l',) of the bands that do not repeat others: variance of errors at fine pixels over that of
+    left-out coarse ones, as nine of ten tell it; None: not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +86,44 @@ def examine(
     dice
         For the pixels that are compared.
     """
-    bands = len(images[0])
-    if bands < _ENOUGH:
+    own = _own(images)
+    if len(own) < _ENOUGH:
+        return Exam(math.inf, None)
+    images = [image[own] for image in images]
+    clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
+    if not any(bool(mask.any()) for mask in clear):
         return Exam(math.inf, None)
     blocks = blocks_of(clear, side)
-    places = [torch.randperm(image[0].numel(), generator=dice)[:_SAMPLE].to(image.device) for image in images]
-    sheets = [_sheet(images, clear, places, model, blocks, band) for band in range(bands)]
+    places = [_drawn(image, dice) for image in images]
+    sheets = [_sheet(images, clear, places, model, blocks, band) for band in range(len(own))]
     marks = torch.stack([sheet.fine.square().mean(0).clamp_min(1e-30).log() for sheet in sheets]).mean(0)
     best = int(marks.argmin())
     return Exam(_PENALTIES[best], _grown(sheets, best, clear, places, model))
+
+
+def _lit(image: Tensor) -> Tensor:
+    """(y, x) bool: pixels that are not empty, which any regression tells without error."""
+    return (image != 0).any(0)
+
+
+def _own(images: Sequence[Tensor]) -> list[int]:
+    """Bands that those before them, and a constant, do not tell but for rounding."""
+    pixels = torch.cat([image.flatten(1) for image in images], 1)
+    rows = torch.cat([torch.ones_like(pixels[:1]), pixels])
+    gram = (rows.double() @ rows.double().T / rows.shape[1]).cpu()
+    own = [0]
+    for band in range(1, len(gram)):
+        cross = gram[own, band]
+        left = gram[band, band] - cross @ torch.linalg.pinv(gram[own][:, own], hermitian=True) @ cross
+        if float(left) > _EXACT * float(gram[band, band]):
+            own.append(band)
+    return [band - 1 for band in own[1:]]
+
+
+def _drawn(image: Tensor, dice: torch.Generator) -> Tensor:
+    """Places of the pixels of one tile that are compared."""
+    places = _lit(image).flatten().nonzero()[:, 0]
+    return places[torch.randperm(len(places), generator=dice)[:_SAMPLE].to(places.device)]
 
 
 def _sheet(

@@ -5,8 +5,9 @@
     variance at a fine pixel  =  (pattern · level + crossed) · variance of left-out coarse errors
 
     pattern   band against band, as the fields of the scores' residuals, and what no score holds, foretell
-    level     geometric mean of what these fields foretell, and what the exam of hidden multispectral bands
-              really showed: a third, as it tells of other errors than those asked for
+    level     geometric mean of the medians of what these fields foretell, and of what the exam of hidden
+              multispectral bands really showed: a third, as it tells of other errors than those asked for;
+              without an exam the fields alone
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the

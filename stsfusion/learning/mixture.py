@@ -49,7 +49,10 @@ _FREE = tuple(10.0 ** (-3.0 + 0.5 * k) for k in range(10))
 """Candidates for the shrinkage of the experts towards the linear map."""
 
 _BLOCK = 3
-"""Coarse pixels along one side of the blocks that are left out together."""
+"""Coarse pixels along one side of the blocks that are left out together, where there are nine blocks."""
+
+_ENOUGH = 3
+"""Coarse pixels to every column of the linear map from which left-out errors tell something."""
 
 _SAMPLE = 20_000
 """Fine pixels that centres and whitening are learned from."""
@@ -102,7 +105,8 @@ class Mixture:
         Members of more than `most` experts are left out.
         """
         clear = [lesson.clear for lesson in lessons]
-        exam = examine([lesson.fine for lesson in lessons], clear, model, _BLOCK, dice)
+        side = max(1, min(_BLOCK, math.isqrt(sum(int(mask.sum()) for mask in clear)) // 3))
+        exam = examine([lesson.fine for lesson in lessons], clear, model, side, dice)
         looks = Looks.learn(_sampled([lesson.fine for lesson in lessons], dice))
         images = [looks(lesson.fine) for lesson in lessons]
         bands = looks.white.shape[1]
@@ -113,7 +117,7 @@ class Mixture:
             low = [model.lowpass(image)[:, each.clear] for image, each in zip(features, lessons, strict=True)]
             return torch.cat(low, 1).T.double()
 
-        blocks = blocks_of(clear, _BLOCK)
+        blocks = blocks_of(clear, side)
         own = coarse([image[:bands] for image in images])
         one = torch.ones_like(weight)[:, None]
         scale = own.square().mean(0).sqrt().clamp_min(1e-9)
@@ -145,6 +149,10 @@ class Mixture:
         )
         slopes = tuple((fit.slope * share).float() for fit, share in zip(fits[1:], weights[1:], strict=True))
         return cls(looks, plain[0].float(), plain[1:].float(), tuple(experts), slopes), left, own_part, exam
+
+    def hangs(self, pixels: int) -> bool:
+        """Whether so many coarse pixels are too few to leave any out: fits go through those that stay."""
+        return pixels < _ENOUGH * (len(self.linear) + 1)
 
     def __call__(self, fine: Tensor) -> Tensor:
         """(l, H, W) reflectance to (p, H, W) scores."""

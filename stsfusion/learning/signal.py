@@ -104,7 +104,8 @@ def signal_space(
 def sampled_noise(power: Tensor, noise: Tensor, ratio: float) -> Tensor:
     """Variance of the noise in scores of components that were learned from the very pixels they are of.
 
-    Components that are hardly signal turn to where the noise of these pixels happens to be largest:
+    Components that are hardly signal turn to where the noise of these pixels happens to be largest, if they
+    were weighted by that noise:
 
     noise · (c² + (1 − c²) · min(power / noise, (1 + √γ)²)), c the cosine to the component of endless pixels,
     c² = (1 − γ/t²) / (1 + γ/t) where power / noise = (1 + t)(1 + γ/t), none below (1 + √γ)².

@@ -31,6 +31,13 @@ _DARK = 0.05
 """Share of the mean brightness under which darker pixels weigh no more in the regression."""
 
 
+_ROUNDING = 1e-6
+"""Least standard deviation, in sizes of a band."""
+
+_ROUNDED = 0.01
+"""Of the mean size of bands: what is reckoned from all of them is rounded as they are."""
+
+
 @dataclass
 class MixReg(PairMethod):
     """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + krige(Z − k * X_f)) + (what E leaves out of Z)↑.
@@ -124,8 +131,8 @@ class MixReg(PairMethod):
         bands, carry = errors @ basis + outer, _carry(outside, clear).to(errors)
         size = bands.square().mean(0).clamp_min(1e-300)
         white = model.kernel.to(errors).square().sum().reciprocal()
-        beyond = noise.coarse.to(errors) - basis.square().T @ fresh.to(errors)
-        # What is not carried over of what the subspace leaves out is white.
+        beyond = noise.coarse.to(errors) - basis.square().T @ sampled.to(errors)
+        # Of what the subspace leaves out, neighbours share what is carried over; the rest is white.
         alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
         growth = Growth(
             foretold=foretold(errors, grown, basis, outer, alike),
@@ -134,15 +141,23 @@ class MixReg(PairMethod):
             coverage=pairs[0].coverage,
             nm=pairs[0].nm.to(errors),
         )
-        contrast = gathered([pair.coarse for pair in pairs], pairs).to(errors).var(1)
+        coarse = gathered([pair.coarse for pair in pairs], pairs).to(errors)
+        # Empty pixels are told without error and say nothing of others.
+        lit = coarse.abs().amax(0) > 0 if bool((coarse != 0).any()) else torch.ones_like(coarse[0]).bool()
         signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
         doubt = Doubt.learn(
-            bands,
-            gathered([model.lowpass(each) for each in signed], pairs),
+            bands[lit],
+            gathered([model.lowpass(each) for each in signed], pairs)[:, lit],
             torch.cat([each.flatten(1) for each in signed], 1),
-            growth(contrast / size, white).sqrt(),
+            growth(coarse.var(1) / size, white).sqrt(),
         )
-        blank = _lacking(pairs, images, subspace, model) + doubt.level
+        lacks = _lacking(pairs, images, subspace, model)
+        bright = coarse.square().mean(1).sqrt().to(lacks)
+        least = _ROUNDING * torch.maximum(bright, _ROUNDED * bright.mean())
+        if mixture.hangs(len(bands)):
+            least = torch.maximum(least, lacks)
+        doubt = replace(doubt, level=torch.maximum(doubt.level, least))
+        blank = lacks + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
         parts |= {"kriging": kriging, "doubt": doubt}
         return joined(parts) | {"carry": carry.float(), "blank": blank}

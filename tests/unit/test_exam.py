@@ -60,6 +60,23 @@ def test_growth_is_that_of_intervals_not_of_a_few_pixels_that_are_far_off():
     assert float(_ask(image).growth[0]) < 0.3 * float(plain[0])
 
 
+def test_bands_that_repeat_others_are_not_asked():
+    image = _scene(4, noise=0.1)
+    one = _ask(image)
+    more = torch.cat([image, image, 0.3 * image[:1] + 0.7 * image[2:3], torch.full_like(image[:1], 0.4)])
+    twice = _ask(more)
+    assert twice.least == one.least
+    torch.testing.assert_close(twice.growth, one.growth)
+
+
+def test_empty_pixels_are_told_by_any_regression_and_say_nothing():
+    image = torch.zeros(4, 96, 96)
+    image[:, :32, :32] = _scene(4, noise=0.2, side=32)
+    growth = _ask(image).growth
+    assert bool(((growth > 3.0) & (growth < 60.0)).all())
+    assert _ask(torch.zeros(4, 48, 48)).growth is None
+
+
 def test_noise_asks_for_more_shrinkage_than_its_absence():
     assert _ask(_scene(4, noise=0.3)).least >= _ask(_scene(4)).least
     assert _ask(_scene(4, noise=0.3)).least > 1e-3

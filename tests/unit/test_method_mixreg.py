@@ -322,3 +322,58 @@ def test_without_experts_it_equals_the_plain_formula(snr_db):
     ours, theirs = (float((each - scene()).square().mean().sqrt()) for each in (own, expected))
     assert ours == pytest.approx(theirs, rel=0.02)
     assert float((own - expected).square().mean().sqrt()) < 0.2 * theirs
+
+
+# ---------------------------------------------------------------- how sure it is where little is known
+
+
+def unsure(
+    problem: Problem, truth: Tensor, part: tuple[slice, ...] = (slice(None),), **settings: object
+) -> float:
+    """Stated deviation over that of the real errors, by nine of ten of them; one when honest."""
+    _, answer = solved(problem, **settings)
+    gone = (answer.full()[0].double() - truth)[part].abs().flatten()
+    stated = answer.sigma[0].double()[part].flatten()
+    return NINETY / float((gone / stated).quantile(0.9))
+
+
+@pytest.mark.parametrize("pixels", [2, 3, 4, 6])
+def test_of_few_coarse_pixels_it_is_not_surer_than_it_should_be(pixels):
+    truth = scene()[:, : RATIO * pixels, : RATIO * pixels]
+    assert unsure(question(truth), truth) > 0.4
+
+
+def test_empty_pixels_do_not_make_it_surer_of_others():
+    truth = torch.zeros_like(scene())
+    truth[:, :32, :32] = scene()[:, :32, :32]
+    lit = (slice(None), slice(0, 32), slice(0, 32))
+    assert unsure(question(truth), truth, lit) > 0.6
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_a_band_that_is_alike_everywhere_is_no_surer_than_its_numbers_are_exact(value):
+    truth = scene().clone()
+    truth[3] = value
+    _, answer = solved(question(truth))
+    off = (answer.full()[0, 3].double() - truth[3]).abs()
+    assert bool((off <= NINETY * answer.sigma[0, 3].double() + 1e-12).all())
+
+
+def test_what_the_subspace_leaves_out_is_as_unsure_as_white_errors_are():
+    """A band with texture of its own, white, which components of the others do not hold."""
+    truth, dice = scene().clone(), torch.Generator().manual_seed(5)
+    truth[12] += 0.03 * torch.randn(truth[12].shape, generator=dice, dtype=torch.float64)
+    own = (slice(12, 13),)
+    assert 0.8 < unsure(question(truth), truth, own, rank=3) < 1.4
+
+
+def test_noise_that_components_turned_to_is_not_brought_back(monkeypatch):
+    truth = scene()[:, :40, :40]
+    problem = question(truth, snr_db=22.0)
+    own = psnr(solved(problem)[1].full()[0], truth)
+    monkeypatch.setattr("stsfusion.methods.mixreg.sampled_noise", lambda power, noise, ratio: noise)
+    fresh = psnr(solved(problem)[1].full()[0], truth)
+    monkeypatch.setattr("stsfusion.methods.mixreg.sampled_noise", lambda power, noise, ratio: 0.0 * noise)
+    none = psnr(solved(problem)[1].full()[0], truth)
+    assert own > fresh + 0.05
+    assert own > none + 0.3
