@@ -62,7 +62,8 @@ def coarsen(problem: Problem, ratio: int | None = None, kernel: Tensor | None = 
         by default.
     kernel
         (k, k) point spread function of the rich sensor, pixels of the target, where its own is not what it
-        really sees through: labels would be told from images that another sensor had made.
+        really sees through: labels would be told from images that another sensor had made. For another
+        ratio it is of no use.
 
     Raises
     ------

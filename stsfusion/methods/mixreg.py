@@ -117,8 +117,7 @@ class MixReg(PairMethod):
         residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
         seen, low = _both(pairs, subspace, model)
-        fresh = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
-        sampled = sampled_noise(seen.to(fresh).square().mean(1), fresh, len(subspace.mean) / seen.shape[1])
+        sampled = _noise_of(seen, subspace, noise)
         kriging = Kriging.learn(residuals, clear, sampled, model)
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
@@ -142,8 +141,7 @@ class MixReg(PairMethod):
             nm=pairs[0].nm.to(errors),
         )
         coarse = gathered([pair.coarse for pair in pairs], pairs).to(errors)
-        # Empty pixels are told without error and say nothing of others.
-        lit = coarse.abs().amax(0) > 0 if bool((coarse != 0).any()) else torch.ones_like(coarse[0]).bool()
+        lit = _lit(coarse)
         signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
         doubt = Doubt.learn(
             bands[lit],
@@ -152,10 +150,7 @@ class MixReg(PairMethod):
             growth(coarse.var(1) / size, white).sqrt(),
         )
         lacks = _lacking(pairs, images, subspace, model)
-        bright = coarse.square().mean(1).sqrt().to(lacks)
-        least = _ROUNDING * torch.maximum(bright, _ROUNDED * bright.mean())
-        if mixture.hangs(len(bands)):
-            least = torch.maximum(least, lacks)
+        least = torch.maximum(_rounding(coarse).to(lacks), lacks * mixture.hangs(len(bands)))
         doubt = replace(doubt, level=torch.maximum(doubt.level, least))
         blank = lacks + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
@@ -211,6 +206,24 @@ def _left_over(
         _scores(pair.coarse, subspace) - model.lowpass(image)
         for image, pair in zip(images, pairs, strict=True)
     ]
+
+
+def _noise_of(seen: Tensor, subspace: Subspace, noise: PairNoise) -> Tensor:
+    """(p,) variance of the noise in (p, n) scores, double precision."""
+    fresh = subspace.analysis.to(noise.coarse).square().T @ noise.coarse
+    return sampled_noise(seen.to(fresh).square().mean(1), fresh, len(subspace.mean) / seen.shape[1])
+
+
+def _lit(coarse: Tensor) -> Tensor:
+    """(n,) bool: pixels that are not empty, which are told without error and say nothing of others."""
+    lit = (coarse != 0).any(0)
+    return lit if bool(lit.any()) else ~lit
+
+
+def _rounding(coarse: Tensor) -> Tensor:
+    """(L,) standard deviation of (L, n) reflectance that numbers alone leave."""
+    bright = coarse.square().mean(1).sqrt()
+    return _ROUNDING * torch.maximum(bright, _ROUNDED * bright.mean())
 
 
 def _both(pairs: Sequence[Pair], subspace: Subspace, model: PairModel) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from engines import Bench
+from pairscenes import pair_problem
 from trials import in_this_process
 
 from stsfusion.fusion.wald import coarsen, hide
 from stsfusion.methods.bicubic import Bicubic
+from stsfusion.methods.gsa import GSA
 from stsfusion.methods.lineartime import LinearTime
+from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.pipeline import contest
 from stsfusion.pipeline.coarser import coarser_window, scores_coarser
 from stsfusion.pipeline.trial import attempt
@@ -153,3 +156,22 @@ def test_what_is_kept_is_of_its_own_question(tmp_path, monkeypatch):
     for size in (24, 12, 24):
         scores_coarser(drafted, (), coarser_window(drafted, size), silent, cache=tmp_path / "rows")
     assert len(found.tried) == 2
+
+
+def test_optics_that_are_not_known_are_those_that_the_images_tell(tmp_path):
+    """Seen through narrow optics and stated with wide ones: what was coarsened must fit the labels."""
+    seen = pair_problem(size=(144, 144), kernel=gaussian_kernel(1.2, 3), noise=0.0)
+    bench = Bench.of(seen, tmp_path, side=72)
+    wide = gaussian_kernel(6.0, 3).numpy()
+
+    def off(known):
+        stated = [
+            replace(s, known=known, kernel=wide if s.role == "rich" else s.kernel) for s in bench.sources
+        ]
+        drafted = bench.plan(GSA(), tmp_path / "fused.zarr", 72, sources=tuple(stated))
+        rows, _ = scores_coarser(
+            drafted, (), coarser_window(drafted, 48), silent, cache=tmp_path / f"rows-{known}"
+        )
+        return rows[0]["rmse"]
+
+    assert off(known=False) < 0.5 * off(known=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pairscenes import changed, pair_problem
 
+from stsfusion.errors import ProblemError
 from stsfusion.fusion.wald import coarsen
 from stsfusion.learning.pairkernel import told_kernel
 from stsfusion.operators.blur import Blur, box_kernel, gaussian_kernel
@@ -55,3 +56,17 @@ def test_without_a_sharp_image_of_the_day_nothing_is_told():
     assert told_kernel(replace(problem, sharp=None)) is None
     dark = changed(question(), sharp=lambda sharp: replace(sharp, valid=torch.zeros_like(sharp.valid)))
     assert told_kernel(dark) is None
+
+
+def test_bands_that_look_elsewhere_or_optics_that_cannot_be_told_tell_nothing(monkeypatch):
+    def elsewhere(sharp):
+        spectral = replace(sharp.view.spectral, matrix=torch.zeros_like(sharp.view.spectral.matrix))
+        return replace(sharp, view=replace(sharp.view, spectral=spectral))
+
+    assert told_kernel(changed(question(), sharp=elsewhere)) is None
+
+    def refused(*given):
+        raise ProblemError("pair", expected="another", got="this")
+
+    monkeypatch.setattr("stsfusion.learning.pairkernel.model_for", refused)
+    assert told_kernel(question()) is None
