@@ -1,44 +1,43 @@
-"""Exam: what coarse pixels advise against what fine ones would, asked of the multispectral bands themselves.
+"""Exam: how attempts do at fine pixels, asked of the multispectral bands themselves.
 
 ::
 
-    band by band:  hide y_b ─► tell it from the other bands, learned on k * y ─► krige what is left over
-                   ─► compare with the known y_b
+    band by band:  hide y_b ─► tell it from the other bands, attempts learned on k * y
+                   ─► krige what each leaves over ─► compare with the known y_b
 
-A regression is learned on coarse pixels and used on fine ones. The shrinkage that left-out coarse pixels call
-best is often too weak there, and errors are larger: the point spread function hides part of them. Bands that
-are known on both scales say which shrinkage fine pixels ask for at least, and how errors grow, before
+A regression is learned on coarse pixels and used on fine ones. What does best at left-out coarse pixels often
+follows them too closely for fine ones, and errors are larger there: the point spread function hides part of
+them. Bands that are known on both scales say which attempts fine pixels ask for, and how errors grow, before
 anything is asked of the hyperspectral ones.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from stsfusion.learning.attempts import Attempts
 from stsfusion.learning.doubt import deviation
-from stsfusion.learning.experts import Experts, Looks
-from stsfusion.learning.kriging import Kriging
-from stsfusion.learning.leaveout import blocks_of, path
+from stsfusion.learning.kriging import Field, Kriging
+from stsfusion.learning.leaveout import blocks_of, scaled, stack
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Exam", "examine"]
-
-_PENALTIES = tuple(10.0 ** (-3.0 + 0.5 * k) for k in range(9))
-"""Candidates in the exam."""
-
-_EXPERTS = 8
-"""Of the one member that sits it."""
 
 _ENOUGH = 3
 """Bands of which one can be hidden."""
 
 _SAMPLE = 20_000
 """Fine pixels of a tile that are compared."""
+
+_SKETCH = 6_000
+"""Fine pixels that the attempts of an exam are learned from."""
+
+_HIDDEN = 4
+"""Bands that are hidden at most, spread over the others."""
 
 _EXACT = 1e-10
 """Share of a band's mean square under which what others do not tell of it is rounding."""
@@ -48,32 +47,40 @@ _EXACT = 1e-10
 class Exam:
     """What the bands said."""
 
-    least: float
-    """Penalty under which the fine pixels of the bands were told worse, on the whole; infinite: not known."""
+    gram: Tensor
+    """(m, m) mean products of the attempts' errors at fine pixels, every band in units of its own."""
 
-    growth: Tensor | None
-    """(l',) of the bands that do not repeat others: variance of errors at fine pixels over that of
-    left-out coarse ones, as nine of ten tell it; None: not known."""
+    share: float
+    """Of the say that fine pixels have beside coarse ones: every pixel has one."""
+
+    growth: Tensor
+    """(l',) of the bands that do not repeat others: variance of errors of the stacked attempts at fine pixels
+    over that of left-out coarse ones, as nine of ten tell it."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Sheet:
-    """How one band was told, under each of q penalties."""
+    """How m attempts told one band."""
 
     left: Tensor
-    """(n, q) errors of left-out coarse pixels."""
+    """(n, m) errors of left-out coarse pixels."""
 
-    fitted: Tensor
-    """(n, q) residuals of the coarse pixels."""
+    judged: Tensor
+    """(n, m) the same, rid of what neighbours have in common."""
 
     fine: Tensor
-    """(m, q) errors of fine pixels, before kriging."""
+    """(s, m) errors of fine pixels, what is left over brought back."""
 
 
 def examine(
-    images: Sequence[Tensor], clear: Sequence[Tensor], model: PairModel, side: int, dice: torch.Generator
-) -> Exam:
-    """Hide every band in turn.
+    images: Sequence[Tensor],
+    clear: Sequence[Tensor],
+    model: PairModel,
+    side: int,
+    dice: torch.Generator,
+    most: int = 32,
+) -> Exam | None:
+    """Hide every band in turn; None where there are too few to hide one.
 
     Parameters
     ----------
@@ -84,21 +91,50 @@ def examine(
     side
         Of the blocks that are left out.
     dice
-        For the pixels that are compared.
+        For the pixels that are compared, and for the attempts.
+    most
+        Experts of the largest attempt.
     """
     own = _own(images)
     if len(own) < _ENOUGH:
-        return Exam(math.inf, None)
+        return None
     images = [image[own] for image in images]
     clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
-        return Exam(math.inf, None)
-    blocks = blocks_of(clear, side)
-    places = [_drawn(image, dice) for image in images]
-    sheets = [_sheet(images, clear, places, model, blocks, band) for band in range(len(own))]
-    marks = torch.stack([sheet.fine.square().mean(0).clamp_min(1e-30).log() for sheet in sheets]).mean(0)
-    best = int(marks.argmin())
-    return Exam(_PENALTIES[best], _grown(sheets, best, clear, places, model))
+        return None
+    tiles = _Tiles(images, clear, [_drawn(image, dice) for image in images], blocks_of(clear, side))
+    fields = Field.tried(model)
+    hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
+    sheets = [_sheet(tiles, model, fields, band, dice, most) for band in hidden]
+    grams = torch.stack([scaled(sheet.fine.T @ sheet.fine) for sheet in sheets])
+    share = model.ratio**2 / (1.0 + model.ratio**2)
+    growth = []
+    for sheet, gram in zip(sheets, grams, strict=True):
+        # A band's own errors at fine pixels have no say in its weights, as those of scores have none.
+        others = (grams.sum(0) - gram) / (len(grams) - 1)
+        weights = stack(
+            list(sheet.judged.T[:, :, None]), torch.ones_like(sheet.judged[:, 0]), others, share
+        )
+        far = deviation(sheet.fine @ weights) / deviation(sheet.left @ weights).clamp_min(1e-150)
+        growth.append(far.square())
+    return Exam(grams.mean(0), share, torch.cat(growth))
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiles:
+    """What is learned from and compared with."""
+
+    images: Sequence[Tensor]
+    """(l, H, W)."""
+
+    clear: Sequence[Tensor]
+    """(h, w) bool: coarse pixels to learn from."""
+
+    places: Sequence[Tensor]
+    """Of the fine pixels that are compared."""
+
+    blocks: Tensor
+    """See `blocks_of`."""
 
 
 def _lit(image: Tensor) -> Tensor:
@@ -127,55 +163,24 @@ def _drawn(image: Tensor, dice: torch.Generator) -> Tensor:
 
 
 def _sheet(
-    images: Sequence[Tensor],
-    clear: Sequence[Tensor],
-    places: Sequence[Tensor],
-    model: PairModel,
-    blocks: Tensor,
-    band: int,
+    tiles: _Tiles, model: PairModel, fields: Sequence[Field], band: int, dice: torch.Generator, most: int
 ) -> _Sheet:
     """One band, told from the others."""
-    rest = [i for i in range(len(images[0])) if i != band]
-    pixels = torch.cat([image.flatten(1)[:, at].T for image, at in zip(images, places, strict=True)])
-    looks = Looks.learn(pixels[:, rest])
-    seen = [looks(image[rest]) for image in images]
-    own = looks.white.shape[1]
-    sample = torch.cat([each.flatten(1)[:, at].T for each, at in zip(seen, places, strict=True)])
-    every = torch.arange(2 * own, device=sample.device)
-    experts = Experts.learn(sample, every, every, _EXPERTS, torch.Generator().manual_seed(0))
-
-    def coarse(parts: Sequence[Tensor]) -> Tensor:
-        low = [model.lowpass(part)[:, mask] for part, mask in zip(parts, clear, strict=True)]
-        return torch.cat(low, 1).T.double()
-
-    told = coarse([image[band : band + 1] for image in images])
-    plain = coarse([each[:own] for each in seen])
-    plain = torch.cat([torch.ones_like(plain[:, :1]), plain], 1)
-    features = coarse([experts.image(each) for each in seen])
-    fits = path(features, plain, told, torch.ones_like(told[:, 0]), blocks, _PENALTIES)
-    slope, straight, left = (
-        torch.cat(parts, 1) for parts in zip(*((f.slope, f.plain, f.left) for f in fits), strict=True)
+    rest = [i for i in range(len(tiles.images[0])) if i != band]
+    entries = [image[rest] for image in tiles.images]
+    hidden = [image[band : band + 1] for image in tiles.images]
+    low = [model.lowpass(image)[:, mask] for image, mask in zip(hidden, tiles.clear, strict=True)]
+    outputs = torch.cat(low, 1).T.double()
+    weight = torch.ones_like(outputs[:, 0])
+    attempts = Attempts.learn(
+        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=True
     )
-    fine = pixels[:, band : band + 1] - experts.features(sample) @ slope.to(sample)
-    fine = fine - sample[:, :own] @ straight[1:].to(sample) - straight[0].to(sample)
-    return _Sheet(left, told - features @ slope - plain @ straight, fine.double())
-
-
-def _grown(
-    sheets: Sequence[_Sheet], choice: int, clear: Sequence[Tensor], places: Sequence[Tensor], model: PairModel
-) -> Tensor:
-    """(l,) of the fine pixels' errors, what is left over brought back."""
-    fitted = torch.stack([sheet.fitted[:, choice] for sheet in sheets])
-    residuals, before = [], 0
-    for mask in clear:
-        image = fitted.new_zeros(len(fitted), *mask.shape)
-        image[:, mask] = fitted[:, before : before + int(mask.sum())]
-        residuals.append(image)
-        before += int(mask.sum())
-    kriging = Kriging.learn(residuals, clear, torch.zeros(len(fitted)), model)
-    back = [
-        kriging(image, model.ratio).flatten(1)[:, at] for image, at in zip(residuals, places, strict=True)
+    gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
+    over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]
+    kriging = Kriging.learn(over, tiles.clear, torch.zeros(len(attempts.fits)), fields)
+    fine = [
+        (gap - kriging(image, model.ratio)).flatten(1)[:, at].T
+        for gap, image, at in zip(gaps, over, tiles.places, strict=True)
     ]
-    fine = torch.stack([sheet.fine[:, choice] for sheet in sheets]) - torch.cat(back, 1)
-    left = torch.stack([sheet.left[:, choice] for sheet in sheets])
-    return (deviation(fine.T) / deviation(left.T).clamp_min(1e-150)).square()
+    left, judged = (torch.cat([getattr(fit, name) for fit in attempts.fits], 1) for name in ("left", "judged"))
+    return _Sheet(left.double(), judged.double(), torch.cat(fine).double())

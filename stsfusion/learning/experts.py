@@ -35,7 +35,7 @@ _FAINT = 1e-6
 _ROUNDING = 1e-12
 """Share of the mean squared reflectance that the variance of a direction exceeds unless bands repeat."""
 
-_ROUNDS = 25
+_ROUNDS = 12
 """Of the clustering."""
 
 _CHUNK = 1 << 16

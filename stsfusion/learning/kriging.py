@@ -26,7 +26,7 @@ from torch.nn.functional import conv2d, pad
 from stsfusion.learning.kept import Kept
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["HALF", "Kriging"]
+__all__ = ["HALF", "Field", "Kriging"]
 
 HALF = 2
 """Coarse pixels that a window extends on every side."""
@@ -63,17 +63,24 @@ class Kriging(Kept):
 
     @classmethod
     def learn(
-        cls, residuals: Sequence[Tensor], clear: Sequence[Tensor], noise: Tensor, model: PairModel
+        cls, residuals: Sequence[Tensor], clear: Sequence[Tensor], noise: Tensor, fields: Sequence[Field]
     ) -> Self:
-        """From tiles of (p, h, w) residuals, (h, w) masks of those to count, and the (p,) noise variance."""
+        """Of the likeliest field for every channel.
+
+        Parameters
+        ----------
+        residuals, clear
+            Tiles (p, h, w), and the (h, w) masks of the pixels to count.
+        noise
+            (p,) variance of the noise in the residuals.
+        fields
+            The ones that are tried, as the sensor sees them; see `Field.tried`.
+        """
         sample, level = _window_covariance(residuals, clear)
         share = (noise.cpu().double() / level).clamp(0.0, 0.99)
-        white = _Field.of(_POINT, model)
-        smooth = [_Field.of(length * model.ratio, model) for length in _LENGTHS]
-        fields_ = [field.mixed_with(white, part) for field in smooth for part in _WHITE]
-        best = torch.stack([field.unlikely(sample, share) for field in fields_]).argmin(0)
+        best = torch.stack([field.unlikely(sample, share) for field in fields]).argmin(0)
         found = [
-            fields_[choice].weights(noise)
+            fields[choice].weights(noise)
             for choice, noise in zip(best.tolist(), share.tolist(), strict=True)
         ]
         return cls(
@@ -107,7 +114,7 @@ class Kriging(Kept):
 
 
 @dataclass(frozen=True, eq=False)
-class _Field:
+class Field:
     """A random field of variance one on the fine grid, and what the window's coarse pixels see of it."""
 
     coarse: Tensor
@@ -115,6 +122,13 @@ class _Field:
 
     mixed: Tensor
     """(r², n) covariance of e inside the middle pixel with k * e."""
+
+    @classmethod
+    def tried(cls, model: PairModel) -> list[Self]:
+        """All that are tried: smooth ones of several lengths, each with several shares of a white one."""
+        white = cls.of(_POINT, model)
+        smooth = [cls.of(length * model.ratio, model) for length in _LENGTHS]
+        return [field.mixed_with(white, part) for field in smooth for part in _WHITE]
 
     @classmethod
     def of(cls, length: float, model: PairModel) -> Self:

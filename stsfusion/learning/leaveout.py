@@ -22,7 +22,7 @@ from torch import Tensor
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.nnls import nnls
 
-__all__ = ["Fit", "blocks_of", "path", "ridge", "stack"]
+__all__ = ["Fit", "blocks_of", "path", "ridge", "scaled", "stack"]
 
 _RIGID = 0.02
 """Added to I − H_BB: a block that the fit hangs on alone is not blown up without bound."""
@@ -74,19 +74,12 @@ def ridge(
     likeness, shares
         Neighbours, and for every output (p,) the share of their mean that rows are rid of; None: nothing.
     """
-    shares = outputs.new_zeros(outputs.shape[1]) if shares is None else shares
-    whole: dict[str, Tensor] = {}
-    for share in shares.unique().tolist():
-        own = (shares == share).nonzero()[:, 0]
-        tried = path(features, plain, outputs[:, own], weight, blocks, penalties, likeness, share)
-        losses = torch.stack([(fit.judged.square() * weight[:, None]).sum(0) for fit in tried])
-        choice = losses.argmin(0)
-        every = torch.arange(len(choice), device=choice.device)
-        for field in fields(Fit):
-            part = torch.stack([getattr(fit, field.name) for fit in tried])[choice, :, every].T
-            room = whole.setdefault(field.name, part.new_zeros(len(part), len(shares)))
-            room[:, own] = part
-    return Fit(**whole)
+    tried = path(features, plain, outputs, weight, blocks, penalties, likeness, shares)
+    losses = torch.stack([(fit.judged.square() * weight[:, None]).sum(0) for fit in tried])
+    choice, every = losses.argmin(0), torch.arange(losses.shape[1], device=losses.device)
+    return Fit(
+        *(torch.stack([getattr(fit, name.name) for fit in tried])[choice, :, every].T for name in fields(Fit))
+    )
 
 
 def path(
@@ -97,9 +90,31 @@ def path(
     blocks: Tensor,
     penalties: Sequence[float],
     likeness: Likeness | None = None,
-    share: float = 0.0,
+    shares: Tensor | None = None,
 ) -> list[Fit]:
-    """One `ridge` under every penalty, the same for all outputs; one decomposition does for all."""
+    """One `ridge` under every penalty, the same for all outputs; one decomposition a share does for all."""
+    shares = outputs.new_zeros(outputs.shape[1]) if shares is None else shares
+    whole: list[dict[str, Tensor]] = [{} for _ in penalties]
+    for share in shares.unique().tolist():
+        own = (shares == share).nonzero()[:, 0]
+        tried = _alike(features, plain, outputs[:, own], weight, blocks, penalties, likeness, share)
+        for room, fit in zip(whole, tried, strict=True):
+            for name, part in vars(fit).items():
+                room.setdefault(name, part.new_zeros(len(part), len(shares)))[:, own] = part
+    return [Fit(**room) for room in whole]
+
+
+def _alike(
+    features: Tensor,
+    plain: Tensor,
+    outputs: Tensor,
+    weight: Tensor,
+    blocks: Tensor,
+    penalties: Sequence[float],
+    likeness: Likeness | None,
+    share: float,
+) -> list[Fit]:
+    """The same of outputs that are rid of the same share."""
     root = weight.sqrt()[:, None]
 
     def rid(rows: Tensor) -> Tensor:
@@ -167,26 +182,37 @@ def blocks_of(clear: Sequence[Tensor], side: int) -> Tensor:
     return torch.cat(found)
 
 
-def stack(left: Sequence[Tensor], weight: Tensor) -> Tensor:
+def stack(
+    judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, share: float = 0.0
+) -> Tensor:
     """(m, p) weights ≥ 0 of unit sum of m regressions, by least squares on their left-out residuals.
 
     Parameters
     ----------
-    left
+    judged
         m times (n, p).
     weight
         (n,) of the pixels.
+    more, share
+        (m, m) mean products of the errors of such regressions somewhere else, and the share of the say that
+        they have; None: nothing more is known.
 
     Source: Breiman (1996), stacked regressions.
     """
-    errors = torch.stack(list(left)) * weight.sqrt()[:, None]
-    grams = torch.einsum("anp,bnp->pab", errors, errors).cpu()
-    members = len(left)
+    root = weight.sqrt()
     found = []
-    for gram in grams:
-        level = gram.diagonal().mean().clamp_min(1e-300)
+    for output in range(judged[0].shape[1]):
+        errors = torch.stack([each[:, output].to(root) * root for each in judged])
+        gram = scaled(errors @ errors.T).cpu()
+        if more is not None:
+            gram = (1.0 - share) * gram + share * scaled(more).to(gram)
         # A heavy equation "the weights sum to one" keeps the problem an ordinary non-negative one.
-        held = gram / level + 1e-3 * torch.eye(members).to(gram) + 1e3
-        share = nnls(held, torch.full((members,), 1e3, dtype=gram.dtype))
-        found.append(share / share.sum().clamp_min(1e-12))
-    return torch.stack(found, 1).to(errors)
+        held = gram + 1e-3 * torch.eye(len(gram)).to(gram) + 1e3
+        own = nnls(held, torch.full((len(gram),), 1e3, dtype=gram.dtype))
+        found.append(own / own.sum().clamp_min(1e-12))
+    return torch.stack(found, 1).to(root)
+
+
+def scaled(gram: Tensor) -> Tensor:
+    """(m, m) products of errors in units of the typical regression's mean square."""
+    return gram / gram.diagonal().median().clamp_min(1e-300)

@@ -14,7 +14,7 @@ from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.experts import REACH
 from stsfusion.learning.growth import Growth, clean, foretold
 from stsfusion.learning.kept import joined, under
-from stsfusion.learning.kriging import HALF, Kriging
+from stsfusion.learning.kriging import HALF, Field, Kriging
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
@@ -118,7 +118,7 @@ class MixReg(PairMethod):
         clear = [pair.clear for pair in pairs]
         seen, low = _both(pairs, subspace, model)
         sampled = _noise_of(seen, subspace, noise)
-        kriging = Kriging.learn(residuals, clear, sampled, model)
+        kriging = Kriging.learn(residuals, clear, sampled, Field.tried(model))
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
         errors = update.of_errors(left, seen, low)
@@ -135,7 +135,7 @@ class MixReg(PairMethod):
         alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
         growth = Growth(
             foretold=foretold(errors, grown, basis, outer, alike),
-            exam=exam.growth,
+            exam=None if exam is None else exam.growth,
             crossed=noise.crossed,
             coverage=pairs[0].coverage,
             nm=pairs[0].nm.to(errors),

@@ -10,7 +10,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from stsfusion.learning import kriging as module
-from stsfusion.learning.kriging import HALF, Kriging
+from stsfusion.learning.kriging import HALF, Field, Kriging
 from stsfusion.operators.blur import box_kernel, gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
 
@@ -120,7 +120,7 @@ def drawn(length, count=40, ratio=3, seed=0):
 
 def learned(residual, noise=0.0, clear=None):
     clear = torch.ones(residual.shape[1:], dtype=torch.bool) if clear is None else clear
-    return Kriging.learn([residual], [clear], torch.full((len(residual),), noise), MODEL)
+    return Kriging.learn([residual], [clear], torch.full((len(residual),), noise), Field.tried(MODEL))
 
 
 def test_learning_finds_the_field_and_predicts_nearly_as_its_true_parameters_do():
