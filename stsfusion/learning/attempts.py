@@ -154,7 +154,9 @@ class Attempts:
 
 def _mapped(features: Tensor, slopes: Sequence[Tensor]) -> Tensor:
     """(m, H, W) of (d, H, W) features through the first columns of m times (d, p) slopes."""
-    return torch.einsum("dm,dyx->myx", torch.stack([slope[:, 0] for slope in slopes], 1).to(features), features)
+    return torch.einsum(
+        "dm,dyx->myx", torch.stack([slope[:, 0] for slope in slopes], 1).to(features), features
+    )
 
 
 def _sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.attempts import Attempts
-from stsfusion.learning.doubt import deviation
+from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, scaled, stack
 from stsfusion.operators.pairmodel import PairModel
@@ -53,9 +53,9 @@ class Exam:
     share: float
     """Of the say that fine pixels have beside coarse ones: every pixel has one."""
 
-    growth: Tensor
-    """(l',) of the bands that do not repeat others: variance of errors of the stacked attempts at fine pixels
-    over that of left-out coarse ones, as nine of ten tell it."""
+    strayed: Tensor
+    """(l',) of the hidden bands: variance of errors at fine pixels over the one that `Doubt` and kriging would
+    foretell from left-out coarse pixels, as nine of ten tell it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,17 @@ class _Sheet:
     judged: Tensor
     """(n, m) the same, rid of what neighbours have in common."""
 
+    over: Sequence[Tensor]
+    """(m, h, w) of every tile: what is left over at coarse pixels."""
+
+    bare: Tensor
+    """(s, m) errors of fine pixels."""
+
     fine: Tensor
-    """(s, m) errors of fine pixels, what is left over brought back."""
+    """(s, m) the same, what is left over brought back."""
+
+    looks: Sequence[Tensor]
+    """(2 k, H, W) of every tile: what the other bands look like."""
 
 
 def examine(
@@ -108,16 +117,14 @@ def examine(
     sheets = [_sheet(tiles, model, fields, band, dice, most) for band in hidden]
     grams = torch.stack([scaled(sheet.fine.T @ sheet.fine) for sheet in sheets])
     share = model.ratio**2 / (1.0 + model.ratio**2)
-    growth = []
+    strayed = []
     for sheet, gram in zip(sheets, grams, strict=True):
         # A band's own errors at fine pixels have no say in its weights, as those of scores have none.
         others = (grams.sum(0) - gram) / (len(grams) - 1)
-        weights = stack(
-            list(sheet.judged.T[:, :, None]), torch.ones_like(sheet.judged[:, 0]), others, share
-        )
-        far = deviation(sheet.fine @ weights) / deviation(sheet.left @ weights).clamp_min(1e-150)
-        growth.append(far.square())
-    return Exam(grams.mean(0), share, torch.cat(growth))
+        judged = list(sheet.judged.T[:, :, None])
+        weights = stack(judged, torch.ones_like(judged[0][:, 0]), others, share)
+        strayed.append(_strayed(sheet, weights, tiles, model, fields))
+    return Exam(grams.mean(0), share, torch.cat(strayed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +184,37 @@ def _sheet(
     )
     gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
     over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]
+    bare = torch.cat([gap.flatten(1)[:, at].T for gap, at in zip(gaps, tiles.places, strict=True)]).double()
     kriging = Kriging.learn(over, tiles.clear, torch.zeros(len(attempts.fits)), fields)
-    fine = [
-        (gap - kriging(image, model.ratio)).flatten(1)[:, at].T
-        for gap, image, at in zip(gaps, over, tiles.places, strict=True)
-    ]
-    left, judged = (torch.cat([getattr(fit, name) for fit in attempts.fits], 1) for name in ("left", "judged"))
-    return _Sheet(left.double(), judged.double(), torch.cat(fine).double())
+    left, judged = (
+        torch.cat([getattr(fit, name) for fit in attempts.fits], 1) for name in ("left", "judged")
+    )
+    fine = bare - _brought(kriging, over, tiles, model)
+    return _Sheet(
+        left.double(), judged.double(), over, bare, fine, [attempts.looks(each) for each in entries]
+    )
+
+
+def _brought(kriging: Kriging, over: Sequence[Tensor], tiles: _Tiles, model: PairModel) -> Tensor:
+    """(s, m) what is brought back at the fine pixels that are compared."""
+    back = [kriging(image, model.ratio) for image in over]
+    return torch.cat(
+        [image.flatten(1)[:, at].T for image, at in zip(back, tiles.places, strict=True)]
+    ).double()
+
+
+def _strayed(
+    sheet: _Sheet, weights: Tensor, tiles: _Tiles, model: PairModel, fields: Sequence[Field]
+) -> Tensor:
+    """(1,) how far errors of the attempts go, stacked by (m, 1) weights, against what is foretold of them."""
+    over = [torch.einsum("myx,mp->pyx", image, weights.to(image)) for image in sheet.over]
+    kriging = Kriging.learn(over, tiles.clear, torch.zeros(1), fields)
+    fine, left = sheet.bare @ weights - _brought(kriging, over, tiles, model), sheet.left @ weights
+    kept = torch.cat([image[:, mask] for image, mask in zip(over, tiles.clear, strict=True)], 1).to(left)
+    growth = kriging.growth(left.square().mean(0), kept.square().mean(1))
+    signed = [signs(image) for image in sheet.looks]
+    seen = [model.lowpass(each)[:, mask] for each, mask in zip(signed, tiles.clear, strict=True)]
+    every = torch.cat([each.flatten(1) for each in signed], 1)
+    doubt = Doubt.learn(left, torch.cat(seen, 1), every, growth.sqrt())
+    spread = [doubt(image).flatten(1)[:, at].T for image, at in zip(sheet.looks, tiles.places, strict=True)]
+    return deviation(fine / torch.cat(spread).to(fine).clamp_min(1e-30)).square()

@@ -2,12 +2,11 @@
 
 ::
 
-    variance at a fine pixel  =  (pattern · level + crossed) · variance of left-out coarse errors
+    variance at a fine pixel  =  (foretold · strayed^½ + crossed) · variance of left-out coarse errors
 
-    pattern   band against band, as the fields of the scores' residuals, and what no score holds, foretell
-    level     geometric mean of the medians of what these fields foretell, and of what the exam of hidden
-              multispectral bands really showed: a third, as it tells of other errors than those asked for;
-              without an exam the fields alone
+    foretold  as the fields of the scores' residuals, and what no score holds, have it, band by band
+    strayed   how far errors of hidden multispectral bands really went against what was foretold of them, on
+              the geometric mean; these are other bands than those asked for: half of it is believed
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the
@@ -24,8 +23,8 @@ from torch import Tensor
 
 __all__ = ["Growth", "between", "clean", "foretold"]
 
-_EXAM = 1 / 3
-"""Weight of the exam."""
+_EXAM = 1 / 2
+"""Weight of the exam beside the fields."""
 
 _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
@@ -42,7 +41,7 @@ class Growth:
     """(L,) see `foretold`."""
 
     exam: Tensor | None
-    """(l,) hidden bands at fine pixels over left-out coarse ones; None: not known."""
+    """(l,) variance of hidden bands' errors over the one that was foretold; None: not known."""
 
     crossed: Tensor
     """(l,) variance of the sensor model's misfit beyond noise, over that of what the bands see."""
@@ -66,7 +65,7 @@ class Growth:
         live = self.coverage.any(1)
         growth = self.foretold.clamp(_TINY, _MOST)
         if self.exam is not None and bool(live.any()):
-            growth = growth * (_EXAM * (_typical(self.exam) - _typical(self.foretold))).exp()
+            growth = growth * (_EXAM * self.exam.clamp(_TINY, _MOST).log().mean()).exp().to(growth)
         if not bool(live.any()):
             return growth
         centres = torch.stack([self.nm[row].mean() for row in self.coverage[live]])
@@ -94,11 +93,6 @@ def foretold(errors: Tensor, grown: Tensor, basis: Tensor, outer: Tensor, outgro
     rest = outer.square().mean(0)
     fine = (errors * grown.sqrt() @ basis).square().mean(0) + outgrown * rest
     return fine / ((errors @ basis).square().mean(0) + rest).clamp_min(_TINY)
-
-
-def _typical(values: Tensor) -> Tensor:
-    """() logarithm of the median."""
-    return values.clamp(_TINY, _MOST).log().median()
 
 
 def between(places: Tensor, known: Tensor, values: Tensor) -> Tensor:

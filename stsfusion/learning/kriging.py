@@ -80,8 +80,7 @@ class Kriging(Kept):
         share = (noise.cpu().double() / level).clamp(0.0, 0.99)
         best = torch.stack([field.unlikely(sample, share) for field in fields]).argmin(0)
         found = [
-            fields[choice].weights(noise)
-            for choice, noise in zip(best.tolist(), share.tolist(), strict=True)
+            fields[choice].weights(noise) for choice, noise in zip(best.tolist(), share.tolist(), strict=True)
         ]
         return cls(
             *(torch.stack(parts).float().to(residuals[0].device) for parts in zip(*found, strict=True))

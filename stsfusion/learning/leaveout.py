@@ -182,9 +182,7 @@ def blocks_of(clear: Sequence[Tensor], side: int) -> Tensor:
     return torch.cat(found)
 
 
-def stack(
-    judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, share: float = 0.0
-) -> Tensor:
+def stack(judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, share: float = 0.0) -> Tensor:
     """(m, p) weights ≥ 0 of unit sum of m regressions, by least squares on their left-out residuals.
 
     Parameters

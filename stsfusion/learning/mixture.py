@@ -98,7 +98,10 @@ class Mixture:
         weights = stack(judged, weight, *(() if exam is None else (exam.gram, exam.share)))
         plain, slopes = attempts.slopes(weights)
         left, own = (
-            sum((of(fit) * share for fit, share in zip(attempts.fits, weights, strict=True)), plain.new_zeros(()))
+            sum(
+                (of(fit) * share for fit, share in zip(attempts.fits, weights, strict=True)),
+                plain.new_zeros(()),
+            )
             for of in (attrgetter("left"), attrgetter("judged"))
         )
         merged = tuple(slope.float() for slope in slopes)

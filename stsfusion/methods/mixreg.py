@@ -135,7 +135,7 @@ class MixReg(PairMethod):
         alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
         growth = Growth(
             foretold=foretold(errors, grown, basis, outer, alike),
-            exam=None if exam is None else exam.growth,
+            exam=None if exam is None else exam.strayed,
             crossed=noise.crossed,
             coverage=pairs[0].coverage,
             nm=pairs[0].nm.to(errors),
