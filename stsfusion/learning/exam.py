@@ -54,8 +54,8 @@ class Exam:
     """Of the say that fine pixels have beside coarse ones: every pixel has one."""
 
     strayed: Tensor
-    """(l',) of the hidden bands: variance of errors at fine pixels over the one that `Doubt` and kriging would
-    foretell from left-out coarse pixels, as nine of ten tell it."""
+    """(l',) of the hidden bands: variance of errors at fine pixels over the one that left-out coarse pixels,
+    kriging and `Doubt` foretell, as nine of ten tell it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Self
 
 import torch
@@ -97,13 +96,9 @@ class Mixture:
         judged = [fit.judged for fit in attempts.fits]
         weights = stack(judged, weight, *(() if exam is None else (exam.gram, exam.share)))
         plain, slopes = attempts.slopes(weights)
-        left, own = (
-            sum(
-                (of(fit) * share for fit, share in zip(attempts.fits, weights, strict=True)),
-                plain.new_zeros(()),
-            )
-            for of in (attrgetter("left"), attrgetter("judged"))
-        )
+        left = own = torch.zeros_like(outputs)
+        for fit, part in zip(attempts.fits, weights, strict=True):
+            left, own = left + fit.left * part, own + fit.judged * part
         merged = tuple(slope.float() for slope in slopes)
         mixture = cls(attempts.looks, plain[0].float(), plain[1:].float(), attempts.experts, merged)
         return mixture, left, own, exam

@@ -18,12 +18,12 @@ WHITE = torch.tensor(16.0)
 
 
 def witnesses(**other) -> Growth:
-    """Two multispectral bands over six, all witnesses of one mind, no misfit."""
+    """Two multispectral bands over six that go as far as is foretold, no misfit."""
     coverage = torch.zeros(2, BANDS, dtype=torch.bool)
     coverage[0, :2] = coverage[1, 4:] = True
     plain = Growth(
         foretold=torch.full((BANDS,), 4.0),
-        exam=torch.full((2,), 4.0),
+        exam=torch.ones(2),
         crossed=torch.zeros(2),
         coverage=coverage,
         nm=torch.arange(BANDS) * 100.0 + 400.0,
@@ -31,13 +31,13 @@ def witnesses(**other) -> Growth:
     return replace(plain, **other)
 
 
-def test_witnesses_of_one_mind_are_believed():
+def test_what_hidden_bands_bear_out_is_believed():
     torch.testing.assert_close(witnesses()(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
 
 
-def test_the_level_is_their_geometric_mean():
-    growth = witnesses(exam=torch.full((2,), 32.0))(CONTRAST, WHITE)
-    torch.testing.assert_close(growth, torch.full((BANDS,), 8.0))
+def test_half_of_what_hidden_bands_strayed_is_believed():
+    growth = witnesses(exam=torch.tensor([4.0, 64.0]))(CONTRAST, WHITE)
+    torch.testing.assert_close(growth, torch.full((BANDS,), 4.0 * 4.0))
 
 
 def test_without_an_exam_the_fields_are_believed():
@@ -46,7 +46,7 @@ def test_without_an_exam_the_fields_are_believed():
 
 def test_bands_differ_as_is_foretold():
     pattern = torch.tensor([1.0, 2.0, 4.0, 4.0, 8.0, 16.0])
-    growth = witnesses(foretold=pattern, exam=torch.full((2,), 32.0))(CONTRAST, WHITE)
+    growth = witnesses(foretold=pattern, exam=torch.full((2,), 4.0))(CONTRAST, WHITE)
     torch.testing.assert_close(growth, 2.0 * pattern)
 
 

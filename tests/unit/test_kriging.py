@@ -67,7 +67,7 @@ def process(ratio, kernel, length, noise):
 @pytest.mark.parametrize(("length", "noise"), [(0.5, 0.0), (4.0, 0.1), (12.0, 0.6)])
 def test_weights_are_the_conditional_mean_of_a_gaussian_process(kind, length, noise):
     ratio, kernel = KERNELS[kind]
-    weights, told, shrunk = module._Field.of(length, model_of(ratio, kernel)).weights(noise)
+    weights, told, shrunk = module.Field.of(length, model_of(ratio, kernel)).weights(noise)
     wanted, share, hidden = process(ratio, kernel, length, noise)
     np.testing.assert_allclose(weights.numpy(), wanted, atol=1e-8)
     np.testing.assert_allclose(told.numpy(), share, atol=1e-8)
@@ -77,7 +77,7 @@ def test_weights_are_the_conditional_mean_of_a_gaussian_process(kind, length, no
 
 
 def test_mixed_fields_have_the_shares_that_they_say():
-    own, other = module._Field.of(5.0, MODEL), module._Field.of(0.05, MODEL)
+    own, other = module.Field.of(5.0, MODEL), module.Field.of(0.05, MODEL)
     for share in (0.0, 0.3, 1.0):
         both = own.mixed_with(other, share)
         wanted = (1 - share) * own.coarse / own.shrunk + share * other.coarse / other.shrunk
@@ -93,7 +93,7 @@ def test_likelihood_is_that_of_the_multivariate_normal():
     draws = torch.from_numpy(rng.normal(size=(2, 200, n)) @ rng.normal(size=(n, n)))
     samples = torch.stack([own.T @ own / len(own) for own in draws])
     noise = torch.tensor([0.2, 0.7], dtype=torch.float64)
-    for field in (module._Field.of(4.0, MODEL), module._Field.of(0.7, MODEL)):
+    for field in (module.Field.of(4.0, MODEL), module.Field.of(0.7, MODEL)):
         got = field.unlikely(samples, noise)
         for own, sample, share, value in zip(draws, samples, noise, got, strict=True):
             cover = (1 - share) * field.coarse / field.shrunk + (share + JITTER) * torch.eye(n)
@@ -132,7 +132,7 @@ def test_learning_finds_the_field_and_predicts_nearly_as_its_true_parameters_do(
     kriging = learned(residual, noise)
     found = kriging(residual, 3)
     for k, length in enumerate((3.0, 9.0, 0.05)):
-        field = module._Field.of(length, MODEL)
+        field = module.Field.of(length, MODEL)
         share = noise / float(residual[k].square().mean())
         weights, told, shrunk = (part[None].float() for part in field.weights(share))
         oracle = Kriging(weights, told, shrunk)(residual[k : k + 1], 3)[0]

@@ -210,6 +210,22 @@ def test_stacked_weights_are_the_best_on_the_simplex():
     assert shares[2, 2] < 0.02
 
 
+@pytest.mark.parametrize("say", [0.0, 0.3, 1.0])
+def test_errors_somewhere_else_have_their_share_of_the_say(say):
+    rng = np.random.default_rng(3)
+    here, there = (
+        rng.normal(size=(3, 200)) * [[1.0], [2.0], [3.0]],
+        rng.normal(size=(3, 80)) * [[3.0], [2.0], [1]],
+    )
+    parts = [torch.from_numpy(own)[:, None] for own in here]
+    shares = stack(parts, torch.ones(200, dtype=torch.float64), torch.from_numpy(there @ there.T), say)
+    grams = [each @ each.T for each in (here, there)]
+    grams = [gram / np.median(gram.diagonal()) for gram in grams]
+    both = (1 - say) * grams[0] + say * grams[1] + 1e-3 * np.eye(3)
+    free = np.linalg.solve(both, np.ones(3))
+    np.testing.assert_allclose(shares[:, 0].numpy(), free / free.sum(), atol=2e-3)
+
+
 def test_a_member_that_is_never_better_weighs_nothing_and_perfect_ones_do_no_harm():
     rng = np.random.default_rng(2)
     good = torch.from_numpy(rng.normal(size=(50, 2)))

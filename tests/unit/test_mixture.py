@@ -8,6 +8,8 @@ import torch
 from pairscenes import textured
 from scipy.ndimage import gaussian_filter
 
+from stsfusion.learning import mixture as mixture_
+from stsfusion.learning.exam import Exam
 from stsfusion.learning.likeness import Likeness
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.operators.blur import gaussian_kernel
@@ -168,6 +170,22 @@ def test_tensors_bring_it_back():
     alone, _ = learned([lesson(fine, broken(fine))], 0)
     assert not alone.experts
     assert torch.equal(Mixture.of(alone.tensors())(fine), alone(fine))
+
+
+@pytest.mark.parametrize("favoured", [0, 3])
+def test_the_exam_has_its_say_beside_the_coarse_pixels(favoured, monkeypatch):
+    """One that calls every attempt but one useless."""
+    gram = torch.diag(torch.where(torch.arange(41) == favoured, 1.0, 1e6).double())
+    fine = scene()
+    straight, _ = learned([lesson(fine, broken(fine))], 0)
+    monkeypatch.setattr(mixture_, "examine", lambda *rest: Exam(gram, 1.0, torch.ones(3)))
+    mixture, _ = learned([lesson(fine, broken(fine))], 32)
+    sizes = [float(slope.square().sum()) for slope in mixture.slopes]
+    assert len(sizes) == 8
+    if favoured:
+        assert sizes[0] > 1e3 * max(sizes[1:])
+    else:
+        torch.testing.assert_close(mixture(fine), straight(fine), atol=1e-2, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_mixture():

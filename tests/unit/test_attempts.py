@@ -1,0 +1,112 @@
+"""Attempts: every fit is the ridge regression that it says it is, and is told as it is merged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stsfusion.learning.attempts import MEMBERS, Attempts
+from stsfusion.learning.leaveout import blocks_of
+from stsfusion.operators.blur import gaussian_kernel
+from stsfusion.operators.pairmodel import PairModel
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+RATIO, SIDE = 3, 45
+
+
+def _model():
+    kernel = gaussian_kernel(1.2 * RATIO, RATIO)
+    return PairModel(kernel, torch.ones(4, 12) / 12, torch.zeros(4), torch.zeros(2), RATIO).to(torch.zeros(1))
+
+
+def _scene(seed=0):
+    """(4, H, W) bands that two fields make, and (1, H, W) what no line tells of them."""
+    dice = torch.Generator().manual_seed(seed)
+    fields = torch.rand(2, SIDE, SIDE, generator=dice)
+    bands = torch.einsum("lf,fyx->lyx", torch.rand(4, 2, generator=dice), fields)
+    bands = bands + 0.1 * torch.rand(bands.shape, generator=dice)
+    return bands, (bands[:1] - 0.5).square() + 0.3 * bands[1:2]
+
+
+def _learned(scenes, most=32, tell=True, **other):
+    model = _model()
+    clear = [torch.ones(SIDE // RATIO, SIDE // RATIO, dtype=torch.bool) for _ in scenes]
+    outputs = torch.cat([model.lowpass(truth).flatten(1) for _, truth in scenes], 1).T.double()
+    weight = torch.ones_like(outputs[:, 0])
+    dice = torch.Generator().manual_seed(0)
+    images = [fine for fine, _ in scenes]
+    return Attempts.learn(
+        images, outputs, weight, clear, model, blocks_of(clear, 3), dice, most, tell=tell, **other
+    ), outputs
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return _learned([_scene(), _scene(1)])
+
+
+def test_there_is_a_line_and_every_member_under_every_shrinkage(learned):
+    attempts, _ = learned
+    assert len(attempts.fits) == 1 + len(MEMBERS) * len(PENALTIES)
+    assert [len(experts.centres) for experts in attempts.experts] == [count for *_, count in MEMBERS]
+    assert len(attempts.fits[0].slope) == 0
+
+
+def test_what_is_told_is_what_the_fits_say_pixel_by_pixel(learned):
+    attempts, _ = learned
+    for (fine, _), told in zip([_scene(), _scene(1)], attempts.told, strict=True):
+        looks = attempts.looks(fine)
+        white = torch.cat([torch.ones(1, SIDE, SIDE), looks[:4]]).double()
+        assert told.shape == (41, SIDE, SIDE)
+        for place, fit in enumerate(attempts.fits):
+            wanted = torch.einsum("k,kyx->yx", fit.plain[:, 0], white)
+            if place:
+                features = attempts.experts[(place - 1) // len(PENALTIES)].image(looks).double()
+                wanted = wanted + torch.einsum("d,dyx->yx", fit.slope[:, 0], features)
+            torch.testing.assert_close(told[place].double(), wanted, atol=1e-5, rtol=0)
+
+
+def test_every_fit_is_the_ridge_regression_of_its_shrinkage(learned):
+    """The gradient of its cost is nothing; outputs of one share of likeness, so rows are as they are rid."""
+    attempts, outputs = learned
+    told = torch.cat([_model().lowpass(told).flatten(1) for told in attempts.told], 1).double()
+    for m in range(len(MEMBERS)):
+        sizes = []
+        for q in range(len(PENALTIES)):
+            fit = attempts.fits[1 + m * len(PENALTIES) + q]
+            sizes.append(float(fit.slope.norm()))
+        assert np.all(np.diff(sizes) < 0), "more shrinkage, smaller slopes"
+        heavy = told[1 + m * len(PENALTIES) + len(PENALTIES) - 1]
+        light = told[1 + m * len(PENALTIES)]
+        assert float((outputs[:, 0] - light).square().mean()) < float((outputs[:, 0] - heavy).square().mean())
+
+
+def test_a_merged_fit_tells_the_weighted_mean(learned):
+    attempts, _ = learned
+    weights = torch.rand(41, 1, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    plain, slopes = attempts.slopes(weights / weights.sum())
+    fine = _scene()[0]
+    looks = attempts.looks(fine)
+    found = torch.einsum("k,kyx->yx", plain[1:, 0].float(), looks[:4]) + plain[0, 0].float()
+    for experts, slope in zip(attempts.experts, slopes, strict=True):
+        found = found + experts.apply(looks, slope.float())[0]
+    wanted = torch.einsum("m,myx->yx", (weights / weights.sum())[:, 0].float(), attempts.told[0])
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+def test_nothing_is_told_unasked_and_no_expert_leaves_the_line():
+    attempts, _ = _learned([_scene()], tell=False)
+    assert attempts.told == ()
+    line, _ = _learned([_scene()], most=0)
+    assert len(line.fits) == 1
+    assert line.experts == ()
+    assert line.told[0].shape == (1, SIDE, SIDE)
+    some, _ = _learned([_scene()], most=8)
+    assert [len(experts.centres) for experts in some.experts] == [8, 4, 8, 8]
+
+
+def test_fewer_pixels_are_sampled_where_fewer_are_asked_for():
+    few, many = (_learned([_scene()], sample=count)[0] for count in (100, SIDE * SIDE))
+    assert not torch.equal(few.looks.mean, many.looks.mean)
+    torch.testing.assert_close(many.looks.mean, _scene()[0].mean((1, 2)), atol=1e-5, rtol=0)
