@@ -62,7 +62,7 @@ class Attempts:
     """The linear map, then member by member under every shrinkage; plain columns are [1, whitened bands]."""
 
     told: tuple[Tensor, ...]
-    """(m, H, W) what every fit makes of the tiles, of the first output; none unless it was asked for."""
+    """(m, q, H, W) what every fit makes of the tiles, of the last q outputs; none unless it was asked for."""
 
     @classmethod
     def learn(
@@ -77,7 +77,7 @@ class Attempts:
         most: int,
         *,
         sample: int = _SAMPLE,
-        tell: bool = False,
+        tell: int = 0,
     ) -> Attempts:
         """Try them all.
 
@@ -100,7 +100,7 @@ class Attempts:
         sample
             Fine pixels that looks and experts are learned from.
         tell
-            Whether to give back what the fits make of the tiles.
+            Of how many outputs, the last ones, it is given back what fits make of the tiles.
         """
         looks = Looks.learn(_sampled(images, sample, dice))
         seen = [looks(image) for image in images]
@@ -131,15 +131,20 @@ class Attempts:
             # Many of them are held at once.
             fits += [replace(fit, left=fit.left.float(), judged=fit.judged.float()) for fit in tried]
             if tell:
-                bent.append([_mapped(image, [fit.slope for fit in tried]) for image in features])
+                bent.append([_mapped(image, [fit.slope[:, -tell:] for fit in tried]) for image in features])
         told = []
         for tile, image in enumerate(seen if tell else []):
-            line = _mapped(image[:bands], [fit.plain[1:] for fit in fits])
-            line += torch.stack([fit.plain[0, 0] for fit in fits]).to(line)[:, None, None]
+            line = _mapped(image[:bands], [fit.plain[1:, -tell:] for fit in fits])
+            line += torch.stack([fit.plain[0, -tell:] for fit in fits]).to(line)[:, :, None, None]
             if bent:
                 line[1:] += torch.cat([part[tile] for part in bent])
             told.append(line)
         return cls(looks, tuple(experts), tuple(fits), tuple(told))
+
+    def first(self, count: int) -> Attempts:
+        """Those of the first outputs alone."""
+        fits = [Fit(**{name: part[:, :count] for name, part in vars(fit).items()}) for fit in self.fits]
+        return replace(self, fits=tuple(fits))
 
     def slopes(self, weights: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Plain (k + 1, p) and sloped (D_m, p) coefficients of all fits together, of (m, p) weights."""
@@ -153,10 +158,8 @@ class Attempts:
 
 
 def _mapped(features: Tensor, slopes: Sequence[Tensor]) -> Tensor:
-    """(m, H, W) of (d, H, W) features through the first columns of m times (d, p) slopes."""
-    return torch.einsum(
-        "dm,dyx->myx", torch.stack([slope[:, 0] for slope in slopes], 1).to(features), features
-    )
+    """(m, q, H, W) of (d, H, W) features through m times (d, q) slopes."""
+    return torch.einsum("mdq,dyx->mqyx", torch.stack(list(slopes)).to(features), features)
 
 
 def _sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:

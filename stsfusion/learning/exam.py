@@ -22,7 +22,7 @@ from torch import Tensor
 from stsfusion.learning.attempts import Attempts
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
-from stsfusion.learning.leaveout import blocks_of, scaled, stack
+from stsfusion.learning.leaveout import blocks_of, stack
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Exam", "examine"]
@@ -48,7 +48,8 @@ class Exam:
     """What the bands said."""
 
     gram: Tensor
-    """(m, m) mean products of the attempts' errors at fine pixels, every band in units of its own."""
+    """(m, m) mean products of the attempts' errors at fine pixels, over the typical attempt's mean square at
+    left-out coarse ones, all rid of what comes back."""
 
     share: float
     """Of the say that fine pixels have beside coarse ones: every pixel has one."""
@@ -79,6 +80,12 @@ class _Sheet:
 
     looks: Sequence[Tensor]
     """(2 k, H, W) of every tile: what the other bands look like."""
+
+    @property
+    def gram(self) -> Tensor:
+        """See `Exam`."""
+        level = self.judged.square().mean(0).median().clamp_min(1e-300)
+        return self.fine.T @ self.fine / len(self.fine) / level
 
 
 def examine(
@@ -115,14 +122,14 @@ def examine(
     fields = Field.tried(model)
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
     sheets = [_sheet(tiles, model, fields, band, dice, most) for band in hidden]
-    grams = torch.stack([scaled(sheet.fine.T @ sheet.fine) for sheet in sheets])
+    grams = torch.stack([sheet.gram for sheet in sheets])
     share = model.ratio**2 / (1.0 + model.ratio**2)
     strayed = []
     for sheet, gram in zip(sheets, grams, strict=True):
         # A band's own errors at fine pixels have no say in its weights, as those of scores have none.
         others = (grams.sum(0) - gram) / (len(grams) - 1)
         judged = list(sheet.judged.T[:, :, None])
-        weights = stack(judged, torch.ones_like(judged[0][:, 0]), others, share)
+        weights = stack(judged, torch.ones_like(judged[0][:, 0]), others[None], share)
         strayed.append(_strayed(sheet, weights, tiles, model, fields))
     return Exam(grams.mean(0), share, torch.cat(strayed))
 
@@ -180,9 +187,9 @@ def _sheet(
     outputs = torch.cat(low, 1).T.double()
     weight = torch.ones_like(outputs[:, 0])
     attempts = Attempts.learn(
-        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=True
+        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=1
     )
-    gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
+    gaps = [image - told[:, 0] for image, told in zip(hidden, attempts.told, strict=True)]
     over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]
     bare = torch.cat([gap.flatten(1)[:, at].T for gap, at in zip(gaps, tiles.places, strict=True)]).double()
     kriging = Kriging.learn(over, tiles.clear, torch.zeros(len(attempts.fits)), fields)

@@ -192,8 +192,8 @@ def stack(judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, 
     weight
         (n,) of the pixels.
     more, share
-        (m, m) mean products of the errors of such regressions somewhere else, and the share of the say that
-        they have; None: nothing more is known.
+        (p, m, m) mean products of the errors of such regressions somewhere else, and their share of the say;
+        None: nothing more is known.
 
     Source: Breiman (1996), stacked regressions.
     """
@@ -203,7 +203,7 @@ def stack(judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, 
         errors = torch.stack([each[:, output].to(root) * root for each in judged])
         gram = scaled(errors @ errors.T).cpu()
         if more is not None:
-            gram = (1.0 - share) * gram + share * scaled(more).to(gram)
+            gram = (1.0 - share) * gram + share * scaled(more[output]).to(gram)
         # A heavy equation "the weights sum to one" keeps the problem an ordinary non-negative one.
         held = gram + 1e-3 * torch.eye(len(gram)).to(gram) + 1e3
         own = nnls(held, torch.full((len(gram),), 1e3, dtype=gram.dtype))

@@ -7,8 +7,9 @@
                    hidden bands ─ exam ──────────────────────► errors at fine pixels ────────┴─► weight_m
 
 What coarse pixels advise, fine ones need not: under a wide point spread function they hardly tell a pixel
-from its neighbourhood. Weights are those that do well by both: by the scores at coarse pixels whose block was
-left out, and by multispectral bands, hidden in turn, at fine ones.
+from its neighbourhood. Weights are those that do well by both: by the scores at coarse pixels whose block
+was left out, and at fine ones by multispectral bands, hidden in turn, and by noise, which is not to be
+followed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ _BLOCK = 3
 
 _ENOUGH = 3
 """Coarse pixels to every column of the linear map from which left-out errors tell something."""
+
+
+_CHANCES = 4
+"""Images of nothing but noise by which it is seen how far attempts follow it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +80,24 @@ class Mixture:
 
     @classmethod
     def learn(
-        cls, lessons: Sequence[Lesson], model: PairModel, dice: torch.Generator, most: int = 32
+        cls, lessons: Sequence[Lesson], noise: Tensor, model: PairModel, dice: torch.Generator, most: int = 32
     ) -> tuple[Self, Tensor, Tensor, Exam | None]:
         """The mixture, (n, p) errors of coarse pixels whose block is left out, their own part, and the exam.
 
         The own part is what neighbours do not have in common: all that the returned residual cannot bring.
 
-        Members of more than `most` experts are left out.
+        Parameters
+        ----------
+        lessons
+            The tiles.
+        noise
+            (p,) variance of the noise in the scores.
+        model
+            The sensors.
+        dice
+            For sampled pixels and clusters.
+        most
+            Experts of the largest member.
         """
         clear = [lesson.clear for lesson in lessons]
         images = [lesson.fine for lesson in lessons]
@@ -92,9 +108,21 @@ class Mixture:
         blocks = blocks_of(clear, side)
         # Experts that no exam speaks for follow coarse pixels into detail that is not there.
         most = 0 if exam is None else most
-        attempts = Attempts.learn(images, outputs, weight, clear, model, blocks, dice, most)
+        chance = torch.randn(len(outputs), _CHANCES, generator=dice, dtype=torch.float64).to(outputs)
+        both = torch.cat([outputs, chance], 1)
+        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, most, tell=_CHANCES)
+        followed = _power(attempts.told)
+        attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]
-        weights = stack(judged, weight, *(() if exam is None else (exam.gram, exam.share)))
+        if exam is None:
+            weights = stack(judged, weight)
+        else:
+            size = (
+                torch.stack([(each.square() * weight[:, None]).mean(0) for each in judged]).median(0).values
+            )
+            beyond = (size - noise.to(size)).clamp_min(0.0)
+            fine = beyond[:, None, None] * exam.gram.to(size) + noise.to(size)[:, None, None] * followed
+            weights = stack(judged, weight, fine, exam.share)
         plain, slopes = attempts.slopes(weights)
         left = own = torch.zeros_like(outputs)
         for fit, part in zip(attempts.fits, weights, strict=True):
@@ -130,3 +158,9 @@ class Mixture:
         experts = tuple(Experts.of(under(tensors, str(m))) for m in members)
         slopes = tuple(tensors[f"{m}.slope"] for m in members)
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
+
+
+def _power(told: Sequence[Tensor]) -> Tensor:
+    """(m, m) mean products of (m, q, H, W) tiles."""
+    flat = torch.cat([image.flatten(2) for image in told], 2).flatten(1)
+    return (flat @ flat.T / flat.shape[1]).double()

@@ -108,7 +108,9 @@ class MixReg(PairMethod):
         lessons = [_lesson(pair, subspace) for pair in pairs]
         tick(0.1, "regression")
         dice = torch.Generator().manual_seed(self.seed)
-        mixture, left, own, exam = Mixture.learn(lessons, model, dice, self.experts)
+        seen, low = _both(pairs, subspace, model)
+        sampled = _noise_of(seen, subspace, noise)
+        mixture, left, own, exam = Mixture.learn(lessons, sampled, model, dice, self.experts)
         tick(0.8, "what is left")
         images = [mixture(pair.fine) for pair in pairs]
         weight = torch.cat([lesson.weight for lesson in lessons])
@@ -116,8 +118,6 @@ class MixReg(PairMethod):
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
         residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
-        seen, low = _both(pairs, subspace, model)
-        sampled = _noise_of(seen, subspace, noise)
         kriging = Kriging.learn(residuals, clear, sampled, Field.tried(model))
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")

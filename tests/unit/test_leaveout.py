@@ -218,7 +218,7 @@ def test_errors_somewhere_else_have_their_share_of_the_say(say):
         rng.normal(size=(3, 80)) * [[3.0], [2.0], [1]],
     )
     parts = [torch.from_numpy(own)[:, None] for own in here]
-    shares = stack(parts, torch.ones(200, dtype=torch.float64), torch.from_numpy(there @ there.T), say)
+    shares = stack(parts, torch.ones(200, dtype=torch.float64), torch.from_numpy(there @ there.T)[None], say)
     grams = [each @ each.T for each in (here, there)]
     grams = [gram / np.median(gram.diagonal()) for gram in grams]
     both = (1 - say) * grams[0] + say * grams[1] + 1e-3 * np.eye(3)

@@ -57,7 +57,9 @@ def lesson(fine, scores, clear=None):
 
 def learned(lessons, most, seed=0):
     """The mixture, and the errors at coarse pixels whose block was left out."""
-    mixture, left, *_ = Mixture.learn(lessons, model(), torch.Generator().manual_seed(seed), most)
+    mixture, left, *_ = Mixture.learn(
+        lessons, torch.zeros(len(lessons[0].scores)), model(), torch.Generator().manual_seed(seed), most
+    )
     return mixture, left
 
 
