@@ -22,7 +22,7 @@ from torch import Tensor
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.nnls import nnls
 
-__all__ = ["Fit", "blocks_of", "path", "ridge", "scaled", "stack"]
+__all__ = ["Fit", "blocks_of", "path", "ridge", "stack"]
 
 _RIGID = 0.02
 """Added to I − H_BB: a block that the fit hangs on alone is not blown up without bound."""
@@ -201,9 +201,9 @@ def stack(judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, 
     found = []
     for output in range(judged[0].shape[1]):
         errors = torch.stack([each[:, output].to(root) * root for each in judged])
-        gram = scaled(errors @ errors.T).cpu()
+        gram = _scaled(errors @ errors.T).cpu()
         if more is not None:
-            gram = (1.0 - share) * gram + share * scaled(more[output]).to(gram)
+            gram = (1.0 - share) * gram + share * _scaled(more[output]).to(gram)
         # A heavy equation "the weights sum to one" keeps the problem an ordinary non-negative one.
         held = gram + 1e-3 * torch.eye(len(gram)).to(gram) + 1e3
         own = nnls(held, torch.full((len(gram),), 1e3, dtype=gram.dtype))
@@ -211,6 +211,6 @@ def stack(judged: Sequence[Tensor], weight: Tensor, more: Tensor | None = None, 
     return torch.stack(found, 1).to(root)
 
 
-def scaled(gram: Tensor) -> Tensor:
+def _scaled(gram: Tensor) -> Tensor:
     """(m, m) products of errors in units of the typical regression's mean square."""
     return gram / gram.diagonal().median().clamp_min(1e-300)

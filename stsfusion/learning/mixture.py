@@ -161,6 +161,6 @@ class Mixture:
 
 
 def _power(told: Sequence[Tensor]) -> Tensor:
-    """(m, m) mean products of (m, q, H, W) tiles."""
-    flat = torch.cat([image.flatten(2) for image in told], 2).flatten(1)
-    return (flat @ flat.T / flat.shape[1]).double()
+    """(m, m) mean products of (m, q, H, W) tiles, double precision."""
+    total = sum((image.flatten(1) @ image.flatten(1).T for image in told), told[0].new_zeros(()))
+    return total.double() / sum(image[0].numel() for image in told)

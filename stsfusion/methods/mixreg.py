@@ -43,15 +43,15 @@ class MixReg(PairMethod):
     """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + krige(Z − k * X_f)) + (what E leaves out of Z)↑.
 
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
-    - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, and
-      stacked; shrinkage to the linear map and the members' weights by leaving out blocks of coarse pixels,
-      rid of what neighbours have in common and kriging brings back, and by an exam on the multispectral
-      bands, which are known on both scales.
+    - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, under
+      several shrinkages to the linear map, and stacked: by coarse pixels whose block was left out, by
+      multispectral bands, which are known on both scales and are hidden in turn, and by how far fits follow
+      noise.
     - G: what Y still tells, as far as the sensor model holds at fine pixels.
     - krige: the residual with its own correlation length and white share, seen through the point spread
       function.
 
-    Point spread function, response, displacement, noise, shrinkage and weights come from the pair alone.
+    Point spread function, response, displacement, noise and weights come from the pair alone.
     Standard deviations come from the left-out errors, their growth with detail and rarity, and their growth
     from coarse to fine pixels, as residuals and hidden bands tell of it.
 

@@ -190,6 +190,20 @@ def test_the_exam_has_its_say_beside_the_coarse_pixels(favoured, monkeypatch):
         torch.testing.assert_close(mixture(fine), straight(fine), atol=1e-2, rtol=0)
 
 
+def test_noise_that_is_told_of_is_followed_less():
+    fine = scene()
+    truth = broken(fine)
+    own = lesson(fine, truth)
+    sd = 0.3 * float(own.scores.std())
+    dice = torch.Generator().manual_seed(3)
+    own = Lesson(fine, own.scores + sd * torch.randn(own.scores.shape, generator=dice), *_rest(own))
+    told, untold = (
+        Mixture.learn([own], torch.full((3,), amount), model(), torch.Generator().manual_seed(0))[0]
+        for amount in (sd**2, 0.0)
+    )
+    assert off(told, fine, truth) < 0.9 * off(untold, fine, truth)
+
+
 def test_the_same_seed_gives_the_same_mixture():
     fine = scene(48, 48)
     own = [lesson(fine, broken(fine))]
