@@ -24,7 +24,7 @@ from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["MEMBERS", "Attempts"]
+__all__ = ["MEMBERS", "Attempts", "evened"]
 
 MEMBERS = (
     ("own", "own", 8),
@@ -43,6 +43,9 @@ _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 
 _FREE = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Shrinkages of the experts towards the linear map."""
+
+_DARK = 0.05
+"""Share of the mean brightness under which darker pixels weigh no more."""
 
 _SAMPLE = 40_000
 """Fine pixels that centres and whitening are learned from."""
@@ -155,6 +158,13 @@ class Attempts:
             torch.stack([sloped[i].slope * own[i] for i in range(start, start + len(_FREE))]).sum(0)
             for start in steps
         ]
+
+
+def evened(pixels: Tensor) -> Tensor:
+    """(n,) weights of mean one of (b, n) pixels: darker ones weigh more, between absolute and relative error."""
+    size = torch.linalg.vector_norm(pixels, dim=0)
+    weight = 1.0 / (size / size.mean().clamp_min(1e-12)).clamp_min(_DARK)
+    return weight / weight.mean()
 
 
 def _mapped(features: Tensor, slopes: Sequence[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts
+from stsfusion.learning.attempts import Attempts, evened
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
@@ -78,6 +78,9 @@ class _Sheet:
     fine: Tensor
     """(s, m) the same, what is left over brought back."""
 
+    weight: Tensor
+    """(s,) of these pixels."""
+
     looks: Sequence[Tensor]
     """(2 k, H, W) of every tile: what the other bands look like."""
 
@@ -85,7 +88,7 @@ class _Sheet:
     def gram(self) -> Tensor:
         """See `Exam`."""
         level = self.judged.square().mean(0).median().clamp_min(1e-300)
-        return self.fine.T @ self.fine / len(self.fine) / level
+        return (self.fine.T * self.weight) @ self.fine / len(self.fine) / level
 
 
 def examine(
@@ -118,7 +121,9 @@ def examine(
     clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
         return None
-    tiles = _Tiles(images, clear, [_drawn(image, dice) for image in images], blocks_of(clear, side))
+    places = [_drawn(image, dice) for image in images]
+    pixels = torch.cat([image.flatten(1)[:, at] for image, at in zip(images, places, strict=True)], 1)
+    tiles = _Tiles(images, clear, places, evened(pixels).double(), blocks_of(clear, side))
     fields = Field.tried(model)
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
     sheets = [_sheet(tiles, model, fields, band, dice, most) for band in hidden]
@@ -146,6 +151,9 @@ class _Tiles:
 
     places: Sequence[Tensor]
     """Of the fine pixels that are compared."""
+
+    weight: Tensor
+    """(s,) of these, of mean one."""
 
     blocks: Tensor
     """See `blocks_of`."""
@@ -198,7 +206,13 @@ def _sheet(
     )
     fine = bare - _brought(kriging, over, tiles, model)
     return _Sheet(
-        left.double(), judged.double(), over, bare, fine, [attempts.looks(each) for each in entries]
+        left.double(),
+        judged.double(),
+        over,
+        bare,
+        fine,
+        tiles.weight,
+        [attempts.looks(each) for each in entries],
     )
 
 

@@ -22,7 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts
+from stsfusion.learning.attempts import Attempts, evened
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
@@ -111,7 +111,7 @@ class Mixture:
         chance = torch.randn(len(outputs), _CHANCES, generator=dice, dtype=torch.float64).to(outputs)
         both = torch.cat([outputs, chance], 1)
         attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, most, tell=_CHANCES)
-        followed = _power(attempts.told)
+        followed = _power(attempts.told, images)
         attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]
         if exam is None:
@@ -160,7 +160,11 @@ class Mixture:
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
 
 
-def _power(told: Sequence[Tensor]) -> Tensor:
-    """(m, m) mean products of (m, q, H, W) tiles, double precision."""
-    total = sum((image.flatten(1) @ image.flatten(1).T for image in told), told[0].new_zeros(()))
-    return total.double() / sum(image[0].numel() for image in told)
+def _power(told: Sequence[Tensor], images: Sequence[Tensor]) -> Tensor:
+    """(m, m) weighted mean products of (m, q, H, W) tiles, double precision."""
+    total = torch.zeros(()).to(told[0])
+    weight = evened(torch.cat([image.flatten(1) for image in images], 1))
+    for tile, own in zip(told, weight.split([image[0].numel() for image in images]), strict=True):
+        flat = tile.flatten(2)
+        total = total + (flat * own).flatten(1) @ flat.flatten(1).T
+    return total.double() / (told[0].shape[1] * len(weight))

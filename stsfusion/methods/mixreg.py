@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.fusion.method import Card, Tick
+from stsfusion.learning.attempts import evened
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.experts import REACH
 from stsfusion.learning.growth import Growth, clean, foretold
@@ -26,10 +27,6 @@ from stsfusion.learning.wiener import SIGHT, Wiener
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["MixReg"]
-
-_DARK = 0.05
-"""Share of the mean brightness under which darker pixels weigh no more in the regression."""
-
 
 _ROUNDING = 1e-6
 """Least standard deviation, in sizes of a band."""
@@ -190,12 +187,9 @@ def _expand(scores: Tensor, subspace: Subspace) -> Tensor:
 
 
 def _lesson(pair: Pair, subspace: Subspace) -> Lesson:
-    """Pixels weigh by the inverse of their brightness: between absolute and relative error."""
     (coarse,) = pair.samples(pair.coarse)
-    size = torch.linalg.vector_norm(coarse, dim=0)
-    weight = 1.0 / (size / size.mean().clamp_min(1e-12)).clamp_min(_DARK)
     scores = pair.samples(_scores(pair.coarse, subspace))[0]
-    return Lesson(pair.fine, scores, weight / weight.mean(), pair.clear)
+    return Lesson(pair.fine, scores, evened(coarse), pair.clear)
 
 
 def _left_over(
