@@ -161,7 +161,7 @@ class Attempts:
 
 
 def evened(pixels: Tensor) -> Tensor:
-    """(n,) weights of mean one of (b, n) pixels: darker ones weigh more, between absolute and relative error."""
+    """(n,) weights of (b, n) pixels, of mean one: between absolute and relative error."""
     size = torch.linalg.vector_norm(pixels, dim=0)
     weight = 1.0 / (size / size.mean().clamp_min(1e-12)).clamp_min(_DARK)
     return weight / weight.mean()
