@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.attempts import MEMBERS, Attempts
+from stsfusion.learning.attempts import MEMBERS, Attempts, evened
 from stsfusion.learning.leaveout import blocks_of
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
@@ -110,3 +110,12 @@ def test_fewer_pixels_are_sampled_where_fewer_are_asked_for():
     few, many = (_learned([_scene()], sample=count)[0] for count in (100, SIDE * SIDE))
     assert not torch.equal(few.looks.mean, many.looks.mean)
     torch.testing.assert_close(many.looks.mean, _scene()[0].mean((1, 2)), atol=1e-5, rtol=0)
+
+
+def test_dark_pixels_weigh_more_down_to_a_twentieth_of_the_mean():
+    pixels = torch.tensor([[4.0, 2.0, 1.0, 1e-9, 0.0], [3.0, 1.5, 0.75, 0.0, 0.0]])
+    weight = evened(pixels)
+    assert float(weight.mean()) == pytest.approx(1.0)
+    np.testing.assert_allclose((weight[1:3] / weight[0]).numpy(), [2.0, 4.0], rtol=1e-6)
+    np.testing.assert_allclose((weight[3:] / weight[0]).numpy(), 5.0 / (0.05 * 1.75), rtol=1e-6)
+    assert bool(torch.isfinite(evened(torch.zeros(2, 3))).all())

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from stsfusion.learning import exam
+from stsfusion.learning.attempts import evened
 from stsfusion.learning.exam import examine
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.blur import box_kernel
@@ -100,7 +101,7 @@ def test_the_products_are_those_of_errors_at_fine_pixels(monkeypatch):
     image = _scene(4, noise=0.05)
     low = image.double().reshape(4, 12, 4, 12, 4).mean((2, 4)).reshape(4, -1).numpy()
     block = (np.arange(144) // 12 // 3) * 4 + np.arange(144) % 12 // 3
-    wanted = []
+    weight, wanted = evened(image.flatten(1)).numpy(), []
     for band in range(4):
         rest = [i for i in range(4) if i != band]
         design, fine = np.c_[np.ones(144), low[rest].T], np.c_[np.ones(48 * 48), image[rest].flatten(1).T]
@@ -109,7 +110,7 @@ def test_the_products_are_those_of_errors_at_fine_pixels(monkeypatch):
         for own in (block == place for place in range(16)):
             slope = np.linalg.lstsq(design[~own], low[band][~own], rcond=None)[0]
             left[own] = low[band][own] - design[own] @ slope
-        wanted.append(np.square(error).mean() / np.square(left).mean())
+        wanted.append((weight * np.square(error)).mean() / np.square(left).mean())
     found = _ask(image, most=0).gram
     assert found.shape == (1, 1)
     assert float(found) == pytest.approx(np.mean(wanted), rel=0.1)
