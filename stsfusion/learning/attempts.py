@@ -24,7 +24,7 @@ from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["MEMBERS", "Attempts", "evened"]
+__all__ = ["MEMBERS", "SAMPLE", "Attempts", "evened", "sampled"]
 
 MEMBERS = (
     ("own", "own", 8),
@@ -47,7 +47,7 @@ _FREE = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _DARK = 0.05
 """Share of the mean brightness under which darker pixels weigh no more."""
 
-_SAMPLE = 40_000
+SAMPLE = 40_000
 """Fine pixels that centres and whitening are learned from."""
 
 
@@ -65,7 +65,7 @@ class Attempts:
     """The linear map, then member by member under every shrinkage; plain columns are [1, whitened bands]."""
 
     told: tuple[Tensor, ...]
-    """(m, q, H, W) what every fit makes of the tiles, of the last q outputs; none unless it was asked for."""
+    """(m, H, W) what every fit makes of the tiles, of the first output; none unless it was asked for."""
 
     @classmethod
     def learn(
@@ -79,8 +79,8 @@ class Attempts:
         dice: torch.Generator,
         most: int,
         *,
-        sample: int = _SAMPLE,
-        tell: int = 0,
+        sample: int = SAMPLE,
+        tell: bool = False,
     ) -> Attempts:
         """Try them all.
 
@@ -103,9 +103,9 @@ class Attempts:
         sample
             Fine pixels that looks and experts are learned from.
         tell
-            Of how many outputs, the last ones, it is given back what fits make of the tiles.
+            Whether to give back what the fits make of the tiles.
         """
-        looks = Looks.learn(_sampled(images, sample, dice))
+        looks = Looks.learn(sampled(images, sample, dice))
         seen = [looks(image) for image in images]
         bands = looks.white.shape[1]
 
@@ -122,7 +122,7 @@ class Attempts:
         straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR, likeness, shares)
         line = torch.cat([straight.plain, straight.slope / scale[:, None]])
         fits = [replace(straight, slope=straight.slope[:0], plain=line)]
-        points = _sampled(seen, sample, dice)
+        points = sampled(seen, sample, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
         plain = torch.cat([one, own], 1)
         experts, bent = [], []
@@ -134,15 +134,25 @@ class Attempts:
             # Many of them are held at once.
             fits += [replace(fit, left=fit.left.float(), judged=fit.judged.float()) for fit in tried]
             if tell:
-                bent.append([_mapped(image, [fit.slope[:, -tell:] for fit in tried]) for image in features])
+                bent.append([_mapped(image, [fit.slope for fit in tried]) for image in features])
         told = []
         for tile, image in enumerate(seen if tell else []):
-            line = _mapped(image[:bands], [fit.plain[1:, -tell:] for fit in fits])
-            line += torch.stack([fit.plain[0, -tell:] for fit in fits]).to(line)[:, :, None, None]
+            line = _mapped(image[:bands], [fit.plain[1:] for fit in fits])
+            line += torch.stack([fit.plain[0, 0] for fit in fits]).to(line)[:, None, None]
             if bent:
                 line[1:] += torch.cat([part[tile] for part in bent])
             told.append(line)
         return cls(looks, tuple(experts), tuple(fits), tuple(told))
+
+    def said(self, looks: Tensor, start: int) -> Tensor:
+        """(m, q, n) what the fits make of (n, 2 k) looks, of the outputs from `start` on."""
+        line = torch.stack([fit.plain[:, start:] for fit in self.fits]).to(looks)
+        said = torch.einsum("mkq,nk->mqn", line[:, 1:], looks[:, : line.shape[1] - 1]) + line[:, 0, :, None]
+        for m, experts in enumerate(self.experts):
+            own = slice(1 + m * len(_FREE), 1 + (m + 1) * len(_FREE))
+            slopes = torch.stack([fit.slope[:, start:] for fit in self.fits[own]]).to(looks)
+            said[own] += torch.einsum("mdq,nd->mqn", slopes, experts.features(looks))
+        return said
 
     def first(self, count: int) -> Attempts:
         """Those of the first outputs alone."""
@@ -168,11 +178,12 @@ def evened(pixels: Tensor) -> Tensor:
 
 
 def _mapped(features: Tensor, slopes: Sequence[Tensor]) -> Tensor:
-    """(m, q, H, W) of (d, H, W) features through m times (d, q) slopes."""
-    return torch.einsum("mdq,dyx->mqyx", torch.stack(list(slopes)).to(features), features)
+    """(m, H, W) of (d, H, W) features through the first columns of m times (d, p) slopes."""
+    together = torch.stack([slope[:, 0] for slope in slopes]).to(features)
+    return torch.einsum("md,dyx->myx", together, features)
 
 
-def _sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:
+def sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:
     """(n, c) pixels drawn from (c, H, W) images, the same number from each."""
     share = max(1, count // len(images))
     rows = []

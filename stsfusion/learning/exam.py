@@ -195,9 +195,9 @@ def _sheet(
     outputs = torch.cat(low, 1).T.double()
     weight = torch.ones_like(outputs[:, 0])
     attempts = Attempts.learn(
-        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=1
+        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=True
     )
-    gaps = [image - told[:, 0] for image, told in zip(hidden, attempts.told, strict=True)]
+    gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
     over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]
     bare = torch.cat([gap.flatten(1)[:, at].T for gap, at in zip(gaps, tiles.places, strict=True)]).double()
     kriging = Kriging.learn(over, tiles.clear, torch.zeros(len(attempts.fits)), fields)

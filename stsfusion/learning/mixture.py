@@ -22,7 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts, evened
+from stsfusion.learning.attempts import SAMPLE, Attempts, evened, sampled
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
@@ -110,8 +110,8 @@ class Mixture:
         most = 0 if exam is None else most
         chance = torch.randn(len(outputs), _CHANCES, generator=dice, dtype=torch.float64).to(outputs)
         both = torch.cat([outputs, chance], 1)
-        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, most, tell=_CHANCES)
-        followed = _power(attempts.told, images)
+        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, most)
+        followed = _followed(attempts, images, outputs.shape[1], dice)
         attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]
         if exam is None:
@@ -160,11 +160,11 @@ class Mixture:
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
 
 
-def _power(told: Sequence[Tensor], images: Sequence[Tensor]) -> Tensor:
-    """(m, m) weighted mean products of (m, q, H, W) tiles, double precision."""
-    total = torch.zeros(()).to(told[0])
-    weight = evened(torch.cat([image.flatten(1) for image in images], 1))
-    for tile, own in zip(told, weight.split([image[0].numel() for image in images]), strict=True):
-        flat = tile.flatten(2)
-        total = total + (flat * own).flatten(1) @ flat.flatten(1).T
-    return total.double() / (told[0].shape[1] * len(weight))
+def _followed(attempts: Attempts, images: Sequence[Tensor], start: int, dice: torch.Generator) -> Tensor:
+    """(m, m) weighted mean products of what attempts make of fine pixels, of the outputs from `start` on."""
+    both = [torch.cat([attempts.looks(image), image]) for image in images]
+    points = sampled(both, SAMPLE, dice)
+    looks = points[:, : -len(images[0])]
+    said = attempts.said(looks, start)
+    flat = (said * evened(points[:, looks.shape[1] :].T)).flatten(1) @ said.flatten(1).T
+    return flat.double() / said[0].numel()

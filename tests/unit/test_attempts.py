@@ -29,7 +29,7 @@ def _scene(seed=0):
     return bands, (bands[:1] - 0.5).square() + 0.3 * bands[1:2]
 
 
-def _learned(scenes, most=32, tell=1, **other):
+def _learned(scenes, most=32, tell=True, **other):
     model = _model()
     clear = [torch.ones(SIDE // RATIO, SIDE // RATIO, dtype=torch.bool) for _ in scenes]
     outputs = torch.cat([model.lowpass(truth).flatten(1) for _, truth in scenes], 1).T.double()
@@ -58,19 +58,19 @@ def test_what_is_told_is_what_the_fits_say_pixel_by_pixel(learned):
     for (fine, _), told in zip([_scene(), _scene(1)], attempts.told, strict=True):
         looks = attempts.looks(fine)
         white = torch.cat([torch.ones(1, SIDE, SIDE), looks[:4]]).double()
-        assert told.shape == (41, 1, SIDE, SIDE)
+        assert told.shape == (41, SIDE, SIDE)
         for place, fit in enumerate(attempts.fits):
             wanted = torch.einsum("k,kyx->yx", fit.plain[:, 0], white)
             if place:
                 features = attempts.experts[(place - 1) // len(PENALTIES)].image(looks).double()
                 wanted = wanted + torch.einsum("d,dyx->yx", fit.slope[:, 0], features)
-            torch.testing.assert_close(told[place, 0].double(), wanted, atol=1e-5, rtol=0)
+            torch.testing.assert_close(told[place].double(), wanted, atol=1e-5, rtol=0)
 
 
 def test_every_fit_is_the_ridge_regression_of_its_shrinkage(learned):
     """The gradient of its cost is nothing; outputs of one share of likeness, so rows are as they are rid."""
     attempts, outputs = learned
-    told = torch.cat([_model().lowpass(told[:, 0]).flatten(1) for told in attempts.told], 1).double()
+    told = torch.cat([_model().lowpass(told).flatten(1) for told in attempts.told], 1).double()
     for m in range(len(MEMBERS)):
         sizes = []
         for q in range(len(PENALTIES)):
@@ -91,17 +91,25 @@ def test_a_merged_fit_tells_the_weighted_mean(learned):
     found = torch.einsum("k,kyx->yx", plain[1:, 0].float(), looks[:4]) + plain[0, 0].float()
     for experts, slope in zip(attempts.experts, slopes, strict=True):
         found = found + experts.apply(looks, slope.float())[0]
-    wanted = torch.einsum("m,myx->yx", (weights / weights.sum())[:, 0].float(), attempts.told[0][:, 0])
+    wanted = torch.einsum("m,myx->yx", (weights / weights.sum())[:, 0].float(), attempts.told[0])
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
+def test_what_is_said_of_pixels_is_what_is_told_of_the_image(learned):
+    attempts, _ = learned
+    looks = attempts.looks(_scene()[0]).flatten(1).T
+    said = attempts.said(looks, 0)
+    torch.testing.assert_close(said[:, 0], attempts.told[0].flatten(1), atol=1e-5, rtol=0)
+    assert attempts.said(looks, 1).shape == (41, 0, SIDE * SIDE)
+
+
 def test_nothing_is_told_unasked_and_no_expert_leaves_the_line():
-    attempts, _ = _learned([_scene()], tell=0)
+    attempts, _ = _learned([_scene()], tell=False)
     assert attempts.told == ()
     line, _ = _learned([_scene()], most=0)
     assert len(line.fits) == 1
     assert line.experts == ()
-    assert line.told[0].shape == (1, 1, SIDE, SIDE)
+    assert line.told[0].shape == (1, SIDE, SIDE)
     some, _ = _learned([_scene()], most=8)
     assert [len(experts.centres) for experts in some.experts] == [8, 4, 8, 8]
 
