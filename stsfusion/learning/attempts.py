@@ -24,9 +24,12 @@ from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["MEMBERS", "SAMPLE", "Attempts", "evened", "sampled"]
+__all__ = ["SAMPLE", "Attempts", "Member", "evened", "members_for", "sampled"]
 
-MEMBERS = (
+Member = tuple[str, str, int]
+"""What the gates go by, what the experts map, and their number."""
+
+_MEMBERS: tuple[Member, ...] = (
     ("own", "own", 8),
     ("own", "own", 32),
     ("both", "both", 4),
@@ -36,8 +39,6 @@ MEMBERS = (
     ("around", "own", 16),
     ("around", "own", 32),
 )
-"""What the gates go by, what the experts map, and their number."""
-
 _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 """Candidates for the shrinkage of the linear map, which is chosen by the coarse pixels that were left out."""
 
@@ -77,7 +78,7 @@ class Attempts:
         model: PairModel,
         blocks: Tensor,
         dice: torch.Generator,
-        most: int,
+        members: Sequence[Member],
         *,
         sample: int = SAMPLE,
         tell: bool = False,
@@ -98,8 +99,8 @@ class Attempts:
             Places of coarse pixels that are left out together; see `blocks_of`.
         dice
             For sampled pixels and clusters.
-        most
-            Experts of the largest member; 0 leaves the linear map alone.
+        members
+            Beside the linear map; see `members_for`.
         sample
             Fine pixels that looks and experts are learned from.
         tell
@@ -126,7 +127,7 @@ class Attempts:
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
         plain = torch.cat([one, own], 1)
         experts, bent = [], []
-        for gates, inputs, count in (member for member in MEMBERS if member[2] <= most):
+        for gates, inputs, count in members:
             by, of = (torch.tensor(list(looked[name]), device=points.device) for name in (gates, inputs))
             experts.append(Experts.learn(points, by, of, count, dice))
             features = [experts[-1].image(image) for image in seen]
@@ -168,6 +169,20 @@ class Attempts:
             torch.stack([sloped[i].slope * own[i] for i in range(start, start + len(_FREE))]).sum(0)
             for start in steps
         ]
+
+
+def members_for(most: int, bands: int, pixels: int) -> list[Member]:
+    """Members of at most so many experts, and of no more features than coarse pixels to learn them from.
+
+    A fit of more features goes through its pixels, and through those beside the ones that are left out: their
+    errors say nothing of others.
+    """
+    inputs = {"own": bands, "around": bands, "both": 2 * bands}
+    return [
+        (gates, of, count)
+        for gates, of, count in _MEMBERS
+        if count <= most and count * (1 + inputs[of]) <= pixels
+    ]
 
 
 def evened(pixels: Tensor) -> Tensor:

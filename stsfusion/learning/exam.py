@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts, evened
+from stsfusion.learning.attempts import Attempts, Member, evened
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
@@ -31,7 +31,7 @@ _ENOUGH = 3
 """Bands of which one can be hidden."""
 
 _SAMPLE = 20_000
-"""Fine pixels of a tile that are compared."""
+"""Fine pixels that are compared, the same number from each tile."""
 
 _SKETCH = 6_000
 """Fine pixels that the attempts of an exam are learned from."""
@@ -97,7 +97,7 @@ def examine(
     model: PairModel,
     side: int,
     dice: torch.Generator,
-    most: int = 32,
+    members: Sequence[Member],
 ) -> Exam | None:
     """Hide every band in turn; None where there are too few to hide one.
 
@@ -111,8 +111,8 @@ def examine(
         Of the blocks that are left out.
     dice
         For the pixels that are compared, and for the attempts.
-    most
-        Experts of the largest attempt.
+    members
+        That are tried beside the linear map.
     """
     own = _own(images)
     if len(own) < _ENOUGH:
@@ -121,12 +121,12 @@ def examine(
     clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
         return None
-    places = [_drawn(image, dice) for image in images]
+    places = [_drawn(image, _SAMPLE // len(images), dice) for image in images]
     pixels = torch.cat([image.flatten(1)[:, at] for image, at in zip(images, places, strict=True)], 1)
     tiles = _Tiles(images, clear, places, evened(pixels).double(), blocks_of(clear, side))
     fields = Field.tried(model)
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
-    sheets = [_sheet(tiles, model, fields, band, dice, most) for band in hidden]
+    sheets = [_sheet(tiles, model, fields, band, dice, members) for band in hidden]
     grams = torch.stack([sheet.gram for sheet in sheets])
     share = model.ratio**2 / (1.0 + model.ratio**2)
     strayed = []
@@ -178,14 +178,19 @@ def _own(images: Sequence[Tensor]) -> list[int]:
     return [band - 1 for band in own[1:]]
 
 
-def _drawn(image: Tensor, dice: torch.Generator) -> Tensor:
+def _drawn(image: Tensor, count: int, dice: torch.Generator) -> Tensor:
     """Places of the pixels of one tile that are compared."""
     places = _lit(image).flatten().nonzero()[:, 0]
-    return places[torch.randperm(len(places), generator=dice)[:_SAMPLE].to(places.device)]
+    return places[torch.randperm(len(places), generator=dice)[: max(count, 1)].to(places.device)]
 
 
 def _sheet(
-    tiles: _Tiles, model: PairModel, fields: Sequence[Field], band: int, dice: torch.Generator, most: int
+    tiles: _Tiles,
+    model: PairModel,
+    fields: Sequence[Field],
+    band: int,
+    dice: torch.Generator,
+    members: Sequence[Member],
 ) -> _Sheet:
     """One band, told from the others."""
     rest = [i for i in range(len(tiles.images[0])) if i != band]
@@ -195,7 +200,7 @@ def _sheet(
     outputs = torch.cat(low, 1).T.double()
     weight = torch.ones_like(outputs[:, 0])
     attempts = Attempts.learn(
-        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, most, sample=_SKETCH, tell=True
+        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, members, sample=_SKETCH, tell=True
     )
     gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
     over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]

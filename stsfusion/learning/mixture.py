@@ -22,7 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import SAMPLE, Attempts, evened, sampled
+from stsfusion.learning.attempts import SAMPLE, Attempts, evened, members_for, sampled
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
@@ -102,15 +102,16 @@ class Mixture:
         clear = [lesson.clear for lesson in lessons]
         images = [lesson.fine for lesson in lessons]
         side = max(1, min(_BLOCK, math.isqrt(sum(int(mask.sum()) for mask in clear)) // 3))
-        exam = examine(images, clear, model, side, dice, most)
+        members = members_for(most, len(images[0]), sum(int(mask.sum()) for mask in clear))
+        exam = examine(images, clear, model, side, dice, members)
         outputs = torch.cat([lesson.scores.T for lesson in lessons]).double()
         weight = torch.cat([lesson.weight for lesson in lessons]).double()
         blocks = blocks_of(clear, side)
         # Experts that no exam speaks for follow coarse pixels into detail that is not there.
-        most = 0 if exam is None else most
+        members = [] if exam is None else members
         chance = torch.randn(len(outputs), _CHANCES, generator=dice, dtype=torch.float64).to(outputs)
         both = torch.cat([outputs, chance], 1)
-        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, most)
+        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, members)
         followed = _followed(attempts, images, outputs.shape[1], dice)
         attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]

@@ -1,4 +1,4 @@
-"""Attempts: every fit is the ridge regression that it says it is, and is told as it is merged."""
+"""Attempts: which are tried, and that what they tell of an image is what is merged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.attempts import MEMBERS, Attempts, evened
+from stsfusion.learning.attempts import Attempts, evened, members_for
 from stsfusion.learning.leaveout import blocks_of
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
 
+MEMBERS = members_for(32, 4, 1000)
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 RATIO, SIDE = 3, 45
 
@@ -29,7 +30,7 @@ def _scene(seed=0):
     return bands, (bands[:1] - 0.5).square() + 0.3 * bands[1:2]
 
 
-def _learned(scenes, most=32, tell=True, **other):
+def _learned(scenes, members=MEMBERS, tell=True, **other):
     model = _model()
     clear = [torch.ones(SIDE // RATIO, SIDE // RATIO, dtype=torch.bool) for _ in scenes]
     outputs = torch.cat([model.lowpass(truth).flatten(1) for _, truth in scenes], 1).T.double()
@@ -37,7 +38,7 @@ def _learned(scenes, most=32, tell=True, **other):
     dice = torch.Generator().manual_seed(0)
     images = [fine for fine, _ in scenes]
     return Attempts.learn(
-        images, outputs, weight, clear, model, blocks_of(clear, 3), dice, most, tell=tell, **other
+        images, outputs, weight, clear, model, blocks_of(clear, 3), dice, members, tell=tell, **other
     ), outputs
 
 
@@ -67,8 +68,7 @@ def test_what_is_told_is_what_the_fits_say_pixel_by_pixel(learned):
             torch.testing.assert_close(told[place].double(), wanted, atol=1e-5, rtol=0)
 
 
-def test_every_fit_is_the_ridge_regression_of_its_shrinkage(learned):
-    """The gradient of its cost is nothing; outputs of one share of likeness, so rows are as they are rid."""
+def test_more_shrinkage_leaves_smaller_slopes_and_more_error(learned):
     attempts, outputs = learned
     told = torch.cat([_model().lowpass(told).flatten(1) for told in attempts.told], 1).double()
     for m in range(len(MEMBERS)):
@@ -106,11 +106,11 @@ def test_what_is_said_of_pixels_is_what_is_told_of_the_image(learned):
 def test_nothing_is_told_unasked_and_no_expert_leaves_the_line():
     attempts, _ = _learned([_scene()], tell=False)
     assert attempts.told == ()
-    line, _ = _learned([_scene()], most=0)
+    line, _ = _learned([_scene()], members=[])
     assert len(line.fits) == 1
     assert line.experts == ()
     assert line.told[0].shape == (1, SIDE, SIDE)
-    some, _ = _learned([_scene()], most=8)
+    some, _ = _learned([_scene()], members=members_for(8, 4, 1000))
     assert [len(experts.centres) for experts in some.experts] == [8, 4, 8, 8]
 
 
@@ -127,3 +127,12 @@ def test_dark_pixels_weigh_more_down_to_a_twentieth_of_the_mean():
     np.testing.assert_allclose((weight[1:3] / weight[0]).numpy(), [2.0, 4.0], rtol=1e-6)
     np.testing.assert_allclose((weight[3:] / weight[0]).numpy(), 5.0 / (0.05 * 1.75), rtol=1e-6)
     assert bool(torch.isfinite(evened(torch.zeros(2, 3))).all())
+
+
+def test_no_member_has_more_features_than_there_are_pixels():
+    assert len(members_for(32, 4, 1000)) == 8
+    assert members_for(32, 4, 35) == []
+    assert members_for(32, 4, 36) == [("both", "both", 4)]
+    assert members_for(32, 4, 40) == [("own", "own", 8), ("both", "both", 4), ("around", "own", 8)]
+    assert members_for(4, 4, 1000) == [("both", "both", 4)]
+    assert members_for(0, 4, 1000) == []

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from stsfusion.learning import exam
-from stsfusion.learning.attempts import evened
+from stsfusion.learning.attempts import evened, members_for
 from stsfusion.learning.exam import examine
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.blur import box_kernel
 from stsfusion.operators.pairmodel import PairModel
+
+MEMBERS = members_for(32, 3, 9999)
 
 
 def _model(ratio, bands):
@@ -29,7 +31,7 @@ def _scene(bands, side=48, noise=0.0, seed=0):
 def _ask(image, ratio=4, most=32):
     clear = torch.ones(image.shape[1] // ratio, image.shape[2] // ratio, dtype=torch.bool)
     model = _model(ratio, len(image))
-    return examine([image], [clear], model, 3, torch.Generator().manual_seed(0), most)
+    return examine([image], [clear], model, 3, torch.Generator().manual_seed(0), members_for(most, 3, 9999))
 
 
 def test_too_few_bands_are_not_asked():
@@ -128,6 +130,20 @@ def test_masked_coarse_pixels_are_not_learned_from():
     clear = torch.ones(12, 12, dtype=torch.bool)
     clear[:4] = False
     model = _model(4, 4)
-    one = examine([image], [clear], model, 3, torch.Generator().manual_seed(0))
-    whole = examine([image], [torch.ones_like(clear)], model, 3, torch.Generator().manual_seed(0))
+    one = examine([image], [clear], model, 3, torch.Generator().manual_seed(0), MEMBERS)
+    whole = examine([image], [torch.ones_like(clear)], model, 3, torch.Generator().manual_seed(0), MEMBERS)
     assert not torch.equal(one.strayed, whole.strayed)
+
+
+def test_what_kriging_brings_back_is_not_held_against_an_attempt(monkeypatch):
+    image = _scene(4, side=64)
+    steps = torch.linspace(0, 6.28, 64)
+    image[0] += 0.5 * torch.outer(steps.sin(), steps.cos())
+    found = []
+    stacked = exam.stack
+    monkeypatch.setattr(exam, "stack", lambda *parts: found.append(parts[2]) or stacked(*parts))
+    with_it = _ask(image, most=0).gram
+    # Nobody's own errors at fine pixels are among those that its weights are told by.
+    assert len({round(float(more), 9) for more in found}) == 4
+    monkeypatch.setattr(exam, "_brought", lambda kriging, over, tiles, model: 0.0)
+    assert float(with_it) < 0.9 * float(_ask(image, most=0).gram)

@@ -345,6 +345,14 @@ def test_of_few_coarse_pixels_it_is_not_surer_than_it_should_be(pixels):
     assert unsure(question(truth), truth) > 0.4
 
 
+@pytest.mark.parametrize(("pixels", "seed"), [(5, 1), (8, 0), (8, 2), (10, 1)])
+def test_intervals_hold_with_some_ten_coarse_pixels_a_side(pixels, seed):
+    truth = scene(seed=seed)[:, : RATIO * pixels, : RATIO * pixels]
+    _, answer = solved(question(truth), experts=32)
+    inside = (answer.full()[0].double() - truth).abs() <= NINETY * answer.sigma[0].double()
+    assert 0.78 < float(inside.double().mean()) < 0.98
+
+
 def test_empty_pixels_do_not_make_it_surer_of_others():
     truth = torch.zeros_like(scene())
     truth[:, :32, :32] = scene()[:, :32, :32]
