@@ -39,6 +39,8 @@ _MEMBERS: tuple[Member, ...] = (
     ("around", "own", 16),
     ("around", "own", 32),
 )
+"""All that are tried where there are coarse pixels enough; see `members_for`."""
+
 _LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
 """Candidates for the shrinkage of the linear map, which is chosen by the coarse pixels that were left out."""
 

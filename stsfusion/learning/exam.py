@@ -99,7 +99,7 @@ def examine(
     dice: torch.Generator,
     members: Sequence[Member],
 ) -> Exam | None:
-    """Hide every band in turn; None where there are too few to hide one.
+    """Hide some bands, one after the other; None where there are too few to hide one.
 
     Parameters
     ----------

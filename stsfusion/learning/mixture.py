@@ -118,9 +118,8 @@ class Mixture:
         if exam is None:
             weights = stack(judged, weight)
         else:
-            size = (
-                torch.stack([(each.square() * weight[:, None]).mean(0) for each in judged]).median(0).values
-            )
+            powers = [(each.square() * weight[:, None]).mean(0) for each in judged]
+            size = torch.stack(powers).median(0).values
             beyond = (size - noise.to(size)).clamp_min(0.0)
             fine = beyond[:, None, None] * exam.gram.to(size) + noise.to(size)[:, None, None] * followed
             weights = stack(judged, weight, fine, exam.share)
