@@ -13,7 +13,7 @@ than the best of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +24,7 @@ from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["SAMPLE", "Attempts", "Member", "evened", "members_for", "sampled"]
+__all__ = ["SAMPLE", "Attempts", "Ground", "Member", "drawn", "evened", "members_for", "sampled"]
 
 Member = tuple[str, str, int]
 """What the gates go by, what the experts map, and their number."""
@@ -41,7 +41,7 @@ _MEMBERS: tuple[Member, ...] = (
 )
 """All that are tried where there are coarse pixels enough; see `members_for`."""
 
-_LINEAR = tuple(10.0 ** (-9 + 0.5 * k) for k in range(19))
+_LINEAR = tuple(10.0 ** (-9 + k) for k in range(10))
 """Candidates for the shrinkage of the linear map, which is chosen by the coarse pixels that were left out."""
 
 _FREE = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -52,6 +52,34 @@ _DARK = 0.05
 
 SAMPLE = 40_000
 """Fine pixels that centres and whitening are learned from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What attempts are learned on, and where it is asked what they say."""
+
+    images: Sequence[Tensor]
+    """Tiles (l, H, W) of the multispectral image."""
+
+    clear: Sequence[Tensor]
+    """(h, w) masks of the coarse pixels to learn from."""
+
+    model: PairModel
+    """The sensors."""
+
+    blocks: Tensor
+    """Places of coarse pixels that are left out together; see `blocks_of`."""
+
+    places: Sequence[Tensor]
+    """Of the fine pixels of every tile that are asked about."""
+
+    def both(self, images: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of (c, H, W) tiles: (c, n) clear coarse pixels, double precision, and (c, s) at the places."""
+        low, near = [], []
+        for image, mask, place in zip(images, self.clear, self.places, strict=True):
+            low.append(self.model.lowpass(image)[:, mask])
+            near.append(image.flatten(1).T[place])
+        return torch.cat(low, 1).double(), torch.cat(near).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,95 +95,64 @@ class Attempts:
     fits: tuple[Fit, ...]
     """The linear map, then member by member under every shrinkage; plain columns are [1, whitened bands]."""
 
-    told: tuple[Tensor, ...]
-    """(m, H, W) what every fit makes of the tiles, of the first output; none unless it was asked for."""
+    told: Tensor
+    """(m, q, s) what every fit says of the fine pixels that are asked about, of the last q outputs."""
+
+    over: Tensor
+    """(m, q, n) what every fit leaves over of these outputs."""
 
     @classmethod
     def learn(
         cls,
-        images: Sequence[Tensor],
+        ground: Ground,
         outputs: Tensor,
         weight: Tensor,
-        clear: Sequence[Tensor],
-        model: PairModel,
-        blocks: Tensor,
         dice: torch.Generator,
         members: Sequence[Member],
         *,
+        last: int = 1,
         sample: int = SAMPLE,
-        tell: bool = False,
     ) -> Attempts:
         """Try them all.
 
         Parameters
         ----------
-        images
-            Tiles (l, H, W) of the multispectral image.
+        ground
+            What to learn on.
         outputs, weight
             (n, p) and (n,) of the clear coarse pixels, double precision.
-        clear
-            (h, w) masks of the coarse pixels to learn from.
-        model
-            The sensors.
-        blocks
-            Places of coarse pixels that are left out together; see `blocks_of`.
         dice
             For sampled pixels and clusters.
         members
             Beside the linear map; see `members_for`.
+        last
+            How many of the outputs, the last ones, are asked about.
         sample
             Fine pixels that looks and experts are learned from.
-        tell
-            Whether to give back what the fits make of the tiles.
         """
-        looks = Looks.learn(sampled(images, sample, dice))
-        seen = [looks(image) for image in images]
+        looks = Looks.learn(sampled(ground.images, sample, dice))
+        seen = [looks(image) for image in ground.images]
         bands = looks.white.shape[1]
-
-        def coarse(features: Sequence[Tensor]) -> Tensor:
-            low = [model.lowpass(image)[:, mask] for image, mask in zip(features, clear, strict=True)]
-            return torch.cat(low, 1).T.double()
-
-        own = coarse([image[:bands] for image in seen])
-        one = torch.ones_like(own[:, :1])
-        scale = own.square().mean(0).sqrt().clamp_min(1e-9)
-        likeness = Likeness.of(clear)
-        straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR)
-        shares = likeness.shares(straight.left, weight)
-        straight = ridge(own / scale, one, outputs, weight, blocks, _LINEAR, likeness, shares)
-        line = torch.cat([straight.plain, straight.slope / scale[:, None]])
-        fits = [replace(straight, slope=straight.slope[:0], plain=line)]
+        own, near = (_with_one(rows) for rows in ground.both(image[:bands] for image in seen))
+        scale = own[1:].square().mean(1).sqrt().clamp_min(1e-9)
+        likeness = Likeness.of(ground.clear)
+        straight, shares = _straight(own, scale, outputs, weight, ground.blocks, likeness)
+        fits, asked, aims = [straight], slice(-last, None), outputs[:, -last:].T
+        told, over = [_made(fits, near, near[:0], asked)], [aims - _made(fits, own, own[:0], asked)]
         points = sampled(seen, sample, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
-        plain = torch.cat([one, own], 1)
-        experts, bent = [], []
+        experts = []
         for gates, inputs, count in members:
             by, of = (torch.tensor(list(looked[name]), device=points.device) for name in (gates, inputs))
             experts.append(Experts.learn(points, by, of, count, dice))
-            features = [experts[-1].image(image) for image in seen]
-            tried = path(coarse(features), plain, outputs, weight, blocks, _FREE, likeness, shares)
+            # One tile at a time: its features are hundreds of bands.
+            low, bent = ground.both(experts[-1].image(image) for image in seen)
+            tried = path(low.T, own.T, outputs, weight, ground.blocks, _FREE, likeness, shares)
+            told.append(_made(tried, near, bent, asked))
+            over.append(aims - _made(tried, own, low, asked))
             # Many of them are held at once.
             fits += [replace(fit, left=fit.left.float(), judged=fit.judged.float()) for fit in tried]
-            if tell:
-                bent.append([_mapped(image, [fit.slope for fit in tried]) for image in features])
-        told = []
-        for tile, image in enumerate(seen if tell else []):
-            line = _mapped(image[:bands], [fit.plain[1:] for fit in fits])
-            line += torch.stack([fit.plain[0, 0] for fit in fits]).to(line)[:, None, None]
-            if bent:
-                line[1:] += torch.cat([part[tile] for part in bent])
-            told.append(line)
-        return cls(looks, tuple(experts), tuple(fits), tuple(told))
-
-    def said(self, looks: Tensor, start: int) -> Tensor:
-        """(m, q, n) what the fits make of (n, 2 k) looks, of the outputs from `start` on."""
-        line = torch.stack([fit.plain[:, start:] for fit in self.fits]).to(looks)
-        said = torch.einsum("mkq,nk->mqn", line[:, 1:], looks[:, : line.shape[1] - 1]) + line[:, 0, :, None]
-        for m, experts in enumerate(self.experts):
-            own = slice(1 + m * len(_FREE), 1 + (m + 1) * len(_FREE))
-            slopes = torch.stack([fit.slope[:, start:] for fit in self.fits[own]]).to(looks)
-            said[own] += torch.einsum("mdq,nd->mqn", slopes, experts.features(looks))
-        return said
+        return cls(looks, tuple(experts), tuple(fits), torch.cat(told), torch.cat(over))
 
     def first(self, count: int) -> Attempts:
         """Those of the first outputs alone."""
@@ -194,10 +191,35 @@ def evened(pixels: Tensor) -> Tensor:
     return weight / weight.mean()
 
 
-def _mapped(features: Tensor, slopes: Sequence[Tensor]) -> Tensor:
-    """(m, H, W) of (d, H, W) features through the first columns of m times (d, p) slopes."""
-    together = torch.stack([slope[:, 0] for slope in slopes]).to(features)
-    return torch.einsum("md,dyx->myx", together, features)
+def _straight(
+    own: Tensor, scale: Tensor, outputs: Tensor, weight: Tensor, blocks: Tensor, likeness: Likeness
+) -> tuple[Fit, Tensor]:
+    """The linear map on (k + 1, n) rows of [1, whitened bands], and the (p,) shares of likeness about it."""
+    fitted = ((own[1:] / scale[:, None]).T, own[:1].T, outputs, weight, blocks, _LINEAR)
+    shares = likeness.shares(ridge(*fitted).left, weight)
+    fit = ridge(*fitted, likeness, shares)
+    return replace(fit, slope=fit.slope[:0], plain=torch.cat([fit.plain, fit.slope / scale[:, None]])), shares
+
+
+def _made(fits: Sequence[Fit], plain: Tensor, features: Tensor, asked: slice) -> Tensor:
+    """(m, q, n) what fits make of (k + 1, n) plain rows and (d, n) features, of the outputs asked about."""
+    line = torch.stack([fit.plain[:, asked] for fit in fits]).to(plain)
+    bend = torch.stack([fit.slope[:, asked] for fit in fits]).to(features)
+    return torch.einsum("mkq,kn->mqn", line, plain) + torch.einsum("mdq,dn->mqn", bend, features)
+
+
+def _with_one(rows: Tensor) -> Tensor:
+    return torch.cat([torch.ones_like(rows[:1]), rows])
+
+
+def drawn(where: Sequence[Tensor], count: int, dice: torch.Generator) -> list[Tensor]:
+    """Places of `count` pixels in all, the same number from each of (H, W) masks, as far as they go."""
+    share, found = max(1, count // len(where)), []
+    for mask in where:
+        places = mask.flatten().nonzero()[:, 0]
+        chosen = torch.randperm(len(places), generator=dice)[:share].sort().values
+        found.append(places[chosen.to(places.device)])
+    return found
 
 
 def sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:

@@ -14,12 +14,12 @@ anything is asked of the hyperspectral ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts, Member, evened
+from stsfusion.learning.attempts import Attempts, Ground, Member, drawn, evened
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
@@ -33,10 +33,10 @@ _ENOUGH = 3
 _SAMPLE = 20_000
 """Fine pixels that are compared, the same number from each tile."""
 
-_SKETCH = 6_000
+_SKETCH = 3_000
 """Fine pixels that the attempts of an exam are learned from."""
 
-_HIDDEN = 4
+_HIDDEN = 3
 """Bands that are hidden at most, spread over the others."""
 
 _EXACT = 1e-10
@@ -57,6 +57,17 @@ class Exam:
     strayed: Tensor
     """(l',) of the hidden bands: variance of errors at fine pixels over the one that left-out coarse pixels,
     kriging and `Doubt` foretell, as nine of ten tell it."""
+
+    errors: Tensor
+    """(s, l') of the hidden bands at the fine pixels that are compared, told by all attempts together."""
+
+    places: Sequence[Tensor]
+    """Of these pixels, tile by tile."""
+
+    def witness(self, signed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """For `Doubt`: the errors, and the signs there, of (4, H, W) tiles."""
+        near = [each.flatten(1)[:, place] for each, place in zip(signed, self.places, strict=True)]
+        return self.errors, torch.cat(near, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,42 +132,23 @@ def examine(
     clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
         return None
-    places = [_drawn(image, _SAMPLE // len(images), dice) for image in images]
-    pixels = torch.cat([image.flatten(1)[:, at] for image, at in zip(images, places, strict=True)], 1)
-    tiles = _Tiles(images, clear, places, evened(pixels).double(), blocks_of(clear, side))
+    places = drawn([_lit(image) for image in images], _SAMPLE, dice)
+    ground = Ground(images, clear, model, blocks_of(clear, side), places)
     fields = Field.tried(model)
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
-    sheets = [_sheet(tiles, model, fields, band, dice, members) for band in hidden]
+    sheets = [_sheet(ground, fields, band, dice, members) for band in hidden]
     grams = torch.stack([sheet.gram for sheet in sheets])
     share = model.ratio**2 / (1.0 + model.ratio**2)
-    strayed = []
+    strayed, errors = [], []
     for sheet, gram in zip(sheets, grams, strict=True):
         # A band's own errors at fine pixels have no say in its weights, as those of scores have none.
         others = (grams.sum(0) - gram) / (len(grams) - 1)
         judged = list(sheet.judged.T[:, :, None])
         weights = stack(judged, torch.ones_like(judged[0][:, 0]), others[None], share)
-        strayed.append(_strayed(sheet, weights, tiles, model, fields))
-    return Exam(grams.mean(0), share, torch.cat(strayed))
-
-
-@dataclass(frozen=True, eq=False)
-class _Tiles:
-    """What is learned from and compared with."""
-
-    images: Sequence[Tensor]
-    """(l, H, W)."""
-
-    clear: Sequence[Tensor]
-    """(h, w) bool: coarse pixels to learn from."""
-
-    places: Sequence[Tensor]
-    """Of the fine pixels that are compared."""
-
-    weight: Tensor
-    """(s,) of these, of mean one."""
-
-    blocks: Tensor
-    """See `blocks_of`."""
+        far, error = _strayed(sheet, weights, ground, fields)
+        strayed.append(far)
+        errors.append(error)
+    return Exam(grams.mean(0), share, torch.cat(strayed), torch.cat(errors, 1), ground.places)
 
 
 def _lit(image: Tensor) -> Tensor:
@@ -178,69 +170,60 @@ def _own(images: Sequence[Tensor]) -> list[int]:
     return [band - 1 for band in own[1:]]
 
 
-def _drawn(image: Tensor, count: int, dice: torch.Generator) -> Tensor:
-    """Places of the pixels of one tile that are compared."""
-    places = _lit(image).flatten().nonzero()[:, 0]
-    return places[torch.randperm(len(places), generator=dice)[: max(count, 1)].to(places.device)]
-
-
 def _sheet(
-    tiles: _Tiles,
-    model: PairModel,
-    fields: Sequence[Field],
-    band: int,
-    dice: torch.Generator,
-    members: Sequence[Member],
+    ground: Ground, fields: Sequence[Field], band: int, dice: torch.Generator, members: Sequence[Member]
 ) -> _Sheet:
     """One band, told from the others."""
-    rest = [i for i in range(len(tiles.images[0])) if i != band]
-    entries = [image[rest] for image in tiles.images]
-    hidden = [image[band : band + 1] for image in tiles.images]
-    low = [model.lowpass(image)[:, mask] for image, mask in zip(hidden, tiles.clear, strict=True)]
-    outputs = torch.cat(low, 1).T.double()
-    weight = torch.ones_like(outputs[:, 0])
-    attempts = Attempts.learn(
-        entries, outputs, weight, tiles.clear, model, tiles.blocks, dice, members, sample=_SKETCH, tell=True
-    )
-    gaps = [image - told for image, told in zip(hidden, attempts.told, strict=True)]
-    over = [model.lowpass(gap) * mask for gap, mask in zip(gaps, tiles.clear, strict=True)]
-    bare = torch.cat([gap.flatten(1)[:, at].T for gap, at in zip(gaps, tiles.places, strict=True)]).double()
-    kriging = Kriging.learn(over, tiles.clear, torch.zeros(len(attempts.fits)), fields)
+    rest = [i for i in range(len(ground.images[0])) if i != band]
+    own = replace(ground, images=[image[rest] for image in ground.images])
+    low, fine = ground.both(image[band : band + 1] for image in ground.images)
+    attempts = Attempts.learn(own, low.T, torch.ones_like(low[0]), dice, members, sample=_SKETCH)
+    bare = (fine - attempts.told[:, 0]).T.double()
+    over = _placed(attempts.over[:, 0], ground.clear)
+    kriging = Kriging.learn(over, ground.clear, torch.zeros(len(attempts.fits)), fields)
     left, judged = (
-        torch.cat([getattr(fit, name) for fit in attempts.fits], 1) for name in ("left", "judged")
+        torch.cat([getattr(fit, name) for fit in attempts.fits], 1).double() for name in ("left", "judged")
     )
-    fine = bare - _brought(kriging, over, tiles, model)
+    _, pixels = ground.both(ground.images)
     return _Sheet(
-        left.double(),
-        judged.double(),
+        left,
+        judged,
         over,
         bare,
-        fine,
-        tiles.weight,
-        [attempts.looks(each) for each in entries],
+        bare - _brought(kriging, over, ground),
+        evened(pixels).double(),
+        [attempts.looks(image) for image in own.images],
     )
 
 
-def _brought(kriging: Kriging, over: Sequence[Tensor], tiles: _Tiles, model: PairModel) -> Tensor:
+def _placed(rows: Tensor, clear: Sequence[Tensor]) -> list[Tensor]:
+    """(m, n) of the clear pixels to (m, h, w) of every tile, zero at the others; single precision."""
+    found = []
+    for mask, part in zip(clear, rows.float().split([int(mask.sum()) for mask in clear], 1), strict=True):
+        image = part.new_zeros(len(rows), *mask.shape)
+        image[:, mask] = part
+        found.append(image)
+    return found
+
+
+def _brought(kriging: Kriging, over: Sequence[Tensor], ground: Ground) -> Tensor:
     """(s, m) what is brought back at the fine pixels that are compared."""
-    back = [kriging(image, model.ratio) for image in over]
-    return torch.cat(
-        [image.flatten(1)[:, at].T for image, at in zip(back, tiles.places, strict=True)]
-    ).double()
+    back = [kriging(image, ground.model.ratio).flatten(1) for image in over]
+    return torch.cat([image[:, at].T for image, at in zip(back, ground.places, strict=True)]).double()
 
 
 def _strayed(
-    sheet: _Sheet, weights: Tensor, tiles: _Tiles, model: PairModel, fields: Sequence[Field]
-) -> Tensor:
-    """(1,) how far errors of the attempts go, stacked by (m, 1) weights, against what is foretold of them."""
+    sheet: _Sheet, weights: Tensor, ground: Ground, fields: Sequence[Field]
+) -> tuple[Tensor, Tensor]:
+    """(1,) how far attempts, stacked by (m, 1) weights, err against what is foretold; (s, 1) errors."""
     over = [torch.einsum("myx,mp->pyx", image, weights.to(image)) for image in sheet.over]
-    kriging = Kriging.learn(over, tiles.clear, torch.zeros(1), fields)
-    fine, left = sheet.bare @ weights - _brought(kriging, over, tiles, model), sheet.left @ weights
-    kept = torch.cat([image[:, mask] for image, mask in zip(over, tiles.clear, strict=True)], 1).to(left)
+    kriging = Kriging.learn(over, ground.clear, torch.zeros(1), fields)
+    fine, left = sheet.bare @ weights - _brought(kriging, over, ground), sheet.left @ weights
+    kept = torch.cat([image[:, mask] for image, mask in zip(over, ground.clear, strict=True)], 1).to(left)
     growth = kriging.growth(left.square().mean(0), kept.square().mean(1))
     signed = [signs(image) for image in sheet.looks]
-    seen = [model.lowpass(each)[:, mask] for each, mask in zip(signed, tiles.clear, strict=True)]
+    seen, _ = ground.both(signed)
     every = torch.cat([each.flatten(1) for each in signed], 1)
-    doubt = Doubt.learn(left, torch.cat(seen, 1), every, growth.sqrt())
-    spread = [doubt(image).flatten(1)[:, at].T for image, at in zip(sheet.looks, tiles.places, strict=True)]
-    return deviation(fine / torch.cat(spread).to(fine).clamp_min(1e-30)).square()
+    doubt = Doubt.learn(left, seen, every, growth.sqrt())
+    spread = [doubt(image).flatten(1)[:, at].T for image, at in zip(sheet.looks, ground.places, strict=True)]
+    return deviation(fine / torch.cat(spread).to(fine).clamp_min(1e-30)).square(), fine

@@ -38,6 +38,9 @@ _ROUNDING = 1e-12
 _ROUNDS = 12
 """Of the clustering."""
 
+_CLUSTERED = 4_000
+"""Pixels that centres are sought among."""
+
 _CHUNK = 1 << 16
 """Fine pixels that are worked on at once."""
 
@@ -100,7 +103,7 @@ class Experts(Kept):
     @classmethod
     def learn(cls, looks: Tensor, gates: Tensor, inputs: Tensor, count: int, dice: torch.Generator) -> Self:
         """From (n, 2 k) looks of sampled fine pixels; fewer centres where fewer pixels differ."""
-        centres = _means(looks[:, gates], count, dice)
+        centres = _means(looks[:: -(-len(looks) // _CLUSTERED), gates], count, dice)
         width = torch.cdist(looks[:, gates], centres).square().amin(1).mean().clamp_min(1e-6)
         bare = cls(gates, inputs, centres, width, *(torch.zeros(0),) * 3)
         raw = bare._raw(looks).double()
@@ -124,9 +127,9 @@ class Experts(Kept):
     def features(self, looks: Tensor) -> Tensor:
         """(n, 2 k) looks to (n, D) features."""
         own = looks[:, : looks.shape[1] // 2]
-        free = (self._raw(looks) - self.level - own @ self.linear) @ self.turn
-        size = free.square().mean(1, keepdim=True).sqrt()
-        return free * (_BOUND / size.clamp_min(_BOUND))
+        free = self._raw(looks).sub_(self.level).sub_(own @ self.linear) @ self.turn
+        size = torch.linalg.vector_norm(free, dim=1, keepdim=True) / max(free.shape[1], 1) ** 0.5
+        return free.mul_(_BOUND / size.clamp_min(_BOUND))
 
     def apply(self, looks: Tensor, slope: Tensor) -> Tensor:
         """(2 k, H, W) looks through (D, p) weights to (p, H, W), piece by piece."""

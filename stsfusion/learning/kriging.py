@@ -6,17 +6,20 @@
     r = k * e + noise                                                 what is left over on the coarse grid
     ê(s) = cov(e(s), r) cov(r, r)⁻¹ r                                 from a window about the coarse pixel
 
-Correlation length and share of the white field are those under which the windows are likeliest, channel by
-channel; how much is noise must be known. A smooth error comes back as it is interpolated, a white one only
-where the point spread function looked, noise not at all.
+Fields of several correlation lengths and shares of the white one are tried; each has a say as large as it is
+likely, given the windows, channel by channel. How much is noise must be known. A smooth error comes back as
+it is interpolated, a white one only where the point spread function looked, noise not at all. A coarse image
+hardly tells a white field from a short one: the likeliest alone would often have it too white.
 
-Source: Matheron (1963); change of support as in Kyriakidis (2004), eqs. 5 to 9.
+Source: Matheron (1963); change of support as in Kyriakidis (2004), eqs. 5 to 9; Bayesian kriging as in
+Handcock and Stein (1993).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -65,7 +68,7 @@ class Kriging(Kept):
     def learn(
         cls, residuals: Sequence[Tensor], clear: Sequence[Tensor], noise: Tensor, fields: Sequence[Field]
     ) -> Self:
-        """Of the likeliest field for every channel.
+        """The mean of all fields, each as likely as it is, for every channel.
 
         Parameters
         ----------
@@ -76,15 +79,16 @@ class Kriging(Kept):
         fields
             The ones that are tried, as the sensor sees them; see `Field.tried`.
         """
-        sample, level = _window_covariance(residuals, clear)
+        sample, level, pixels = _window_covariance(residuals, clear)
         share = (noise.cpu().double() / level).clamp(0.0, 0.99)
-        best = torch.stack([field.unlikely(sample, share) for field in fields]).argmin(0)
-        found = [
-            fields[choice].weights(noise) for choice, noise in zip(best.tolist(), share.tolist(), strict=True)
-        ]
-        return cls(
-            *(torch.stack(parts).float().to(residuals[0].device) for parts in zip(*found, strict=True))
+        # Windows overlap: together they say no more than as many side by side as their pixels make up.
+        unlikely = torch.stack([field.unlikely(sample, share) for field in fields])
+        belief = torch.softmax(-0.5 * pixels / sample.shape[1] * unlikely, 0)
+        weights, told, shrunk = (
+            torch.einsum("fp,fp...->p...", belief, torch.stack(parts))
+            for parts in zip(*(field.weights(share) for field in fields), strict=True)
         )
+        return cls(*(part.float().to(residuals[0].device) for part in (weights, told, shrunk)))
 
     def __call__(self, residual: Tensor, ratio: int) -> Tensor:
         """(p, h, w) to (p, H, W); edges are repeated."""
@@ -131,18 +135,18 @@ class Field:
 
     @classmethod
     def of(cls, length: float, model: PairModel) -> Self:
-        """Correlate the footprints of the window's pixels, on the fine grid."""
+        """Correlate one footprint with those about it, and with the pixels of the middle one."""
         kernel, ratio = model.kernel.double().cpu(), model.ratio
         size, side = kernel.shape[0], 2 * HALF + 1
-        span = (side - 1) * ratio + size
-        prints = torch.zeros(side * side, span, span, dtype=torch.float64)
-        for i in range(side):
-            for j in range(side):
-                prints[i * side + j, i * ratio : i * ratio + size, j * ratio : j * ratio + size] = kernel
-        smeared = _correlated(prints, length)
-        start = HALF * ratio + (size - ratio) // 2
-        inside = smeared[:, start : start + ratio, start : start + ratio].flatten(1).T
-        return cls(torch.einsum("ayx,byx->ab", smeared, prints), inside)
+        far = (side - 1) * ratio
+        smeared = _correlated(pad(kernel, (far,) * 4), length)
+        shared = conv2d(smeared[None, None], kernel[None, None], stride=ratio)[0, 0]
+        steps = torch.arange(side)
+        y, x = (axis.flatten() for axis in torch.meshgrid(steps, steps, indexing="ij"))
+        coarse = shared[y[:, None] - y + side - 1, x[:, None] - x + side - 1]
+        inside = torch.arange(ratio) + far + (size - ratio) // 2
+        rows, cols = (inside[:, None] - (axis - HALF) * ratio for axis in (y, x))
+        return cls(coarse, smeared[rows[:, None], cols[None]].flatten(0, 1))
 
     @property
     def shrunk(self) -> Tensor:
@@ -158,44 +162,49 @@ class Field:
         )
 
     def unlikely(self, samples: Tensor, noise: Tensor) -> Tensor:
-        """(p,) negative log-likelihood of (p, n, n) sample covariances of windows, scales profiled out.
+        """(p,) twice the negative log-likelihood of (p, n, n) covariances of windows, scales profiled out.
 
         Constants are left out; `noise` is its (p,) share of the variance.
         """
-        values, vectors = torch.linalg.eigh(self.coarse / self.shrunk)
-        seen = (1.0 - noise)[:, None] * values + noise[:, None] + _JITTER
-        own = (samples @ vectors * vectors).sum(1)
+        _, vectors = self._axes
+        own, seen = (samples @ vectors * vectors).sum(1), self._seen(noise)
         scale = (own / seen).mean(1)
-        return seen.log().sum(1) + len(values) * scale.clamp_min(1e-300).log()
+        return seen.log().sum(1) + seen.shape[1] * scale.clamp_min(1e-300).log()
 
-    def weights(self, noise: float) -> list[Tensor]:
-        """Weights, told share and shrinkage for `Kriging`."""
-        mixed = (1.0 - noise) * self.mixed / self.shrunk
-        weights = torch.linalg.solve(self._seen(noise), mixed.T).T
-        return [weights, (weights * self.mixed).sum(1).clamp(0.0, 1.0), self.shrunk]
+    def weights(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, told share and shrinkage for `Kriging`, of (p,) shares of noise."""
+        _, vectors = self._axes
+        mixed = (1.0 - noise)[:, None, None] * self.mixed / self.shrunk
+        weights = (mixed @ vectors / self._seen(noise)[:, None]) @ vectors.T
+        told = (weights * self.mixed).sum(2).clamp(0.0, 1.0)
+        return weights, told, self.shrunk.expand(len(noise))
 
-    def _seen(self, noise: float) -> Tensor:
-        """(n, n) covariance of the residuals, of variance one: the field's and the noise's."""
-        eye = torch.eye(len(self.coarse), dtype=self.coarse.dtype)
-        return (1.0 - noise) * self.coarse / self.shrunk + (noise + _JITTER) * eye
+    @cached_property
+    def _axes(self) -> tuple[Tensor, Tensor]:
+        """(n,) variances and (n, n) directions of what the window sees of the field, of variance one."""
+        values, vectors = torch.linalg.eigh(self.coarse / self.shrunk)
+        return values, vectors
+
+    def _seen(self, noise: Tensor) -> Tensor:
+        """(p, n) variances of the residuals in these directions: the field's and the noise's."""
+        return (1.0 - noise)[:, None] * self._axes[0] + noise[:, None] + _JITTER
 
 
-def _correlated(prints: Tensor, length: float) -> Tensor:
-    """Σ_s' exp(−|s − s'| / ℓ) · print(s'), exactly, by a convolution over all distances."""
-    span = prints.shape[1]
+def _correlated(image: Tensor, length: float) -> Tensor:
+    """Σ_s' exp(−|s − s'| / ℓ) · image(s'), exactly, by a convolution over all distances."""
+    span = len(image)
     steps = torch.arange(1 - span, span, dtype=torch.float64)
     field = torch.exp(-torch.hypot(steps[:, None], steps[None]) / length)
-    size = 2 * span - 1 + span
-    spectrum = torch.fft.rfft2(field, s=(size, size))
-    out = torch.fft.irfft2(torch.fft.rfft2(prints, s=(size, size)) * spectrum, s=(size, size))
-    return out[:, span - 1 : 2 * span - 1, span - 1 : 2 * span - 1]
+    size = (3 * span - 1,) * 2
+    out = torch.fft.irfft2(torch.fft.rfft2(image, s=size) * torch.fft.rfft2(field, s=size), s=size)
+    return out[span - 1 : 2 * span - 1, span - 1 : 2 * span - 1]
 
 
-def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """(p, n, n) mean product of the residuals of clear windows, scaled to one, and (p,) its scale."""
+def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> tuple[Tensor, Tensor, int]:
+    """(p, n, n) mean product of residuals of clear windows, scaled to one, (p,) the scale, pixels there."""
     side = 2 * HALF + 1
     total: Tensor | None = None
-    count = 0
+    count = pixels = 0
     for residual, mask in zip(residuals, clear, strict=True):
         if min(mask.shape) < side:
             continue
@@ -204,9 +213,10 @@ def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> 
         rows = windows[:, whole]
         total = (0 if total is None else total) + torch.einsum("pin,pim->pnm", rows, rows)
         count += rows.shape[1]
+        pixels += int(mask.sum()) if rows.shape[1] else 0
     if total is None or count == 0:
         level = torch.stack([r.double().square().mean((1, 2)) for r in residuals]).mean(0).cpu()
         eye = torch.eye(side * side, dtype=torch.float64)
-        return eye.expand(len(level), -1, -1), level.clamp_min(1e-300)
+        return eye.expand(len(level), -1, -1), level.clamp_min(1e-300), 0
     level = (total / count).diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-300)
-    return (total / count / level[:, None, None]).cpu(), level.cpu()
+    return (total / count / level[:, None, None]).cpu(), level.cpu(), pixels

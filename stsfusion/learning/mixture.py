@@ -22,7 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import SAMPLE, Attempts, evened, members_for, sampled
+from stsfusion.learning.attempts import SAMPLE, Attempts, Ground, drawn, evened, members_for
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
@@ -106,13 +106,15 @@ class Mixture:
         exam = examine(images, clear, model, side, dice, members)
         outputs = torch.cat([lesson.scores.T for lesson in lessons]).double()
         weight = torch.cat([lesson.weight for lesson in lessons]).double()
-        blocks = blocks_of(clear, side)
         # Experts that no exam speaks for follow coarse pixels into detail that is not there.
         members = [] if exam is None else members
+        every = [torch.ones_like(image[0], dtype=torch.bool) for image in images]
+        ground = Ground(images, clear, model, blocks_of(clear, side), drawn(every, SAMPLE, dice))
         chance = torch.randn(len(outputs), _CHANCES, generator=dice, dtype=torch.float64).to(outputs)
-        both = torch.cat([outputs, chance], 1)
-        attempts = Attempts.learn(images, both, weight, clear, model, blocks, dice, members)
-        followed = _followed(attempts, images, outputs.shape[1], dice)
+        attempts = Attempts.learn(
+            ground, torch.cat([outputs, chance], 1), weight, dice, members, last=_CHANCES
+        )
+        followed = _followed(attempts.told, ground.both(images)[1])
         attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]
         if exam is None:
@@ -160,11 +162,7 @@ class Mixture:
         return cls(Looks.of(under(tensors, "looks")), tensors["offset"], tensors["linear"], experts, slopes)
 
 
-def _followed(attempts: Attempts, images: Sequence[Tensor], start: int, dice: torch.Generator) -> Tensor:
-    """(m, m) weighted mean products of what attempts make of fine pixels, of the outputs from `start` on."""
-    both = [torch.cat([attempts.looks(image), image]) for image in images]
-    points = sampled(both, SAMPLE, dice)
-    looks = points[:, : -len(images[0])]
-    said = attempts.said(looks, start)
-    flat = (said * evened(points[:, looks.shape[1] :].T)).flatten(1) @ said.flatten(1).T
-    return flat.double() / said[0].numel()
+def _followed(told: Tensor, pixels: Tensor) -> Tensor:
+    """(m, m) weighted mean products of what m attempts make of (l, n) pixels, of outputs that are noise."""
+    flat = (told * evened(pixels)).flatten(1) @ told.flatten(1).T
+    return flat.double() / told[0].numel()

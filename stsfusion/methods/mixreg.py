@@ -145,6 +145,7 @@ class MixReg(PairMethod):
             gathered([model.lowpass(each) for each in signed], pairs)[:, lit],
             torch.cat([each.flatten(1) for each in signed], 1),
             growth(coarse.var(1) / size, white).sqrt(),
+            None if exam is None else exam.witness(signed),
         )
         lacks = _lacking(pairs, images, subspace, model)
         least = torch.maximum(_rounding(coarse).to(lacks), lacks * mixture.hangs(len(bands)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from stsfusion.errors import ProblemError
 from stsfusion.operators.linear import Linear, Shape
@@ -92,11 +92,17 @@ class Blur(Linear):
         return (torch.arange(length) + start).clamp(0, size - 1)
 
     def _apply(self, x: Tensor) -> Tensor:
-        time, band, y, xs = self.shape
-        rows, cols = (self._index(axis).to(x.device) for axis in (0, 1))
-        padded = x.reshape(time * band, 1, y, xs)[:, :, rows][:, :, :, cols]
-        image = conv2d(padded, self.kernel.to(x)[None, None], stride=self.ratio)
-        return image.reshape(self.out_shape)
+        band = self.shape[1]
+        edges = [int(n) for axis in (1, 0) for n in self._beyond(axis)]
+        kernel = self.kernel.to(x).expand(band, 1, -1, -1)
+        # One group for every band keeps the strides of `x`, of which bands may be the fastest.
+        return conv2d(pad(x, edges, mode="replicate"), kernel, stride=self.ratio, groups=band)
+
+    def _beyond(self, axis: int) -> tuple[int, int]:
+        """Rows (or columns) to repeat before the first and behind the last; negative ones are left out."""
+        k = self.kernel.shape[axis]
+        before = (k - self.ratio) // 2 - self.phase[axis]
+        return before, k - self.ratio - before
 
     def _transpose(self, y: Tensor) -> Tensor:
         time, band, rows, cols = self.out_shape

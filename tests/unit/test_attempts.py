@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.attempts import Attempts, evened, members_for
+from stsfusion.learning.attempts import Attempts, Ground, drawn, evened, members_for
 from stsfusion.learning.leaveout import blocks_of
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
@@ -30,16 +30,16 @@ def _scene(seed=0):
     return bands, (bands[:1] - 0.5).square() + 0.3 * bands[1:2]
 
 
-def _learned(scenes, members=MEMBERS, tell=True, **other):
-    model = _model()
+def _learned(scenes, members=MEMBERS, places=None, **other):
+    """Asked about every pixel unless `places` says of which."""
+    model, images = _model(), [fine for fine, _ in scenes]
     clear = [torch.ones(SIDE // RATIO, SIDE // RATIO, dtype=torch.bool) for _ in scenes]
+    places = [torch.arange(SIDE * SIDE) for _ in scenes] if places is None else places
+    ground = Ground(images, clear, model, blocks_of(clear, 3), places)
     outputs = torch.cat([model.lowpass(truth).flatten(1) for _, truth in scenes], 1).T.double()
     weight = torch.ones_like(outputs[:, 0])
     dice = torch.Generator().manual_seed(0)
-    images = [fine for fine, _ in scenes]
-    return Attempts.learn(
-        images, outputs, weight, clear, model, blocks_of(clear, 3), dice, members, tell=tell, **other
-    ), outputs
+    return Attempts.learn(ground, outputs, weight, dice, members, **other), outputs
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +55,70 @@ def test_there_is_a_line_and_every_member_under_every_shrinkage(learned):
 
 
 def test_what_is_told_is_what_the_fits_say_pixel_by_pixel(learned):
-    attempts, _ = learned
-    for (fine, _), told in zip([_scene(), _scene(1)], attempts.told, strict=True):
+    attempts, outputs = learned
+    low = []
+    for tile, (fine, _) in enumerate([_scene(), _scene(1)]):
+        told = attempts.told[:, 0].reshape(41, 2, SIDE, SIDE)[:, tile]
         looks = attempts.looks(fine)
         white = torch.cat([torch.ones(1, SIDE, SIDE), looks[:4]]).double()
-        assert told.shape == (41, SIDE, SIDE)
         for place, fit in enumerate(attempts.fits):
             wanted = torch.einsum("k,kyx->yx", fit.plain[:, 0], white)
             if place:
                 features = attempts.experts[(place - 1) // len(PENALTIES)].image(looks).double()
                 wanted = wanted + torch.einsum("d,dyx->yx", fit.slope[:, 0], features)
             torch.testing.assert_close(told[place].double(), wanted, atol=1e-5, rtol=0)
+        low.append(_model().lowpass(told).flatten(1))
+    # What is left over is seen by the coarse sensor.
+    wanted = outputs[:, 0] - torch.cat(low, 1).double()
+    torch.testing.assert_close(attempts.over[:, 0], wanted, atol=1e-5, rtol=0)
+
+
+def test_only_what_is_asked_about_is_told(learned):
+    attempts, _ = learned
+    places = [torch.tensor([7, 70, 701]), torch.tensor([5])]
+    some, _ = _learned([_scene(), _scene(1)], places=places)
+    every = attempts.told[:, 0].reshape(41, 2, -1)
+    wanted = torch.cat([every[:, 0, places[0]], every[:, 1, places[1]]], 1)
+    torch.testing.assert_close(some.told[:, 0], wanted)
+
+
+def test_the_last_outputs_are_asked_about_whatever_comes_before_them():
+    """Three outputs of which two are asked about; fits of the others are there all the same."""
+    fine, truth = _scene()
+    ground = Ground(
+        [fine],
+        [torch.ones(15, 15, dtype=torch.bool)],
+        _model(),
+        blocks_of([torch.ones(15, 15, dtype=torch.bool)], 3),
+        [torch.arange(90)],
+    )
+    one = _model().lowpass(truth).flatten().double()
+    outputs = torch.stack([one, -one, 2.0 * one], 1)
+    dice = torch.Generator().manual_seed(0)
+    found = Attempts.learn(ground, outputs, torch.ones_like(one), dice, MEMBERS, last=2)
+    assert found.told.shape == (41, 2, 90)
+    assert found.over.shape == (41, 2, 225)
+    torch.testing.assert_close(found.told[:, 1], -2.0 * found.told[:, 0], atol=1e-4, rtol=0)
+    assert found.first(1).fits[0].plain.shape == (5, 1)
+
+
+def _first(told):
+    """(m, H, W) of the first of two tiles."""
+    return told[:, 0].reshape(len(told), 2, SIDE, SIDE)[:, 0]
 
 
 def test_more_shrinkage_leaves_smaller_slopes_and_more_error(learned):
-    attempts, outputs = learned
-    told = torch.cat([_model().lowpass(told).flatten(1) for told in attempts.told], 1).double()
+    attempts, _ = learned
+    over = attempts.over[:, 0]
     for m in range(len(MEMBERS)):
         sizes = []
         for q in range(len(PENALTIES)):
             fit = attempts.fits[1 + m * len(PENALTIES) + q]
             sizes.append(float(fit.slope.norm()))
         assert np.all(np.diff(sizes) < 0), "more shrinkage, smaller slopes"
-        heavy = told[1 + m * len(PENALTIES) + len(PENALTIES) - 1]
-        light = told[1 + m * len(PENALTIES)]
-        assert float((outputs[:, 0] - light).square().mean()) < float((outputs[:, 0] - heavy).square().mean())
+        heavy = over[1 + m * len(PENALTIES) + len(PENALTIES) - 1]
+        light = over[1 + m * len(PENALTIES)]
+        assert float(light.square().mean()) < float(heavy.square().mean())
 
 
 def test_a_merged_fit_tells_the_weighted_mean(learned):
@@ -91,27 +130,31 @@ def test_a_merged_fit_tells_the_weighted_mean(learned):
     found = torch.einsum("k,kyx->yx", plain[1:, 0].float(), looks[:4]) + plain[0, 0].float()
     for experts, slope in zip(attempts.experts, slopes, strict=True):
         found = found + experts.apply(looks, slope.float())[0]
-    wanted = torch.einsum("m,myx->yx", (weights / weights.sum())[:, 0].float(), attempts.told[0])
+    wanted = torch.einsum("m,myx->yx", (weights / weights.sum())[:, 0].float(), _first(attempts.told))
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
-def test_what_is_said_of_pixels_is_what_is_told_of_the_image(learned):
-    attempts, _ = learned
-    looks = attempts.looks(_scene()[0]).flatten(1).T
-    said = attempts.said(looks, 0)
-    torch.testing.assert_close(said[:, 0], attempts.told[0].flatten(1), atol=1e-5, rtol=0)
-    assert attempts.said(looks, 1).shape == (41, 0, SIDE * SIDE)
-
-
-def test_nothing_is_told_unasked_and_no_expert_leaves_the_line():
-    attempts, _ = _learned([_scene()], tell=False)
-    assert attempts.told == ()
+def test_no_expert_leaves_the_line():
     line, _ = _learned([_scene()], members=[])
     assert len(line.fits) == 1
     assert line.experts == ()
-    assert line.told[0].shape == (1, SIDE, SIDE)
+    assert line.told.shape == (1, 1, SIDE * SIDE)
     some, _ = _learned([_scene()], members=members_for(8, 4, 1000))
     assert [len(experts.centres) for experts in some.experts] == [8, 4, 8, 8]
+
+
+def test_pixels_are_drawn_where_they_may_be_and_as_many_from_each_tile():
+    masks = [torch.zeros(6, 9, dtype=torch.bool), torch.ones(6, 9, dtype=torch.bool)]
+    masks[0][2:4, 3:8] = True
+    dice = torch.Generator().manual_seed(0)
+    few, many = (drawn(masks, count, dice) for count in (12, 1000))
+    assert [len(places) for places in few] == [6, 6]
+    assert torch.equal(many[0], masks[0].flatten().nonzero()[:, 0])
+    assert torch.equal(many[1], torch.arange(54))
+    for places, mask in zip(few, masks, strict=True):
+        assert bool(mask.flatten()[places].all())
+        assert len(places.unique()) == 6
+    assert not torch.equal(few[1], torch.arange(6))
 
 
 def test_fewer_pixels_are_sampled_where_fewer_are_asked_for():

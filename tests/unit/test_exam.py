@@ -41,7 +41,7 @@ def test_too_few_bands_are_not_asked():
 def test_errors_that_are_as_foretold_have_not_strayed():
     # Noise of its own in every band.
     strayed = _ask(_scene(4, noise=0.2, side=64)).strayed
-    assert strayed.shape == (4,)
+    assert strayed.shape == (3,)
     assert bool(((strayed > 0.4) & (strayed < 2.5)).all())
 
 
@@ -70,9 +70,10 @@ def test_bands_that_repeat_others_are_not_asked():
     torch.testing.assert_close(twice.strayed, one.strayed)
 
 
-def test_four_bands_of_many_are_hidden():
+def test_three_bands_of_many_are_hidden():
     exam = _ask(_scene(9, noise=0.1))
-    assert exam.strayed.shape == (4,)
+    assert exam.strayed.shape == (3,)
+    assert exam.errors.shape == (48 * 48, 3)
 
 
 def test_empty_pixels_are_told_by_any_regression_and_say_nothing():
@@ -98,13 +99,13 @@ def test_experts_are_better_where_bands_are_bent_and_worse_where_there_is_noise(
 
 def test_the_products_are_those_of_errors_at_fine_pixels(monkeypatch):
     """With the linear map alone and nothing brought back, against regressions in numpy, blocks left out."""
-    monkeypatch.setattr(exam, "_brought", lambda kriging, over, tiles, model: 0.0)
+    monkeypatch.setattr(exam, "_brought", lambda kriging, over, ground: 0.0)
     monkeypatch.setattr(Likeness, "shares", lambda self, errors, weight: torch.zeros_like(errors[0]))
     image = _scene(4, noise=0.05)
     low = image.double().reshape(4, 12, 4, 12, 4).mean((2, 4)).reshape(4, -1).numpy()
     block = (np.arange(144) // 12 // 3) * 4 + np.arange(144) % 12 // 3
     weight, wanted = evened(image.flatten(1)).numpy(), []
-    for band in range(4):
+    for band in (0, 2, 3):
         rest = [i for i in range(4) if i != band]
         design, fine = np.c_[np.ones(144), low[rest].T], np.c_[np.ones(48 * 48), image[rest].flatten(1).T]
         error = image[band].flatten().numpy() - fine @ np.linalg.lstsq(design, low[band], rcond=None)[0]
@@ -144,6 +145,6 @@ def test_what_kriging_brings_back_is_not_held_against_an_attempt(monkeypatch):
     monkeypatch.setattr(exam, "stack", lambda *parts: found.append(parts[2]) or stacked(*parts))
     with_it = _ask(image, most=0).gram
     # Nobody's own errors at fine pixels are among those that its weights are told by.
-    assert len({round(float(more), 9) for more in found}) == 4
-    monkeypatch.setattr(exam, "_brought", lambda kriging, over, tiles, model: 0.0)
+    assert len({round(float(more), 9) for more in found}) == 3
+    monkeypatch.setattr(exam, "_brought", lambda kriging, over, ground: 0.0)
     assert float(with_it) < 0.9 * float(_ask(image, most=0).gram)

@@ -67,10 +67,10 @@ def process(ratio, kernel, length, noise):
 @pytest.mark.parametrize(("length", "noise"), [(0.5, 0.0), (4.0, 0.1), (12.0, 0.6)])
 def test_weights_are_the_conditional_mean_of_a_gaussian_process(kind, length, noise):
     ratio, kernel = KERNELS[kind]
-    weights, told, shrunk = module.Field.of(length, model_of(ratio, kernel)).weights(noise)
+    weights, told, shrunk = module.Field.of(length, model_of(ratio, kernel)).weights(torch.tensor([noise]))
     wanted, share, hidden = process(ratio, kernel, length, noise)
-    np.testing.assert_allclose(weights.numpy(), wanted, atol=1e-8)
-    np.testing.assert_allclose(told.numpy(), share, atol=1e-8)
+    np.testing.assert_allclose(weights[0].numpy(), wanted, atol=1e-8)
+    np.testing.assert_allclose(told[0].numpy(), share, atol=1e-8)
     assert float(shrunk) == pytest.approx(hidden, rel=1e-9)
     assert share.min() > 0
     assert share.max() < 1
@@ -134,7 +134,7 @@ def test_learning_finds_the_field_and_predicts_nearly_as_its_true_parameters_do(
     for k, length in enumerate((3.0, 9.0, 0.05)):
         field = module.Field.of(length, MODEL)
         share = noise / float(residual[k].square().mean())
-        weights, told, shrunk = (part[None].float() for part in field.weights(share))
+        weights, told, shrunk = (part.float() for part in field.weights(torch.tensor([share])))
         oracle = Kriging(weights, told, shrunk)(residual[k : k + 1], 3)[0]
         least, mine = (float((image - fields[k]).square().mean()) for image in (oracle, found[k]))
         assert mine < 1.04 * least
@@ -184,7 +184,7 @@ def test_covariance_counts_whole_windows_of_all_tiles():
     clear = [torch.rand(9, 8, generator=dice) > 0.01, torch.ones(7, 6, dtype=torch.bool)]
     clear[0][4, 2] = False
     clear += [torch.ones(3, 9, dtype=torch.bool)]
-    got, level = module._window_covariance(tiles, clear)
+    got, level, pixels = module._window_covariance(tiles, clear)
     rows = []
     for tile, mask in zip(tiles[:2], clear[:2], strict=True):
         for i in range(mask.shape[0] - SIDE + 1):
@@ -192,6 +192,7 @@ def test_covariance_counts_whole_windows_of_all_tiles():
                 if bool(mask[i : i + SIDE, j : j + SIDE].all()):
                     rows.append(tile[:, i : i + SIDE, j : j + SIDE].flatten(1).double().numpy())
     rows = np.stack(rows, 1)
+    assert pixels == int(clear[0].sum()) + 42
     for own, found, scale in zip(rows, got, level, strict=True):
         sample = own.T @ own / len(own)
         assert float(scale) == pytest.approx(np.trace(sample) / SIDE**2, rel=1e-9)

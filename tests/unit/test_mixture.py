@@ -180,7 +180,8 @@ def test_the_exam_has_its_say_beside_the_coarse_pixels(favoured, monkeypatch):
     gram = torch.diag(torch.where(torch.arange(41) == favoured, 1.0, 1e6).double())
     fine = scene()
     straight, _ = learned([lesson(fine, broken(fine))], 0)
-    monkeypatch.setattr(mixture_, "examine", lambda *rest: Exam(gram, 1.0, torch.ones(3)))
+    said = Exam(gram, 1.0, torch.ones(3), torch.ones(1, 3), [torch.zeros(1, dtype=torch.int64)])
+    monkeypatch.setattr(mixture_, "examine", lambda *rest: said)
     mixture, _ = learned([lesson(fine, broken(fine))], 32)
     sizes = [float(slope.square().sum()) for slope in mixture.slopes]
     assert len(sizes) == 8
