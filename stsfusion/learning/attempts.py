@@ -30,14 +30,17 @@ Member = tuple[str, str, int]
 """What the gates go by, what the experts map, and their number."""
 
 _MEMBERS: tuple[Member, ...] = (
+    ("own", "own", 4),
     ("own", "own", 8),
     ("own", "own", 32),
+    ("own", "both", 4),
+    ("both", "both", 2),
     ("both", "both", 4),
-    ("both", "both", 8),
     ("both", "both", 16),
+    ("around", "own", 4),
     ("around", "own", 8),
-    ("around", "own", 16),
     ("around", "own", 32),
+    ("around", "both", 4),
 )
 """All that are tried where there are coarse pixels enough; see `members_for`."""
 

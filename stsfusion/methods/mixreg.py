@@ -59,7 +59,7 @@ class MixReg(PairMethod):
     """Most components, fewer than the coarse pixels; what is left out is carried over from Z."""
 
     experts: int = field(default=32, metadata={"ge": 0, "le": 32})
-    """Most experts of one member; members of 4, 8, 16 and 32 are stacked, 0 leaves the linear map alone.
+    """Most experts of one member; members of 2 to 32 are stacked, 0 leaves the linear map alone.
 
     So do one or two multispectral bands, of which none can be hidden to see whether experts hold.
     """

@@ -147,3 +147,22 @@ def test_the_deviation_is_that_of_normal_errors(times):
     np.testing.assert_allclose(deviation(errors).numpy(), times, rtol=0.01)
     errors[:1000] = 1e6
     np.testing.assert_allclose(deviation(errors).numpy(), times, rtol=0.05)
+
+
+def test_witnesses_at_fine_pixels_have_half_of_the_say_in_the_shares():
+    """Errors at coarse pixels that grow with nothing, and others at fine ones that grow with detail."""
+    image = looks()
+    fine = signs(image).flatten(1)
+    seen = avg_pool2d(signs(image)[None], 3)[0].flatten(1)
+    scale = fine.double().mean(1).numpy()
+    even, rough = np.array([1.0, 0, 0, 0]), np.array([0.3, 0.7, 0, 0])
+    errors = draw(planted(seen.numpy(), scale, even), 0)
+    witness = draw(planted(fine.numpy(), scale, rough), 1)
+    grown = torch.ones(3)
+    alone, both = (Doubt.learn(errors, seen, fine, grown, other) for other in (None, (witness, fine)))
+    np.testing.assert_allclose(alone.shares.numpy(), even, atol=0.15)
+    np.testing.assert_allclose(both.shares.numpy(), (even + rough) / 2, atol=0.1)
+    # How large they are in all is no business of other bands.
+    larger = Doubt.learn(errors, seen, fine, grown, (100 * witness, fine))
+    torch.testing.assert_close(larger.level, both.level)
+    torch.testing.assert_close(larger.shares, both.shares)

@@ -90,11 +90,11 @@ def test_every_pixel_has_a_say():
 
 
 def test_experts_are_better_where_bands_are_bent_and_worse_where_there_is_noise():
-    # The first attempt is the linear map, the next one has eight experts that are hardly shrunk.
+    # The first attempt is the linear map; five of four experts, then eight experts that are hardly shrunk.
     bent, noisy = _ask(_scene(4)).gram.diagonal(), _ask(_scene(4, noise=0.3)).gram.diagonal()
-    assert len(bent) == 41
-    assert float(bent[1]) < 0.7 * float(bent[0])
-    assert float(noisy[1]) > 1.2 * float(noisy[0])
+    assert len(bent) == 56
+    assert float(bent[6]) < 0.7 * float(bent[0])
+    assert float(noisy[6]) > 1.2 * float(noisy[0])
 
 
 def test_the_products_are_those_of_errors_at_fine_pixels(monkeypatch):
@@ -148,3 +148,22 @@ def test_what_kriging_brings_back_is_not_held_against_an_attempt(monkeypatch):
     assert len({round(float(more), 9) for more in found}) == 3
     monkeypatch.setattr(exam, "_brought", lambda kriging, over, ground: 0.0)
     assert float(with_it) < 0.9 * float(_ask(image, most=0).gram)
+
+
+def test_it_bears_witness_of_the_pixels_that_it_compared(monkeypatch):
+    monkeypatch.setattr(exam, "_SAMPLE", 300)
+    image = _scene(4, noise=0.1)
+    found = _ask(image)
+    assert found.errors.shape == (300, 3)
+    count = torch.arange(48 * 48.0).reshape(1, 48, 48).expand(4, -1, -1)
+    errors, signed = found.witness([count])
+    assert torch.equal(errors, found.errors)
+    assert torch.equal(signed, found.places[0].float().expand(4, -1))
+
+
+def test_what_is_left_over_is_laid_where_it_belongs():
+    clear = [torch.tensor([[True, False, True], [False, True, True]]), torch.tensor([[True], [False]])]
+    rows = torch.arange(10.0).reshape(2, 5)
+    one, two = exam._placed(rows, clear)
+    assert torch.equal(one[1], torch.tensor([[5.0, 0.0, 6.0], [0.0, 7.0, 8.0]]))
+    assert torch.equal(two[:, :, 0], torch.tensor([[4.0, 0.0], [9.0, 0.0]]))

@@ -108,6 +108,32 @@ def test_likelihood_is_that_of_the_multivariate_normal():
             assert best < min(others)
 
 
+def test_every_field_has_a_say_as_large_as_it_is_likely():
+    """Against the densities of the windows, of as many of them as their pixels make up side by side."""
+    noise, count = 0.1, 7
+    dice = torch.Generator().manual_seed(4)
+    residual = MODEL.lowpass(torch.randn(1, 3 * count, 3 * count, generator=dice, dtype=torch.float64))
+    fields = [module.Field.of(length, MODEL) for length in (0.05, 2.0, 6.0)]
+    clear = torch.ones(count, count, dtype=torch.bool)
+    _, level, _ = module._window_covariance([residual], [clear])
+    found = Kriging.learn([residual], [clear], noise * level, fields)
+    windows = residual[0].unfold(0, SIDE, 1).unfold(1, SIDE, 1).flatten(2).flatten(0, 1)
+    logs = []
+    for field in fields:
+        cover = (1 - noise) * field.coarse / field.shrunk + (noise + JITTER) * torch.eye(SIDE**2)
+        # The scale under which the windows are likeliest.
+        scale = torch.einsum("ni,ij,nj->n", windows, torch.linalg.inv(cover), windows).mean() / SIDE**2
+        each = MultivariateNormal(torch.zeros(SIDE**2).double(), scale * cover).log_prob(windows)
+        logs.append(float(each.mean()) * count**2 / SIDE**2)
+    belief = np.exp(np.array(logs) - max(logs))
+    belief /= belief.sum()
+    assert belief.max() < 0.99, "so few windows leave a doubt"
+    parts = [field.weights(torch.tensor([noise])) for field in fields]
+    for place, name in enumerate(("weights", "told", "shrunk")):
+        wanted = sum(own * part[place] for own, part in zip(belief, parts, strict=True))
+        torch.testing.assert_close(getattr(found, name).double(), wanted, atol=1e-6, rtol=0)
+
+
 def drawn(length, count=40, ratio=3, seed=0):
     """(H, W) field of the correlation exp(−d / length) on a torus, variance one, by its spectrum."""
     size = count * ratio
