@@ -11,11 +11,11 @@ from torch import Tensor
 
 from stsfusion.fusion.method import Card, Tick
 from stsfusion.learning.attempts import evened
-from stsfusion.learning.doubt import Doubt, signs
+from stsfusion.learning.doubt import Doubt
 from stsfusion.learning.experts import REACH
-from stsfusion.learning.growth import Growth, clean, foretold
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import HALF, Field, Kriging
+from stsfusion.learning.leftover import LeftOver
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
@@ -119,41 +119,15 @@ class MixReg(PairMethod):
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
         errors = update.of_errors(left, seen, low)
-        fitted = gathered(residuals, pairs).to(errors).square().mean(1)
-        power = errors.square().mean(0)
-        grown = kriging.growth(power, fitted) * clean(power, sampled.to(power))
-        basis = subspace.basis.to(errors)
-        outer = gathered(outside, pairs).T.to(errors)
-        bands, carry = errors @ basis + outer, _carry(outside, clear).to(errors)
-        size = bands.square().mean(0).clamp_min(1e-300)
-        white = model.kernel.to(errors).square().sum().reciprocal()
-        beyond = noise.coarse.to(errors) - basis.square().T @ sampled.to(errors)
-        # Of what the subspace leaves out, neighbours share what is carried over; the rest is white.
-        alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
-        growth = Growth(
-            foretold=foretold(errors, grown, basis, outer, alike),
-            exam=None if exam is None else exam.strayed,
-            crossed=noise.crossed,
-            coverage=pairs[0].coverage,
-            nm=pairs[0].nm.to(errors),
-        )
-        coarse = gathered([pair.coarse for pair in pairs], pairs).to(errors)
-        lit = _lit(coarse)
-        signed = [signs(mixture.looks(pair.fine)) for pair in pairs]
-        doubt = Doubt.learn(
-            bands[lit],
-            gathered([model.lowpass(each) for each in signed], pairs)[:, lit],
-            torch.cat([each.flatten(1) for each in signed], 1),
-            growth(coarse.var(1) / size, white).sqrt(),
-            None if exam is None else exam.witness(signed),
-        )
+        over = LeftOver(pairs, model, subspace, noise, sampled, errors, residuals, outside)
+        doubt = over.doubt(kriging, exam, mixture.looks)
         lacks = _lacking(pairs, images, subspace, model)
-        least = torch.maximum(_rounding(coarse).to(lacks), lacks * mixture.hangs(len(bands)))
+        least = torch.maximum(_rounding(pairs).to(lacks), lacks * mixture.hangs(len(errors)))
         doubt = replace(doubt, level=torch.maximum(doubt.level, least))
         blank = lacks + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
         parts |= {"kriging": kriging, "doubt": doubt}
-        return joined(parts) | {"carry": carry.float(), "blank": blank}
+        return joined(parts) | {"carry": over.carry.float(), "blank": blank}
 
     # ------------------------------------------------------------ fusing
 
@@ -209,15 +183,9 @@ def _noise_of(seen: Tensor, subspace: Subspace, noise: PairNoise) -> Tensor:
     return sampled_noise(seen.to(fresh).square().mean(1), fresh, len(subspace.mean) / seen.shape[1])
 
 
-def _lit(coarse: Tensor) -> Tensor:
-    """(n,) bool: pixels that are not empty, which are told without error and say nothing of others."""
-    lit = (coarse != 0).any(0)
-    return lit if bool(lit.any()) else ~lit
-
-
-def _rounding(coarse: Tensor) -> Tensor:
-    """(L,) standard deviation of (L, n) reflectance that numbers alone leave."""
-    bright = coarse.square().mean(1).sqrt()
+def _rounding(pairs: Sequence[Pair]) -> Tensor:
+    """(L,) standard deviation of the reflectance that numbers alone leave."""
+    bright = gathered([pair.coarse for pair in pairs], pairs).double().square().mean(1).sqrt()
     return _ROUNDING * torch.maximum(bright, _ROUNDED * bright.mean())
 
 
@@ -234,16 +202,3 @@ def _lacking(pairs: Sequence[Pair], images: Sequence[Tensor], subspace: Subspace
         gap = _expand(image, subspace) - model.upsample(pair.coarse)
         total, count = total + gap.square().sum((1, 2)), count + gap[0].numel()
     return (total / max(count, 1)).sqrt()
-
-
-def _carry(outside: Sequence[Tensor], clear: Sequence[Tensor]) -> Tensor:
-    """(L,) share of what the subspace leaves out that neighbouring coarse pixels have in common."""
-    both = own = torch.zeros(len(outside[0])).to(outside[0])
-    for image, mask in zip(outside, clear, strict=True):
-        for axis in (1, 2):
-            size = image.shape[axis] - 1
-            first, second = image.narrow(axis, 0, size), image.narrow(axis, 1, size)
-            pair = mask.narrow(axis - 1, 0, size) & mask.narrow(axis - 1, 1, size)
-            both = both + (first * second * pair).sum((1, 2))
-            own = own + (0.5 * (first.square() + second.square()) * pair).sum((1, 2))
-    return (2.0 * both / own.clamp_min(1e-20)).clamp(0.0, 1.0)
