@@ -47,7 +47,7 @@ _MEMBERS: tuple[Member, ...] = (
 _LINEAR = tuple(10.0 ** (-9 + k) for k in range(10))
 """Candidates for the shrinkage of the linear map, which is chosen by the coarse pixels that were left out."""
 
-_FREE = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_FREE = (1e-3, 1e-2, 1e-1, 1.0)
 """Shrinkages of the experts towards the linear map."""
 
 _DARK = 0.05

@@ -41,6 +41,9 @@ _ROUNDS = 12
 _CLUSTERED = 4_000
 """Pixels that centres are sought among."""
 
+_RARE = 4.0
+"""Multiple of the mean squared distance beyond which a pixel is no likelier to become a centre."""
+
 _CHUNK = 1 << 16
 """Fine pixels that are worked on at once."""
 
@@ -151,7 +154,9 @@ def _means(points: Tensor, count: int, dice: torch.Generator) -> Tensor:
     centres = points[first : first + 1]
     near = (points - centres).square().sum(1)
     while len(centres) < count and bool((near > 1e-12).any()):
-        pick = int(torch.multinomial((near / near.sum()).cpu() + 1e-12, 1, generator=dice))
+        # Few pixels that are far from all others would draw a centre each: an expert to one coarse pixel.
+        odds = near.clamp_max(_RARE * near.mean())
+        pick = int(torch.multinomial((odds / odds.sum()).cpu() + 1e-12, 1, generator=dice))
         centres = torch.cat([centres, points[pick : pick + 1]])
         near = torch.minimum(near, (points - points[pick]).square().sum(1))
     for _ in range(_ROUNDS):
