@@ -24,7 +24,7 @@ from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["SAMPLE", "Attempts", "Ground", "Member", "drawn", "evened", "members_for", "sampled"]
+__all__ = ["SAMPLE", "Attempts", "Ground", "Member", "drawn", "evened", "lit", "members_for"]
 
 Member = tuple[str, str, int]
 """What the gates go by, what the experts map, and their number."""
@@ -84,6 +84,12 @@ class Ground:
             near.append(image.flatten(1).T[place])
         return torch.cat(low, 1).double(), torch.cat(near).T
 
+    @property
+    def pixels(self) -> Tensor:
+        """(l, s) of the images at the places."""
+        both = zip(self.images, self.places, strict=True)
+        return torch.cat([image.flatten(1)[:, place] for image, place in both], 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Attempts:
@@ -133,7 +139,8 @@ class Attempts:
         sample
             Fine pixels that looks and experts are learned from.
         """
-        looks = Looks.learn(sampled(ground.images, sample, dice))
+        where = lit(ground.images)
+        looks = Looks.learn(sampled(ground.images, where, sample, dice))
         seen = [looks(image) for image in ground.images]
         bands = looks.white.shape[1]
         own, near = (_with_one(rows) for rows in ground.both(image[:bands] for image in seen))
@@ -142,7 +149,7 @@ class Attempts:
         straight, shares = _straight(own, scale, outputs, weight, ground.blocks, likeness)
         fits, asked, aims = [straight], slice(-last, None), outputs[:, -last:].T
         told, over = [_made(fits, near, near[:0], asked)], [aims - _made(fits, own, own[:0], asked)]
-        points = sampled(seen, sample, dice)
+        points = sampled(seen, where, sample, dice)
         looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
         experts = []
         for gates, inputs, count in members:
@@ -215,21 +222,25 @@ def _with_one(rows: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(rows[:1]), rows])
 
 
+def lit(images: Sequence[Tensor]) -> list[Tensor]:
+    """(H, W) bool of every tile: pixels that are not empty: those say nothing of others; all if none is."""
+    masks = [(image != 0).any(0) for image in images]
+    return masks if any(bool(mask.any()) for mask in masks) else [~mask for mask in masks]
+
+
 def drawn(where: Sequence[Tensor], count: int, dice: torch.Generator) -> list[Tensor]:
     """Places of `count` pixels in all, the same number from each of (H, W) masks, as far as they go."""
-    share, found = max(1, count // len(where)), []
-    for mask in where:
-        places = mask.flatten().nonzero()[:, 0]
-        chosen = torch.randperm(len(places), generator=dice)[:share].sort().values
-        found.append(places[chosen.to(places.device)])
-    return found
+    share = max(1, count // len(where))
+    return [_chosen(mask, share, dice).sort().values for mask in where]
 
 
-def sampled(images: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:
-    """(n, c) pixels drawn from (c, H, W) images, the same number from each."""
+def sampled(images: Sequence[Tensor], where: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:
+    """(n, c) pixels drawn from (c, H, W) images inside masks, the same number from each, in any order."""
     share = max(1, count // len(images))
-    rows = []
-    for image in images:
-        flat = image.flatten(1)
-        rows.append(flat[:, torch.randperm(flat.shape[1], generator=dice)[:share].to(flat.device)].T)
-    return torch.cat(rows)
+    both = zip(images, where, strict=True)
+    return torch.cat([image.flatten(1)[:, _chosen(mask, share, dice)].T for image, mask in both])
+
+
+def _chosen(mask: Tensor, count: int, dice: torch.Generator) -> Tensor:
+    places = mask.flatten().nonzero()[:, 0]
+    return places[torch.randperm(len(places), generator=dice)[:count].to(places.device)]

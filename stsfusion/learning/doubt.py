@@ -136,5 +136,5 @@ def _shares(errors: Tensor, bent: Tensor) -> Tensor:
             gram + 1e-6 * gram.diagonal().mean() * torch.eye(4).to(gram), (bent * weight) @ relative
         )
     # Coarse pixels are never as smooth as fine ones can be: what they have in common is held up.
-    shares[0] = torch.maximum(shares[0], _COMMON * shares.sum())
-    return shares / shares.sum().clamp_min(1e-30)
+    shares[0] = torch.maximum(shares[0], _COMMON * shares.sum()).clamp_min(1e-30)
+    return shares / shares.sum()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts, Ground, Member, drawn, evened
+from stsfusion.learning.attempts import Attempts, Ground, Member, drawn, evened, lit
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
@@ -56,7 +56,7 @@ class Exam:
 
     strayed: Tensor
     """(l',) of the hidden bands: variance of errors at fine pixels over the one that left-out coarse pixels,
-    kriging and `Doubt` foretell, as nine of ten tell it."""
+    kriging and `Doubt`, as coarse pixels alone shape it, foretell, as nine of ten tell it."""
 
     errors: Tensor
     """(s, l') of the hidden bands at the fine pixels that are compared, told by all attempts together."""
@@ -110,7 +110,7 @@ def examine(
     dice: torch.Generator,
     members: Sequence[Member],
 ) -> Exam | None:
-    """Hide some bands, one after the other; None where there are too few to hide one.
+    """Hide some bands, one after the other; None where there are too few to hide one, or nothing to tell.
 
     Parameters
     ----------
@@ -129,14 +129,14 @@ def examine(
     if len(own) < _ENOUGH:
         return None
     images = [image[own] for image in images]
-    clear = [mask & _lit(model.lowpass(image)) for image, mask in zip(images, clear, strict=True)]
+    clear = [mask & (model.lowpass(image) != 0).any(0) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
         return None
-    places = drawn([_lit(image) for image in images], _SAMPLE, dice)
-    ground = Ground(images, clear, model, blocks_of(clear, side), places)
+    ground = Ground(images, clear, model, blocks_of(clear, side), drawn(lit(images), _SAMPLE, dice))
+    weight = evened(ground.pixels).double()
     fields = Field.tried(model)
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
-    sheets = [_sheet(ground, fields, band, dice, members) for band in hidden]
+    sheets = [_sheet(ground, weight, fields, band, dice, members) for band in hidden]
     grams = torch.stack([sheet.gram for sheet in sheets])
     share = model.ratio**2 / (1.0 + model.ratio**2)
     strayed, errors = [], []
@@ -148,12 +148,10 @@ def examine(
         far, error = _strayed(sheet, weights, ground, fields)
         strayed.append(far)
         errors.append(error)
-    return Exam(grams.mean(0), share, torch.cat(strayed), torch.cat(errors, 1), ground.places)
-
-
-def _lit(image: Tensor) -> Tensor:
-    """(y, x) bool: pixels that are not empty, which any regression tells without error."""
-    return (image != 0).any(0)
+    exam = Exam(grams.mean(0), share, torch.cat(strayed), torch.cat(errors, 1), ground.places)
+    said = (exam.gram, exam.strayed, exam.errors)
+    # Next to nothing but one value: no regression of it says anything.
+    return exam if all(bool(torch.isfinite(part).all()) for part in said) else None
 
 
 def _own(images: Sequence[Tensor]) -> list[int]:
@@ -171,7 +169,12 @@ def _own(images: Sequence[Tensor]) -> list[int]:
 
 
 def _sheet(
-    ground: Ground, fields: Sequence[Field], band: int, dice: torch.Generator, members: Sequence[Member]
+    ground: Ground,
+    weight: Tensor,
+    fields: Sequence[Field],
+    band: int,
+    dice: torch.Generator,
+    members: Sequence[Member],
 ) -> _Sheet:
     """One band, told from the others."""
     rest = [i for i in range(len(ground.images[0])) if i != band]
@@ -184,14 +187,13 @@ def _sheet(
     left, judged = (
         torch.cat([getattr(fit, name) for fit in attempts.fits], 1).double() for name in ("left", "judged")
     )
-    _, pixels = ground.both(ground.images)
     return _Sheet(
         left,
         judged,
         over,
         bare,
         bare - _brought(kriging, over, ground),
-        evened(pixels).double(),
+        weight,
         [attempts.looks(image) for image in own.images],
     )
 

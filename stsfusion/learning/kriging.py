@@ -84,11 +84,12 @@ class Kriging(Kept):
         # Windows overlap: together they say no more than as many side by side as their pixels make up.
         unlikely = torch.stack([field.unlikely(sample, share) for field in fields])
         belief = torch.softmax(-0.5 * pixels / sample.shape[1] * unlikely, 0)
-        weights, told, shrunk = (
-            torch.einsum("fp,fp...->p...", belief, torch.stack(parts))
-            for parts in zip(*(field.weights(share) for field in fields), strict=True)
-        )
-        return cls(*(part.float().to(residuals[0].device) for part in (weights, told, shrunk)))
+        mean: list[Tensor] = []
+        # One field at a time: with many channels and a large ratio each one's weights are large.
+        for field, say in zip(fields, belief, strict=True):
+            parts = [part * say.reshape(-1, *(1,) * (part.ndim - 1)) for part in field.weights(share)]
+            mean = [one + more for one, more in zip(mean, parts, strict=True)] if mean else parts
+        return cls(*(part.float().to(residuals[0].device) for part in mean))
 
     def __call__(self, residual: Tensor, ratio: int) -> Tensor:
         """(p, h, w) to (p, H, W); edges are repeated."""
@@ -103,8 +104,8 @@ class Kriging(Kept):
         """(p,) mean squared error at fine pixels over that of left-out coarse ones, when the field holds.
 
         An error that was left out is seen again by the fit that is not without its pixel, and by kriging:
-        what the coarse pixels tell of it is gone. The fit's own step towards its pixel is right in the mean
-        alone; it counts as an error in all its detail.
+        what the coarse pixels tell of it, on the mean of the fields, is gone. The fit's own step towards its
+        pixel is right in the mean alone; it counts as an error in all its detail.
 
         Parameters
         ----------

@@ -114,7 +114,7 @@ class Mixture:
         attempts = Attempts.learn(
             ground, torch.cat([outputs, chance], 1), weight, dice, members, last=_CHANCES
         )
-        followed = _followed(attempts.told, ground.both(images)[1])
+        followed = _followed(attempts.told, ground.pixels)
         attempts = attempts.first(outputs.shape[1])
         judged = [fit.judged for fit in attempts.fits]
         if exam is None:

@@ -93,6 +93,8 @@ class Blur(Linear):
 
     def _apply(self, x: Tensor) -> Tensor:
         band = self.shape[1]
+        if not band:
+            return x.new_zeros(self.out_shape)
         edges = [int(n) for axis in (1, 0) for n in self._beyond(axis)]
         kernel = self.kernel.to(x).expand(band, 1, -1, -1)
         # One group for every band keeps the strides of `x`, of which bands may be the fastest.

@@ -63,6 +63,10 @@ def dense(op):
     return torch.stack([op(unit).flatten() for unit in eye], 1)
 
 
+def test_blur_of_no_band_is_no_band():
+    assert Blur(gaussian_kernel(3.0, 3), 3, (2, 0, 6, 9))(torch.zeros(2, 0, 6, 9)).shape == (2, 0, 2, 3)
+
+
 def test_blur_equals_a_plain_loop():
     kernel = torch.rand(5, 5, dtype=torch.float64)
     op = Blur(kernel, 3, (1, 1, 6, 6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stsfusion.learning.attempts import Attempts, Ground, drawn, evened, members_for
+from stsfusion.learning.attempts import Attempts, Ground, drawn, evened, lit, members_for, sampled
 from stsfusion.learning.leaveout import blocks_of
 from stsfusion.operators.blur import gaussian_kernel
 from stsfusion.operators.pairmodel import PairModel
@@ -155,6 +155,26 @@ def test_pixels_are_drawn_where_they_may_be_and_as_many_from_each_tile():
         assert bool(mask.flatten()[places].all())
         assert len(places.unique()) == 6
     assert not torch.equal(few[1], torch.arange(6))
+
+
+def test_empty_pixels_are_not_sampled_unless_there_are_no_others():
+    dice = torch.Generator().manual_seed(0)
+    empty = torch.zeros(4, 6, 9)
+    image = empty.clone()
+    image[:, 2:4, 3:8] = _scene()[0][:, 2:4, 3:8]
+    found = sampled([image, empty], lit([image, empty]), 40, dice)
+    assert len(found) == 10
+    assert bool((found != 0).any(1).all())
+    assert len(sampled([empty], lit([empty]), 40, dice)) == 40
+
+
+def test_a_scene_that_is_next_to_empty_is_learned_from_what_there_is():
+    fine, truth = _scene()
+    mask = torch.zeros(SIDE, SIDE)
+    mask[9:15, 9:15] = 1.0
+    attempts, _ = _learned([(fine * mask, truth * mask)], sample=20)
+    assert bool(torch.isfinite(attempts.told).all())
+    torch.testing.assert_close(attempts.looks.mean, fine[:, 9:15, 9:15].mean((1, 2)), atol=0.1, rtol=0)
 
 
 def test_fewer_pixels_are_sampled_where_fewer_are_asked_for():

@@ -166,3 +166,13 @@ def test_witnesses_at_fine_pixels_have_half_of_the_say_in_the_shares():
     larger = Doubt.learn(errors, seen, fine, grown, (100 * witness, fine))
     torch.testing.assert_close(larger.level, both.level)
     torch.testing.assert_close(larger.shares, both.shares)
+
+
+def test_errors_of_nothing_at_all_are_shared_by_all_pixels_alike():
+    image = looks(size=30)
+    fine = signs(image).flatten(1)
+    seen = avg_pool2d(signs(image)[None], 3)[0].flatten(1)
+    none = torch.zeros(seen.shape[1], 3)
+    doubt = Doubt.learn(none, seen, fine, torch.ones(3), (torch.zeros(fine.shape[1], 2), fine))
+    np.testing.assert_allclose(doubt.shares.numpy(), [1.0, 0, 0, 0], atol=1e-6)
+    assert float(doubt(image).abs().max()) == 0.0

@@ -84,6 +84,25 @@ def test_empty_pixels_are_told_by_any_regression_and_say_nothing():
     assert _ask(torch.zeros(4, 48, 48)) is None
 
 
+def test_a_scene_of_one_value_but_for_a_few_pixels_is_not_asked_or_says_something():
+    for background in (0.0, 0.2):
+        for seed in range(3):
+            image = torch.full((4, 128, 128), background)
+            image[:, 40:44, 40:44] = _scene(4, noise=0.2, side=4, seed=seed)
+            found = _ask(image)
+            if found is not None:
+                assert all(
+                    bool(torch.isfinite(part).all()) for part in (found.gram, found.strayed, found.errors)
+                )
+
+
+def test_what_is_no_number_is_no_exam(monkeypatch):
+    image = _scene(4, noise=0.1)
+    assert _ask(image) is not None
+    monkeypatch.setattr(exam, "deviation", lambda errors: torch.full((1,), torch.nan))
+    assert _ask(image) is None
+
+
 def test_every_pixel_has_a_say():
     assert _ask(_scene(4), ratio=2).share == pytest.approx(4 / 5)
     assert _ask(_scene(4), ratio=4).share == pytest.approx(16 / 17)

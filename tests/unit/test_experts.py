@@ -169,3 +169,21 @@ def test_width_is_the_mean_squared_distance_to_the_nearest_centre():
     far = ((points.numpy()[:, None, :3] - experts.centres.numpy()[None]) ** 2).sum(2)
     assert float(experts.width) == pytest.approx(far.min(1).mean(), rel=1e-4)
     assert len(experts.centres) == 5
+
+
+def test_centres_are_sought_among_the_pixels_of_all_tiles():
+    dice = torch.Generator().manual_seed(0)
+    tiles = [3.0 * place + 0.1 * torch.randn(9000, 4, generator=dice) for place in (-1, 0, 1)]
+    experts = Experts.learn(torch.cat(tiles), torch.arange(2), torch.arange(2), 3, dice)
+    assert sorted(round(float(x)) for x in experts.centres[:, 0]) == [-3, 0, 3]
+
+
+def test_two_odd_pixels_get_no_expert_of_their_own_where_experts_are_few():
+    dice = torch.Generator().manual_seed(0)
+    points = 3.0 * torch.randint(-1, 2, (3000, 1), generator=dice) + 0.1 * torch.randn(
+        3000, 4, generator=dice
+    )
+    points[[7, 700]] = 100.0
+    for seed in range(10):
+        centres = module._means(points, 3, torch.Generator().manual_seed(seed))
+        assert float(centres.abs().max()) < 50.0

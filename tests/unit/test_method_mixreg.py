@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stsfusion.fusion.answer import Answer
 from stsfusion.fusion.problem import Observation, Problem, Target
+from stsfusion.learning.exam import Exam
 from stsfusion.learning.likeness import Likeness
 from stsfusion.learning.pairing import block_gaussian
 from stsfusion.methods.bicubic import Bicubic
@@ -224,6 +225,23 @@ def test_a_sensor_model_that_does_not_hold_is_obeyed_less():
         obeyed.append(float((state["0.update.seen"] @ state["0.update.gain"]).trace()) / FINE)
     assert obeyed[0] > 0.2
     assert 0 <= obeyed[1] < 0.4 * obeyed[0]
+
+
+def test_hidden_bands_bear_witness_of_the_shape_of_sigma(monkeypatch):
+    """Errors of theirs that grow with rarity alone."""
+    plain, _ = solved(question(scene()))
+    witness = Exam.witness
+
+    def rare(self, signed):
+        errors, near = witness(self, signed)
+        dice = torch.Generator().manual_seed(0)
+        return torch.randn(errors.shape, generator=dice) * near[3].sqrt()[:, None], near
+
+    monkeypatch.setattr(Exam, "witness", rare)
+    other, _ = solved(question(scene()))
+    shares = [method.state["0.doubt.shares"] for method in (plain, other)]
+    assert float(shares[1][3]) > float(shares[0][3]) + 0.2
+    torch.testing.assert_close(other.state["0.mixture.linear"], plain.state["0.mixture.linear"])
 
 
 def test_what_the_sharp_image_still_tells_is_used():

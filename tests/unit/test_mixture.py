@@ -205,6 +205,27 @@ def test_noise_that_is_told_of_is_followed_less():
     assert off(told, fine, truth) < 0.9 * off(untold, fine, truth)
 
 
+def test_what_follows_noise_is_weighed_by_all_images_of_it_and_pixel_by_pixel():
+    dice = torch.Generator().manual_seed(1)
+    told, pixels = torch.randn(3, 4, 50, generator=dice), torch.rand(2, 50, generator=dice) + 0.01
+    weight = (1.0 / (pixels.norm(dim=0) / pixels.norm(dim=0).mean()).clamp_min(0.05)).numpy()
+    weight /= weight.mean()
+    wanted = np.einsum("aqn,bqn,n->ab", told.numpy(), told.numpy(), weight) / 200
+    np.testing.assert_allclose(mixture_._followed(told, pixels).numpy(), wanted, atol=1e-6)
+
+
+def test_four_images_of_noise_go_through_the_fits(monkeypatch):
+    seen, followed = [], mixture_._followed
+    monkeypatch.setattr(
+        mixture_, "_followed", lambda told, pixels: seen.append(told) or followed(told, pixels)
+    )
+    fine = scene(48, 48)
+    learned([lesson(fine, broken(fine))], 4)
+    told = seen[0]
+    assert told.shape[1] == 4
+    assert len({round(float(each.square().mean()), 9) for each in told[0]}) == 4
+
+
 def test_the_same_seed_gives_the_same_mixture():
     fine = scene(48, 48)
     own = [lesson(fine, broken(fine))]
