@@ -223,7 +223,10 @@ def _with_one(rows: Tensor) -> Tensor:
 
 
 def lit(images: Sequence[Tensor]) -> list[Tensor]:
-    """(H, W) bool of every tile: pixels that are not empty: those say nothing of others; all if none is."""
+    """(H, W) bool of every tile: pixels that are not empty; all pixels, where no tile has any that is not.
+
+    Of (c, n) pixels: (n,).
+    """
     masks = [(image != 0).any(0) for image in images]
     return masks if any(bool(mask.any()) for mask in masks) else [~mask for mask in masks]
 

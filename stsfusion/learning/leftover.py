@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from stsfusion.learning.attempts import lit
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.exam import Exam
 from stsfusion.learning.experts import Looks
@@ -69,7 +70,7 @@ class LeftOver:
         return (2.0 * both / own.clamp_min(1e-20)).clamp(0.0, 1.0)
 
     def doubt(self, kriging: Kriging, exam: Exam | None, looks: Looks) -> Doubt:
-        """Of the bands at fine pixels.
+        """Standard deviations of the bands at fine pixels, reflectance.
 
         Parameters
         ----------
@@ -81,11 +82,12 @@ class LeftOver:
             How fine pixels are looked at.
         """
         coarse = gathered([pair.coarse for pair in self.pairs], self.pairs).to(self.errors)
-        lit = _lit(coarse)
+        # Empty pixels are told without error, and say nothing of others.
+        (bright,) = lit([coarse])
         signed = [signs(looks(pair.fine)) for pair in self.pairs]
         return Doubt.learn(
-            self._bands[lit],
-            gathered([self.model.lowpass(each) for each in signed], self.pairs)[:, lit],
+            self._bands[bright],
+            gathered([self.model.lowpass(each) for each in signed], self.pairs)[:, bright],
             torch.cat([each.flatten(1) for each in signed], 1),
             self._growth(kriging, exam, coarse.var(1)).sqrt(),
             None if exam is None else exam.witness(signed),
@@ -124,9 +126,3 @@ class LeftOver:
     def _bands(self) -> Tensor:
         """(n, L) left-out errors of the bands."""
         return self.errors @ self._basis + self._outer
-
-
-def _lit(coarse: Tensor) -> Tensor:
-    """(n,) bool: pixels that are not empty, which are told without error and say nothing of others."""
-    lit = (coarse != 0).any(0)
-    return lit if bool(lit.any()) else ~lit

@@ -95,7 +95,7 @@ class Blur(Linear):
         band = self.shape[1]
         if not band:
             return x.new_zeros(self.out_shape)
-        edges = [int(n) for axis in (1, 0) for n in self._beyond(axis)]
+        edges = [*self._beyond(1), *self._beyond(0)]
         kernel = self.kernel.to(x).expand(band, 1, -1, -1)
         # One group for every band keeps the strides of `x`, of which bands may be the fastest.
         return conv2d(pad(x, edges, mode="replicate"), kernel, stride=self.ratio, groups=band)
