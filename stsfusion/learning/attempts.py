@@ -30,6 +30,7 @@ Member = tuple[str, str, int]
 """What the gates go by, what the experts map, and their number."""
 
 _MEMBERS: tuple[Member, ...] = (
+    ("own", "own", 2),
     ("own", "own", 4),
     ("own", "own", 8),
     ("own", "own", 32),
@@ -37,6 +38,7 @@ _MEMBERS: tuple[Member, ...] = (
     ("both", "both", 2),
     ("both", "both", 4),
     ("both", "both", 16),
+    ("around", "own", 2),
     ("around", "own", 4),
     ("around", "own", 8),
     ("around", "own", 32),

@@ -13,7 +13,7 @@ anything is asked of the hyperspectral ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,6 +23,7 @@ from stsfusion.learning.attempts import Attempts, Ground, Member, drawn, evened,
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
+from stsfusion.learning.returned import Returned
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Exam", "examine"]
@@ -183,7 +184,8 @@ def _sheet(
     attempts = Attempts.learn(own, low.T, torch.ones_like(low[0]), dice, members, sample=_SKETCH)
     bare = (fine - attempts.told[:, 0]).T.double()
     over = _placed(attempts.over[:, 0], ground.clear)
-    kriging = Kriging.learn(over, ground.clear, torch.zeros(len(attempts.fits)), fields)
+    kriging = Kriging.learn(over, ground.clear, torch.zeros(len(over[0])), fields)
+    back = _compared((kriging(image, ground.model.ratio) for image in over), ground)
     left, judged = (
         torch.cat([getattr(fit, name) for fit in attempts.fits], 1).double() for name in ("left", "judged")
     )
@@ -192,7 +194,7 @@ def _sheet(
         judged,
         over,
         bare,
-        bare - _brought(kriging, over, ground),
+        bare - back,
         weight,
         [attempts.looks(image) for image in own.images],
     )
@@ -208,10 +210,10 @@ def _placed(rows: Tensor, clear: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def _brought(kriging: Kriging, over: Sequence[Tensor], ground: Ground) -> Tensor:
-    """(s, m) what is brought back at the fine pixels that are compared."""
-    back = [kriging(image, ground.model.ratio).flatten(1) for image in over]
-    return torch.cat([image[:, at].T for image, at in zip(back, ground.places, strict=True)]).double()
+def _compared(images: Iterable[Tensor], ground: Ground) -> Tensor:
+    """(s, m) of (m, H, W) tiles at the fine pixels that are compared, double precision."""
+    both = zip(images, ground.places, strict=True)
+    return torch.cat([image.flatten(1)[:, at].T for image, at in both]).double()
 
 
 def _strayed(
@@ -219,13 +221,15 @@ def _strayed(
 ) -> tuple[Tensor, Tensor]:
     """(1,) how far attempts, stacked by (m, 1) weights, err against what is foretold; (s, 1) errors."""
     over = [torch.einsum("myx,mp->pyx", image, weights.to(image)) for image in sheet.over]
-    kriging = Kriging.learn(over, ground.clear, torch.zeros(1), fields)
-    fine, left = sheet.bare @ weights - _brought(kriging, over, ground), sheet.left @ weights
+    returned = Returned.learn(over, ground.clear, torch.zeros(1), fields)
+    tiles = zip(over, ground.clear, sheet.looks, strict=True)
+    fine = sheet.bare @ weights - _compared((returned(*tile, ground.model) for tile in tiles), ground)
+    left = sheet.left @ weights
     kept = torch.cat([image[:, mask] for image, mask in zip(over, ground.clear, strict=True)], 1).to(left)
-    growth = kriging.growth(left.square().mean(0), kept.square().mean(1))
+    growth = returned.kriging.growth(left.square().mean(0), kept.square().mean(1))
     signed = [signs(image) for image in sheet.looks]
     seen, _ = ground.both(signed)
     every = torch.cat([each.flatten(1) for each in signed], 1)
     doubt = Doubt.learn(left, seen, every, growth.sqrt())
-    spread = [doubt(image).flatten(1)[:, at].T for image, at in zip(sheet.looks, ground.places, strict=True)]
-    return deviation(fine / torch.cat(spread).to(fine).clamp_min(1e-30)).square(), fine
+    spread = _compared((doubt(image) for image in sheet.looks), ground)
+    return deviation(fine / spread.clamp_min(1e-30)).square(), fine

@@ -30,7 +30,7 @@ _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
 
 _TINY, _MOST = 1e-30, 1e6
-"""Growth of a variance is believed between these: beyond, next to nothing was left out, and divided by."""
+"""What the exam says is believed between these: beyond, next to nothing was left out, and divided by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,8 @@ class Growth:
             () what an error that is white grows by: one over the sum of the squared kernel.
         """
         live = self.coverage.any(1)
-        growth = self.foretold.clamp(_TINY, _MOST)
+        # Differences of errors that are alike can seem to grow by more than a white error does.
+        growth = self.foretold.clamp_min(_TINY).minimum(white.to(self.foretold))
         if self.exam is not None and bool(live.any()):
             growth = growth * (_EXAM * self.exam.clamp(_TINY, _MOST).log().mean()).exp().to(growth)
         if not bool(live.any()):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.kept import Kept
-from stsfusion.learning.krigewindows import PIECE, Windows
+from stsfusion.learning.krigewindows import PIECE, Windows, laid
 from stsfusion.learning.unguided import Unguided
 from stsfusion.operators.sylvester import trimmed
 
@@ -270,12 +270,6 @@ def _distinct(kernels: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
 
 
 def _joined(pieces: Sequence[tuple[Tensor, Tensor]], windows: Windows) -> Kriged:
-    values = _laid(torch.cat([value for value, _ in pieces]), windows)
-    return Kriged(values, _laid(torch.cat([left for _, left in pieces])[..., None], windows)[0])
-
-
-def _laid(blocks: Tensor, windows: Windows) -> Tensor:
-    """(h·w, r², c) of every coarse pixel of some rows to (c, H, W)."""
     cols, ratio = windows.grid[1], windows.ratio
-    laid = blocks.reshape(-1, cols, ratio, ratio, blocks.shape[2]).permute(4, 0, 2, 1, 3)
-    return laid.reshape(blocks.shape[2], -1, cols * ratio)
+    values = laid(torch.cat([value for value, _ in pieces]), cols, ratio)
+    return Kriged(values, laid(torch.cat([left for _, left in pieces])[..., None], cols, ratio)[0])

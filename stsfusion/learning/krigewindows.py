@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["PIECE", "Windows"]
+__all__ = ["PIECE", "Windows", "laid"]
 
 PIECE = 2_000_000
 """Numbers of fine covariance that are held at once."""
@@ -103,3 +103,9 @@ class Windows:
         """The numbers of all coarse pixels of some rows, so many at a time that memory is bounded."""
         every = torch.arange(first * self.grid[1], last * self.grid[1], device=self.guide.device)
         yield from every.split(max(1, PIECE // self.span**4))
+
+
+def laid(blocks: Tensor, cols: int, ratio: int) -> Tensor:
+    """(h·w, r², c) of every coarse pixel of some rows of so many columns to (c, H, W)."""
+    image = blocks.reshape(-1, cols, ratio, ratio, blocks.shape[2]).permute(4, 0, 2, 1, 3)
+    return image.reshape(blocks.shape[2], -1, cols * ratio)

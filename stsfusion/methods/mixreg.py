@@ -20,6 +20,7 @@ from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
 from stsfusion.learning.pairs import PairMethod
+from stsfusion.learning.returned import Returned
 from stsfusion.learning.signal import sampled_noise
 from stsfusion.learning.subspace import Subspace
 from stsfusion.learning.update import Update
@@ -37,7 +38,7 @@ _ROUNDED = 0.01
 
 @dataclass
 class MixReg(PairMethod):
-    """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + krige(Z − k * X_f)) + (what E leaves out of Z)↑.
+    """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + back(Z − k * X_f)) + krige(what E leaves out of Z).
 
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
     - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, under
@@ -45,8 +46,8 @@ class MixReg(PairMethod):
       multispectral bands, which are known on both scales and are hidden in turn, and by how far fits follow
       noise.
     - G: what Y still tells, as far as the sensor model holds at fine pixels.
-    - krige: the residual with its own correlation length and white share, seen through the point spread
-      function.
+    - krige: with a correlation length and white share of its own, seen through the point spread function.
+    - back: the mean of that and of kriging by what Y looks like, which knows edges.
 
     Point spread function, response, displacement, noise and weights come from the pair alone.
     Standard deviations come from the left-out errors, their growth with detail and rarity, and their growth
@@ -56,7 +57,7 @@ class MixReg(PairMethod):
     """
 
     rank: int = field(default=64, metadata={"ge": 1, "le": 256})
-    """Most components, fewer than the coarse pixels; what is left out is carried over from Z."""
+    """Most components, fewer than the coarse pixels; what is left out comes back from Z by kriging."""
 
     experts: int = field(default=32, metadata={"ge": 0, "le": 32})
     """Most experts of one member; members of 2 to 32 are stacked, 0 leaves the linear map alone.
@@ -115,19 +116,19 @@ class MixReg(PairMethod):
         images = [image + update(pair.fine, image) for image, pair in zip(images, pairs, strict=True)]
         residuals = _left_over(pairs, images, subspace, model)
         clear = [pair.clear for pair in pairs]
-        kriging = Kriging.learn(residuals, clear, sampled, Field.tried(model))
+        returned = Returned.learn(residuals, clear, sampled, Field.tried(model))
         outside = [pair.coarse - _expand(_scores(pair.coarse, subspace), subspace) for pair in pairs]
         tick(0.9, "doubt")
         errors = update.of_errors(left, seen, low)
         over = LeftOver(pairs, model, subspace, noise, sampled, errors, residuals, outside)
-        doubt = over.doubt(kriging, exam, mixture.looks)
+        doubt = over.doubt(returned.kriging, exam, mixture.looks)
         lacks = _lacking(pairs, images, subspace, model)
         least = torch.maximum(_rounding(pairs).to(lacks), lacks * mixture.hangs(len(errors)))
         doubt = replace(doubt, level=torch.maximum(doubt.level, least))
         blank = lacks + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
-        parts |= {"kriging": kriging, "doubt": doubt}
-        return joined(parts) | {"carry": over.carry.float(), "blank": blank}
+        parts |= {"returned": returned, "outer": over.kriged, "doubt": doubt}
+        return joined(parts) | {"blank": blank}
 
     # ------------------------------------------------------------ fusing
 
@@ -135,12 +136,14 @@ class MixReg(PairMethod):
         """All terms, expanded."""
         subspace = Subspace.of(under(state, "subspace"))
         fine = Wiener.of(under(state, "wiener"))(pair.fine)
-        scores = Mixture.of(under(state, "mixture"))(fine)
+        mixture = Mixture.of(under(state, "mixture"))
+        scores = mixture(fine)
         scores += Update.of(under(state, "update"))(fine, scores)
         seen = _scores(pair.coarse, subspace)
-        scores += Kriging.of(under(state, "kriging"))(seen - model.lowpass(scores), model.ratio)
-        rest = (pair.coarse - _expand(seen, subspace)) * state["carry"][:, None, None]
-        return _expand(scores, subspace).add_(model.upsample(rest))
+        returned = Returned.of(under(state, "returned"))
+        scores += returned(seen - model.lowpass(scores), pair.clear, mixture.looks(fine), model)
+        rest = Kriging.of(under(state, "outer"))(pair.coarse - _expand(seen, subspace), model.ratio)
+        return _expand(scores, subspace).add_(rest)
 
     def doubt(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """From the left-out errors."""

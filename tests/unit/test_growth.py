@@ -35,6 +35,11 @@ def test_what_hidden_bands_bear_out_is_believed():
     torch.testing.assert_close(witnesses()(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
 
 
+def test_nothing_grows_by_more_than_a_white_error():
+    told = witnesses(foretold=torch.full((BANDS,), 3.0 * float(WHITE)))(CONTRAST, WHITE)
+    torch.testing.assert_close(told, torch.full((BANDS,), float(WHITE)))
+
+
 def test_half_of_what_hidden_bands_strayed_is_believed():
     growth = witnesses(exam=torch.tensor([4.0, 64.0]))(CONTRAST, WHITE)
     torch.testing.assert_close(growth, torch.full((BANDS,), 4.0 * 4.0))

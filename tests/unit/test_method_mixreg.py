@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from lookalikes_by_hand import by_likeness
 from numpy.lib.stride_tricks import sliding_window_view
 from pairscenes import NM, responses
 from scipy.ndimage import gaussian_filter, uniform_filter
@@ -248,17 +249,21 @@ def test_what_the_sharp_image_still_tells_is_used():
     """By the linear map: experts leave next to nothing of it untold."""
     problem, fine = question(scene()), multispectral(scene())
     method, answer = solved(problem, experts=0)
+    gain, kriged = "0.update.gain", "0.returned.kriging.weights"
+    alike = "0.returned.lookalikes.noise"
 
     def without(*parts):
         still = {name: 0 * t if name in parts else t for name, t in method.state.items()}
+        if kriged in parts:
+            # Lookalikes that believe nothing.
+            still[alike] = still[alike] + 1e12
         return MixReg(experts=0).with_state(still).fuse(problem)
 
     def untold(found):
         return float((multispectral(found.full()[0].double()) - fine).square().mean())
 
-    gain, kriged = "0.update.gain", "0.kriging.weights"
     assert untold(without(kriged)) < 0.4 * untold(without(kriged, gain))
-    # Kriging, which does not look at the sharp image, brings back part of it all the same.
+    # Kriging, which does not look at it, and lookalikes, which only compare, bring back part all the same.
     assert untold(answer) < untold(without(gain))
     assert psnr(answer.full()[0], scene()) > psnr(without(gain).full()[0], scene())
 
@@ -299,9 +304,10 @@ def generalised(
 
 
 def by_hand(problem: Problem, state: dict[str, Tensor]) -> np.ndarray:
-    """(L, H, W): line, update, kriging; kernel, response, subspace, filter and kriging's weights as learned.
+    """(L, H, W): line, update, kriging, lookalikes; kernel, response, subspace, filter, kriging's weights and
+    noise as learned.
 
-    The subspace has a component for every band: nothing is left out of it and carried over.
+    The subspace has a component for every band: nothing is left out of it.
     """
     kept = {name.removeprefix("0."): tensor.double().numpy() for name, tensor in state.items()}
     y, z = (each.data[0].double().numpy() for each in (problem.sharp, problem.rich))
@@ -333,9 +339,13 @@ def by_hand(problem: Problem, state: dict[str, Tensor]) -> np.ndarray:
     half = 2
     wide = np.pad(seen - averaged(scores, kernel), ((0, 0), (half, half), (half, half)), mode="edge")
     windows = sliding_window_view(wide, (5, 5), (1, 2)).reshape(len(seen), *seen.shape[1:], 25)
-    parts = np.einsum("prn,pyxn->pyxr", kept["kriging.weights"], windows)
+    parts = np.einsum("prn,pyxn->pyxr", kept["returned.kriging.weights"], windows)
     parts = parts.reshape(*seen.shape, RATIO, RATIO).transpose(0, 1, 3, 2, 4).reshape(scores.shape)
-    return np.einsum("pb,pyx->byx", basis, scores + parts) + mean[:, None, None]
+    white, level = kept["mixture.looks.white"], kept["mixture.looks.mean"]
+    looks = np.einsum("lk,lyx->kyx", white, y - level[:, None, None])
+    rest, told = seen - averaged(scores, kernel), kept["returned.lookalikes.noise"]
+    alike = by_likeness(rest, clear, looks, kernel, told, RATIO)
+    return np.einsum("pb,pyx->byx", basis, scores + 0.5 * (parts + alike)) + mean[:, None, None]
 
 
 @pytest.mark.parametrize("snr_db", [None, 30.0])
@@ -368,12 +378,16 @@ def test_of_few_coarse_pixels_it_is_not_surer_than_it_should_be(pixels):
     assert unsure(question(truth), truth) > 0.4
 
 
-@pytest.mark.parametrize(("pixels", "seed"), [(5, 1), (8, 0), (8, 2), (10, 1)])
-def test_intervals_hold_with_some_ten_coarse_pixels_a_side(pixels, seed):
-    truth = scene(seed=seed)[:, : RATIO * pixels, : RATIO * pixels]
-    _, answer = solved(question(truth), experts=32)
-    inside = (answer.full()[0].double() - truth).abs() <= NINETY * answer.sigma[0].double()
-    assert 0.78 < float(inside.double().mean()) < 0.98
+@pytest.mark.parametrize("pixels", [5, 8, 10])
+def test_intervals_hold_with_some_ten_coarse_pixels_a_side(pixels):
+    inside = []
+    for seed in range(5):
+        truth = scene(seed=seed)[:, : RATIO * pixels, : RATIO * pixels]
+        _, answer = solved(question(truth), experts=32)
+        off = (answer.full()[0].double() - truth).abs()
+        inside.append(float((off <= NINETY * answer.sigma[0].double()).double().mean()))
+    assert 0.86 < np.mean(inside) < 0.95
+    assert min(inside) > 0.78
 
 
 def test_empty_pixels_do_not_make_it_surer_of_others():
@@ -398,6 +412,23 @@ def test_what_the_subspace_leaves_out_is_as_unsure_as_white_errors_are():
     truth[12] += 0.03 * torch.randn(truth[12].shape, generator=dice, dtype=torch.float64)
     own = (slice(12, 13),)
     assert 0.8 < unsure(question(truth), truth, own, rank=3) < 1.4
+
+
+def test_what_the_subspace_leaves_out_comes_back_by_kriging():
+    """A band with texture of its own, smooth over some coarse pixels."""
+    truth = scene().clone()
+    truth[12] += torch.from_numpy(
+        0.05 * gaussian_filter(np.random.default_rng(5).normal(size=(96, 96)), 5) * 15
+    )
+    problem = question(truth)
+    method, answer = solved(problem, rank=3)
+    still = {name: 0 * t if name == "0.outer.weights" else t for name, t in method.state.items()}
+    without = MixReg(rank=3).with_state(still).fuse(problem)
+    own, none = (float((x.full()[0, 12] - truth[12]).square().mean()) for x in (answer, without))
+    assert own < 0.2 * none
+    assert own < 0.9 * float(
+        (Bicubic().fit([problem]).fuse(problem).full()[0, 12] - truth[12]).square().mean()
+    )
 
 
 def test_noise_that_components_turned_to_is_not_brought_back(monkeypatch):
