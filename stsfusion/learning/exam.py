@@ -50,14 +50,16 @@ class Exam:
 
     gram: Tensor
     """(m, m) mean products of the attempts' errors at fine pixels, over the typical attempt's mean square at
-    left-out coarse ones, all rid of what comes back."""
+    left-out coarse ones. Fine ones are rid of what kriging brings back (without lookalikes, which would cost
+    more than they change here), coarse ones of what neighbours have in common."""
 
     share: float
     """Of the say that fine pixels have beside coarse ones: every pixel has one."""
 
     strayed: Tensor
     """(l',) of the hidden bands: variance of errors at fine pixels over the one that left-out coarse pixels,
-    kriging and `Doubt`, as coarse pixels alone shape it, foretell, as nine of ten tell it."""
+    kriging and `Doubt`, as coarse pixels alone shape it, foretell, as nine of ten tell it. Errors are those
+    after both ways of return."""
 
     errors: Tensor
     """(s, l') of the hidden bands at the fine pixels that are compared, told by all attempts together."""

@@ -4,7 +4,8 @@
 
     variance at a fine pixel  =  (foretold · strayed^½ + crossed) · variance of left-out coarse errors
 
-    foretold  as the fields of the scores' residuals, and what no score holds, have it, band by band
+    foretold  as the fields of the scores' residuals, and what no score holds, have it, band by band, no more
+              than for a white error
     strayed   how far errors of hidden multispectral bands really went against what was foretold of them, on
               the geometric mean; these are other bands than those asked for: half of it is believed
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
@@ -30,7 +31,7 @@ _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
 
 _TINY, _MOST = 1e-30, 1e6
-"""What the exam says is believed between these: beyond, next to nothing was left out, and divided by."""
+"""A ratio of variances is believed between these: beyond, next to nothing was left out, and divided by."""
 
 
 @dataclass(frozen=True, eq=False)

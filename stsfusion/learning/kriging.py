@@ -43,6 +43,9 @@ _WHITE = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
 _POINT = 0.05
 """Correlation length of the white field, fine pixels: shorter than their distance."""
 
+_CHANNELS = 16
+"""Channels whose windows are held at once."""
+
 _JITTER = 1e-4
 """Share of the variance that is added to keep the covariance invertible."""
 
@@ -209,15 +212,22 @@ def _window_covariance(residuals: Sequence[Tensor], clear: Sequence[Tensor]) -> 
     for residual, mask in zip(residuals, clear, strict=True):
         if min(mask.shape) < side:
             continue
-        windows = residual.double().unfold(1, side, 1).unfold(2, side, 1).flatten(3)
         whole = mask.unfold(0, side, 1).unfold(1, side, 1).flatten(2).all(2)
-        rows = windows[:, whole]
-        total = (0 if total is None else total) + torch.einsum("pin,pim->pnm", rows, rows)
-        count += rows.shape[1]
-        pixels += int(mask.sum()) if rows.shape[1] else 0
+        # A few channels at a time: each has as many copies as a window has pixels.
+        found = [_products(part, whole) for part in residual.split(_CHANNELS)]
+        total = (0 if total is None else total) + torch.cat(found)
+        count += int(whole.sum())
+        pixels += int(mask.sum()) if bool(whole.any()) else 0
     if total is None or count == 0:
         level = torch.stack([r.double().square().mean((1, 2)) for r in residuals]).mean(0).cpu()
         eye = torch.eye(side * side, dtype=torch.float64)
         return eye.expand(len(level), -1, -1), level.clamp_min(1e-300), 0
     level = (total / count).diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-300)
     return (total / count / level[:, None, None]).cpu(), level.cpu(), pixels
+
+
+def _products(residual: Tensor, whole: Tensor) -> Tensor:
+    """(p, n, n) summed products of the windows of (p, h, w) whose corners are at the (y, x) places."""
+    side = 2 * HALF + 1
+    rows = residual.unfold(1, side, 1).unfold(2, side, 1)[:, whole].flatten(2).double()
+    return rows.transpose(1, 2) @ rows

@@ -21,16 +21,17 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
 from stsfusion.learning.guidedkriging import trim
 from stsfusion.learning.kept import Kept
 from stsfusion.learning.krigewindows import Windows, laid
 from stsfusion.operators.pairmodel import PairModel
+from stsfusion.operators.sylvester import trimmed
 
-__all__ = ["Lookalikes"]
+__all__ = ["REACH", "Lookalikes"]
 
-_HALF = 1
+REACH = 1
 """Coarse pixels that a window extends on every side."""
 
 _WIDTH = 0.8
@@ -46,7 +47,10 @@ _NOISE = 0.99
 """Largest share of noise in a channel's residual."""
 
 _CELLS = 4
-"""Least cells along one side of a coarse pixel; a ratio without such a divisor has fine pixels as cells."""
+"""Most cells along one side of a coarse pixel; up to that ratio they are its fine pixels."""
+
+_UNLIKE = 100.0
+"""Distance from a window's middle, standard deviations of the image, beyond which looks are all unlike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,24 +72,26 @@ class Lookalikes(Kept):
             (p,) variance of the noise in the residuals.
         """
         rows = torch.cat([image[:, mask] for image, mask in zip(residuals, clear, strict=True)], 1)
-        power = rows.double().square().mean(1).clamp_min(1e-300)
+        power = (rows.double().square().sum(1) / max(rows.shape[1], 1)).clamp_min(1e-300)
         share = (noise.to(power) / power).clamp(0.0, _NOISE)
         return cls((share / (1.0 - share) + _NUGGET).float())
 
     def __call__(self, residual: Tensor, clear: Tensor, looks: Tensor, model: PairModel) -> Tensor:
         """(p, h, w), of which (h, w) may be believed, to (p, H, W); looks are (k, H, W) whitened bands."""
-        side = _side(model.ratio)
-        kernel = _celled(trim(model.kernel.to(looks), model.ratio), model.ratio, side)
-        windows = Windows(avg_pool2d(looks, side), model.ratio // side, _HALF, len(kernel))
-        spread = windows.spread(kernel)
-        far = _far(windows, model.ratio)
+        cut = _cut(model.ratio).to(looks)
+        kernel = _celled(trim(model.kernel.to(looks), model.ratio), cut)
+        windows = Windows(_pooled(looks, cut), len(cut), REACH, len(kernel))
+        spread, far = windows.spread(kernel).to(looks), _far(windows, model.ratio).to(looks)
         blocks = _blocks(looks, model.ratio)
         values, known = windows.framed(residual), windows.framed(clear[None].to(residual))
         found = []
         for places in windows.pieces(0, windows.grid[0]):
-            cells = windows.guides(places)
+            middle = blocks[places].mean(1, keepdim=True)
+            pixels, cells = (
+                (each - middle).clamp(-_UNLIKE, _UNLIKE) for each in (blocks[places], windows.guides(places))
+            )
             seen = spread @ _alike(cells, cells, windows.distance) @ spread.T
-            mixed = _alike(blocks[places], cells, far) @ spread.T
+            mixed = _alike(pixels, cells, far) @ spread.T
             near = windows.around(known, places)
             level = seen.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
             # A pixel that must not be believed has a variance of its own, and nothing in common with others.
@@ -97,15 +103,28 @@ class Lookalikes(Kept):
         return laid(torch.cat(found), windows.grid[1], model.ratio)
 
 
-def _side(ratio: int) -> int:
-    """Fine pixels along one side of a cell."""
-    return max([1] + [side for side in range(2, ratio // _CELLS + 1) if ratio % side == 0])
+def _cut(ratio: int) -> Tensor:
+    """(c, r) length of every fine pixel in every cell, along one side of a coarse pixel, fine pixels."""
+    cells = min(ratio, _CELLS)
+    ends = torch.arange(cells + 1, dtype=torch.float64) * (ratio / cells)
+    place = torch.arange(ratio, dtype=torch.float64)
+    return (torch.minimum(ends[1:, None], place + 1.0) - torch.maximum(ends[:-1, None], place)).clamp_min(0.0)
 
 
-def _celled(kernel: Tensor, ratio: int, side: int) -> Tensor:
+def _pooled(image: Tensor, cut: Tensor) -> Tensor:
+    """(k, H, W) to its means over cells."""
+    (cells, ratio), (bands, rows, cols) = cut.shape, image.shape
+    blocks = image.reshape(bands, rows // ratio, ratio, cols // ratio, ratio)
+    means = torch.einsum("ca,kyaxb,db->kycxd", cut, blocks, cut) * (cells / ratio) ** 2
+    return means.reshape(bands, rows // ratio * cells, cols // ratio * cells)
+
+
+def _celled(kernel: Tensor, cut: Tensor) -> Tensor:
     """(k, k) weights of fine pixels to those of the cells that they lie in."""
-    wide = pad(kernel, (-((len(kernel) - ratio) // 2) % side,) * 4)
-    return avg_pool2d(wide[None], side)[0] * side**2
+    cells, ratio = cut.shape
+    wide = pad(kernel, (-((len(kernel) - ratio) // 2) % ratio,) * 4)
+    # Rings of cells beyond the kernel are empty.
+    return trimmed(_pooled(wide[None], cut)[0] * (ratio / cells) ** 2, cells)
 
 
 def _far(windows: Windows, ratio: int) -> Tensor:

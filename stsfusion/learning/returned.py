@@ -4,6 +4,8 @@
 
     r ─┬─ Kriging      by distance, every channel as far as it is correlated ─┐
        └─ Lookalikes   by distance and likeness, all channels alike ──────────┴─ their mean
+
+Where no pixel near may be believed, nothing looks alike, and kriging has all the say.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
 
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.kriging import Field, Kriging
-from stsfusion.learning.lookalikes import Lookalikes
+from stsfusion.learning.lookalikes import REACH, Lookalikes
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Returned"]
@@ -56,7 +60,10 @@ class Returned:
     def __call__(self, residual: Tensor, clear: Tensor, looks: Tensor, model: PairModel) -> Tensor:
         """(p, h, w) of which (h, w) are clear to (p, H, W), where the image has (2 k, H, W) looks."""
         alike = self.lookalikes(residual, clear, looks[: len(looks) // 2], model)
-        return alike.add_(self.kriging(residual, model.ratio)).mul_(0.5)
+        far = self.kriging(residual, model.ratio)
+        near = max_pool2d(clear[None].to(residual), 2 * REACH + 1, 1, REACH)
+        say = 0.5 * interpolate(near[None], scale_factor=model.ratio, mode="nearest")[0]
+        return torch.lerp(far, alike, say)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""

@@ -35,7 +35,7 @@ def test_what_hidden_bands_bear_out_is_believed():
     torch.testing.assert_close(witnesses()(CONTRAST, WHITE), torch.full((BANDS,), 4.0))
 
 
-def test_nothing_grows_by_more_than_a_white_error():
+def test_more_than_the_growth_of_a_white_error_is_not_believed_of_fields():
     told = witnesses(foretold=torch.full((BANDS,), 3.0 * float(WHITE)))(CONTRAST, WHITE)
     torch.testing.assert_close(told, torch.full((BANDS,), float(WHITE)))
 

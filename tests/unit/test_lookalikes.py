@@ -50,12 +50,12 @@ def test_it_is_kriging_written_out(kernel, ratio, gaps):
     np.testing.assert_allclose(found.numpy(), wanted, atol=0.01)
 
 
-@pytest.mark.parametrize("ratio", [8, 12])
+@pytest.mark.parametrize("ratio", [5, 7, 8, 12])
 @pytest.mark.parametrize("wide", [False, True])
 def test_cells_tell_nearly_what_fine_pixels_do(ratio, wide):
     kernel = gaussian_kernel(float(ratio), ratio) if wide else block_gaussian(ratio, ratio / 4)
     residual, _, model = _case(kernel, ratio)
-    # A cell is two or three fine pixels wide: what a sensor of finite width saw hardly differs in it.
+    # A cell is up to three fine pixels wide: what a sensor of finite width saw hardly differs in it.
     rough = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(4))
     looks = 2.0 * torch.nn.functional.interpolate(rough[None], scale_factor=ratio, mode="bicubic")[0]
     clear, noise = torch.ones(5, 5, dtype=torch.bool), torch.tensor([0.03, 0.5, 20.0])
@@ -63,6 +63,30 @@ def test_cells_tell_nearly_what_fine_pixels_do(ratio, wide):
     parts = (each.double().numpy() for each in (residual, clear, looks, model.kernel, noise))
     wanted = by_likeness(*parts, ratio)
     assert np.square(found - wanted).mean() < 0.01 * np.square(wanted).mean()
+
+
+@pytest.mark.parametrize("offset", [300.0, 1e4])
+def test_only_differences_of_looks_count(offset):
+    residual, looks, model = _case(gaussian_kernel(3.0, 3), 3)
+    clear, alike = torch.ones(5, 5, dtype=torch.bool), Lookalikes(torch.full((3,), 0.03))
+    plain = alike(residual, clear, looks, model)
+    # So far off, single precision itself has 1e-3 of a standard deviation.
+    torch.testing.assert_close(alike(residual, clear, looks + offset, model), plain, atol=0.02, rtol=0.0)
+
+
+def test_looks_beyond_all_others_are_like_nothing():
+    residual, looks, model = _case(gaussian_kernel(3.0, 3), 3)
+    looks[:, 6:9, 6:9] = 1e19
+    found = Lookalikes(torch.full((3,), 0.03))(residual, torch.ones(5, 5, dtype=torch.bool), looks, model)
+    assert bool(torch.isfinite(found).all())
+    assert float(found.abs().max()) < 10.0 * float(residual.abs().max())
+
+
+def test_double_precision_stays_double():
+    residual, looks, model = _case(box_kernel(2), 2)
+    parts = residual.double(), torch.ones(5, 5, dtype=torch.bool), looks.double()
+    found = Lookalikes(torch.full((3,), 0.03))(*parts, model)
+    assert found.dtype == torch.float64
 
 
 def test_noise_is_not_brought_back():
@@ -85,6 +109,8 @@ def test_masked_pixels_are_not_learned_from():
     one = Lookalikes.learn([residual], [clear], torch.tensor([0.5]))
     residual[:, 0] = 99.0
     assert torch.equal(one.noise, Lookalikes.learn([residual], [clear], torch.tensor([0.5])).noise)
+    none = Lookalikes.learn([residual], [torch.zeros_like(clear)], torch.tensor([0.5]))
+    assert bool(torch.isfinite(none.noise).all())
 
 
 def test_errors_of_surfaces_come_back_on_their_surface():
@@ -115,3 +141,17 @@ def test_both_ways_have_the_same_say_and_come_back_from_tensors():
     torch.testing.assert_close(found, 0.5 * (alike + returned.kriging(residual, 4)))
     again = Returned.of(returned.tensors())
     assert torch.equal(again(residual, clear, looks, model), found)
+
+
+def test_where_no_pixel_near_may_be_believed_kriging_has_all_the_say():
+    truth, clear = _surfaces(), torch.ones(24, 24, dtype=torch.bool)
+    clear[:, 12:] = False
+    model = _model(block_gaussian(4, 1.0), 4)
+    looks = torch.cat([_surfaces(0.1), torch.zeros_like(truth)])
+    residual = model.lowpass(truth)
+    returned = Returned.learn([residual], [clear], torch.zeros(1), Field.tried(model))
+    found, far = returned(residual, clear, looks, model), returned.kriging(residual, 4)
+    torch.testing.assert_close(found[:, :, 52:], far[:, :, 52:])
+    assert float((found - far)[:, :, :52].abs().min(1).values.max()) > 0.0
+    alike = returned.lookalikes(residual, clear, looks[:1], model)
+    torch.testing.assert_close(found[:, :, :52], 0.5 * (alike + far)[:, :, :52])
