@@ -19,7 +19,7 @@ from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.exam import Exam
 from stsfusion.learning.experts import Looks
 from stsfusion.learning.growth import Growth, clean, foretold
-from stsfusion.learning.kriging import Field, Kriging
+from stsfusion.learning.kriging import Kriging
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
 from stsfusion.learning.subspace import Subspace
@@ -57,10 +57,17 @@ class LeftOver:
     """(L, h, w) of every tile: what the subspace leaves out."""
 
     @cached_property
-    def kriged(self) -> Kriging:
-        """What brings back what the subspace leaves out."""
-        clear = [pair.clear for pair in self.pairs]
-        return Kriging.learn(self.outside, clear, self._beyond, Field.tried(self.model))
+    def carry(self) -> Tensor:
+        """(L,) share of what the subspace leaves out that neighbouring coarse pixels have in common."""
+        both = own = torch.zeros(len(self.outside[0])).to(self.outside[0])
+        for image, pair in zip(self.outside, self.pairs, strict=True):
+            for axis in (1, 2):
+                size = image.shape[axis] - 1
+                first, second = image.narrow(axis, 0, size), image.narrow(axis, 1, size)
+                met = pair.clear.narrow(axis - 1, 0, size) & pair.clear.narrow(axis - 1, 1, size)
+                both = both + (first * second * met).sum((1, 2))
+                own = own + (0.5 * (first.square() + second.square()) * met).sum((1, 2))
+        return (2.0 * both / own.clamp_min(1e-20)).clamp(0.0, 1.0)
 
     def doubt(self, kriging: Kriging, exam: Exam | None, looks: Looks) -> Doubt:
         """Standard deviations of the bands at fine pixels, reflectance.
@@ -92,8 +99,10 @@ class LeftOver:
         power = self.errors.square().mean(0)
         fitted = gathered(self.residuals, self.pairs).to(self.errors).square().mean(1)
         grown = kriging.growth(power, fitted) * clean(power, self.sampled.to(power))
-        rest = self._outer.square().mean(0)
-        alike = self.kriged.growth(rest, rest) * clean(rest, self._beyond)
+        beyond = self.noise.coarse.to(power) - self._basis.square().T @ self.sampled.to(power)
+        # Of what the subspace leaves out, neighbours share what is carried over; the rest is white.
+        carry = self.carry.to(power)
+        alike = (carry + (1.0 - carry) * white) * clean(self._outer.square().mean(0), beyond)
         growth = Growth(
             foretold=foretold(self.errors, grown, self._basis, self._outer, alike),
             exam=None if exam is None else exam.strayed,
@@ -102,12 +111,6 @@ class LeftOver:
             nm=self.pairs[0].nm.to(power),
         )
         return growth(size / self._bands.square().mean(0).clamp_min(1e-300), white)
-
-    @cached_property
-    def _beyond(self) -> Tensor:
-        """(L,) variance of the noise in what the subspace leaves out."""
-        own = self._basis.square().T @ self.sampled.to(self._basis)
-        return (self.noise.coarse.to(own) - own).clamp_min(0.0)
 
     @cached_property
     def _basis(self) -> Tensor:

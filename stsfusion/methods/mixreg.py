@@ -14,7 +14,7 @@ from stsfusion.learning.attempts import evened
 from stsfusion.learning.doubt import Doubt
 from stsfusion.learning.experts import REACH
 from stsfusion.learning.kept import joined, under
-from stsfusion.learning.kriging import HALF, Field, Kriging
+from stsfusion.learning.kriging import HALF, Field
 from stsfusion.learning.leftover import LeftOver
 from stsfusion.learning.mixture import Lesson, Mixture
 from stsfusion.learning.pair import Pair
@@ -38,7 +38,7 @@ _ROUNDED = 0.01
 
 @dataclass
 class MixReg(PairMethod):
-    """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + back(Z − k * X_f)) + krige(what E leaves out of Z).
+    """X = mean + Eᵀ (f(Y) + G (Y − R X_f) + back(Z − k * X_f)) + (what E leaves out of Z)↑.
 
     - E: principal components of Z, weighted by its noise as far as the sensor model's misfit confirms it.
     - f: regressions of the scores on softly gated experts of Y, averaged by the point spread function, under
@@ -46,8 +46,8 @@ class MixReg(PairMethod):
       multispectral bands, which are known on both scales and are hidden in turn, and by how far fits follow
       noise.
     - G: what Y still tells, as far as the sensor model holds at fine pixels.
-    - krige: with a correlation length and white share of its own, seen through the point spread function.
-    - back: the mean of that and of kriging by what Y looks like, which knows edges.
+    - back: the mean of kriging with a correlation length and white share of each score's own, seen through
+      the point spread function, and of kriging by what Y looks like, which knows edges.
 
     Point spread function, response, displacement, noise and weights come from the pair alone.
     Standard deviations come from the left-out errors, their growth with detail and rarity, and their growth
@@ -57,7 +57,7 @@ class MixReg(PairMethod):
     """
 
     rank: int = field(default=64, metadata={"ge": 1, "le": 256})
-    """Most components, fewer than the coarse pixels; what is left out comes back from Z by kriging."""
+    """Most components, fewer than the coarse pixels; what is left out is carried over from Z."""
 
     experts: int = field(default=32, metadata={"ge": 0, "le": 32})
     """Most experts of one member; members of 2 to 32 are stacked, 0 leaves the linear map alone.
@@ -127,8 +127,8 @@ class MixReg(PairMethod):
         doubt = replace(doubt, level=torch.maximum(doubt.level, least))
         blank = lacks + doubt.level
         parts = {"wiener": wiener, "subspace": subspace, "mixture": mixture, "update": update}
-        parts |= {"returned": returned, "outer": over.kriged, "doubt": doubt}
-        return joined(parts) | {"blank": blank}
+        parts |= {"returned": returned, "doubt": doubt}
+        return joined(parts) | {"carry": over.carry.float(), "blank": blank}
 
     # ------------------------------------------------------------ fusing
 
@@ -142,8 +142,8 @@ class MixReg(PairMethod):
         seen = _scores(pair.coarse, subspace)
         returned = Returned.of(under(state, "returned"))
         scores += returned(seen - model.lowpass(scores), pair.clear, mixture.looks(fine), model)
-        rest = Kriging.of(under(state, "outer"))(pair.coarse - _expand(seen, subspace), model.ratio)
-        return _expand(scores, subspace).add_(rest)
+        rest = (pair.coarse - _expand(seen, subspace)) * state["carry"][:, None, None]
+        return _expand(scores, subspace).add_(model.upsample(rest))
 
     def doubt(self, pair: Pair, model: PairModel, state: Mapping[str, Tensor]) -> Tensor:
         """From the left-out errors."""
