@@ -22,41 +22,29 @@ from torch import Tensor
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.leaveout import Fit, path, ridge
 from stsfusion.learning.likeness import Likeness
+from stsfusion.learning.members import Member, columns
+from stsfusion.learning.sampling import SAMPLE, lit, sampled
 from stsfusion.operators.pairmodel import PairModel
 
-__all__ = ["SAMPLE", "Attempts", "Ground", "Member", "drawn", "evened", "lit", "members_for"]
-
-Member = tuple[str, str, int]
-"""What the gates go by, what the experts map, and their number."""
-
-_MEMBERS: tuple[Member, ...] = (
-    ("own", "own", 2),
-    ("own", "own", 4),
-    ("own", "own", 8),
-    ("own", "own", 32),
-    ("own", "both", 4),
-    ("both", "both", 2),
-    ("both", "both", 4),
-    ("both", "both", 16),
-    ("around", "own", 2),
-    ("around", "own", 4),
-    ("around", "own", 8),
-    ("around", "own", 32),
-    ("around", "both", 4),
-)
-"""All that are tried where there are coarse pixels enough; see `members_for`."""
+__all__ = ["Attempts", "Ground", "evened"]
 
 _LINEAR = tuple(10.0 ** (-9 + k) for k in range(10))
 """Candidates for the shrinkage of the linear map, which is chosen by the coarse pixels that were left out."""
 
-_FREE = (1e-3, 1e-2, 1e-1, 1.0)
-"""Shrinkages of the experts towards the linear map."""
+_FREE = (3e-3, 3e-2, 3e-1)
+"""Shrinkages of the experts towards the linear map, were coarse pixels single fine ones.
+
+The more of them a coarse pixel averages, the less it errs, as the features do: in the same measure.
+"""
+
+_MANY = 625
+"""Coarse pixels below which it is their number that experts are shrunk for: the fewer, the more.
+
+Beyond, errors that all coarse pixels share, as of experts that fine ones do not follow, fall no further.
+"""
 
 _DARK = 0.05
 """Share of the mean brightness under which darker pixels weigh no more."""
-
-SAMPLE = 40_000
-"""Fine pixels that centres and whitening are learned from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +121,9 @@ class Attempts:
         outputs, weight
             (n, p) and (n,) of the clear coarse pixels, double precision.
         dice
-            For sampled pixels and clusters.
+            For sampled pixels.
         members
-            Beside the linear map; see `members_for`.
+            Beside the linear map.
         last
             How many of the outputs, the last ones, are asked about.
         sample
@@ -152,14 +140,16 @@ class Attempts:
         fits, asked, aims = [straight], slice(-last, None), outputs[:, -last:].T
         told, over = [_made(fits, near, near[:0], asked)], [aims - _made(fits, own, own[:0], asked)]
         points = sampled(seen, where, sample, dice)
-        looked = {"own": range(bands), "around": range(bands, 2 * bands), "both": range(2 * bands)}
+        few = max(1.0, _MANY / len(outputs)) / ground.model.averaged
+        shrinkages = [free * few for free in _FREE]
         experts = []
-        for gates, inputs, count in members:
-            by, of = (torch.tensor(list(looked[name]), device=points.device) for name in (gates, inputs))
-            experts.append(Experts.learn(points, by, of, count, dice))
+        for member in members:
+            both = (columns(name, bands) for name in (member.gates, member.inputs))
+            by, of = (torch.tensor(places, device=points.device) for places in both)
+            experts.append(Experts.learn(points, by, of, member.seen(looks)))
             # One tile at a time: its features are hundreds of bands.
             low, bent = ground.both(experts[-1].image(image) for image in seen)
-            tried = path(low.T, own.T, outputs, weight, ground.blocks, _FREE, likeness, shares)
+            tried = path(low.T, own.T, outputs, weight, ground.blocks, shrinkages, likeness, shares)
             told.append(_made(tried, near, bent, asked))
             over.append(aims - _made(tried, own, low, asked))
             # Many of them are held at once.
@@ -180,20 +170,6 @@ class Attempts:
             torch.stack([sloped[i].slope * own[i] for i in range(start, start + len(_FREE))]).sum(0)
             for start in steps
         ]
-
-
-def members_for(most: int, bands: int, pixels: int) -> list[Member]:
-    """Members of at most so many experts, and of no more features than coarse pixels to learn them from.
-
-    A fit of more features goes through its pixels, and through those beside the ones that are left out: their
-    errors say nothing of others.
-    """
-    inputs = {"own": bands, "around": bands, "both": 2 * bands}
-    return [
-        (gates, of, count)
-        for gates, of, count in _MEMBERS
-        if count <= most and count * (1 + inputs[of]) <= pixels
-    ]
 
 
 def evened(pixels: Tensor) -> Tensor:
@@ -222,30 +198,3 @@ def _made(fits: Sequence[Fit], plain: Tensor, features: Tensor, asked: slice) ->
 
 def _with_one(rows: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(rows[:1]), rows])
-
-
-def lit(images: Sequence[Tensor]) -> list[Tensor]:
-    """(H, W) bool of every tile: pixels that are not empty; all pixels, where no tile has any that is not.
-
-    Of (c, n) pixels: (n,).
-    """
-    masks = [(image != 0).any(0) for image in images]
-    return masks if any(bool(mask.any()) for mask in masks) else [~mask for mask in masks]
-
-
-def drawn(where: Sequence[Tensor], count: int, dice: torch.Generator) -> list[Tensor]:
-    """Places of `count` pixels in all, the same number from each of (H, W) masks, as far as they go."""
-    share = max(1, count // len(where))
-    return [_chosen(mask, share, dice).sort().values for mask in where]
-
-
-def sampled(images: Sequence[Tensor], where: Sequence[Tensor], count: int, dice: torch.Generator) -> Tensor:
-    """(n, c) pixels drawn from (c, H, W) images inside masks, the same number from each, in any order."""
-    share = max(1, count // len(images))
-    both = zip(images, where, strict=True)
-    return torch.cat([image.flatten(1)[:, _chosen(mask, share, dice)].T for image, mask in both])
-
-
-def _chosen(mask: Tensor, count: int, dice: torch.Generator) -> Tensor:
-    places = mask.flatten().nonzero()[:, 0]
-    return places[torch.randperm(len(places), generator=dice)[:count].to(places.device)]

@@ -19,11 +19,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import Attempts, Ground, Member, drawn, evened, lit
+from stsfusion.learning.attempts import Attempts, Ground, evened
 from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leaveout import blocks_of, stack
+from stsfusion.learning.members import Member
 from stsfusion.learning.returned import Returned
+from stsfusion.learning.sampling import drawn, lit
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Exam", "examine"]
@@ -54,7 +56,7 @@ class Exam:
     more than they change here), coarse ones of what neighbours have in common."""
 
     share: float
-    """Of the say that fine pixels have beside coarse ones: every pixel has one."""
+    """Of the say that fine pixels have beside coarse ones: as many witnesses as a coarse pixel averages."""
 
     strayed: Tensor
     """(l',) of the hidden bands: variance of errors at fine pixels over the one that left-out coarse pixels,
@@ -131,6 +133,7 @@ def examine(
     own = _own(images)
     if len(own) < _ENOUGH:
         return None
+    members = [member.of(own, len(images[0])) for member in members]
     images = [image[own] for image in images]
     clear = [mask & (model.lowpass(image) != 0).any(0) for image, mask in zip(images, clear, strict=True)]
     if not any(bool(mask.any()) for mask in clear):
@@ -141,7 +144,8 @@ def examine(
     hidden = torch.linspace(0, len(own) - 1, min(len(own), _HIDDEN)).round().int().tolist()
     sheets = [_sheet(ground, weight, fields, band, dice, members) for band in hidden]
     grams = torch.stack([sheet.gram for sheet in sheets])
-    share = model.ratio**2 / (1.0 + model.ratio**2)
+    fine = min(model.averaged, float(model.ratio**2))
+    share = fine / (1.0 + fine)
     strayed, errors = [], []
     for sheet, gram in zip(sheets, grams, strict=True):
         # A band's own errors at fine pixels have no say in its weights, as those of scores have none.
@@ -180,7 +184,9 @@ def _sheet(
     members: Sequence[Member],
 ) -> _Sheet:
     """One band, told from the others."""
-    rest = [i for i in range(len(ground.images[0])) if i != band]
+    bands = len(ground.images[0])
+    rest = [i for i in range(bands) if i != band]
+    members = [member.of(rest, bands) for member in members]
     own = replace(ground, images=[image[rest] for image in ground.images])
     low, fine = ground.both(image[band : band + 1] for image in ground.images)
     attempts = Attempts.learn(own, low.T, torch.ones_like(low[0]), dice, members, sample=_SKETCH)

@@ -35,15 +35,6 @@ _FAINT = 1e-6
 _ROUNDING = 1e-12
 """Share of the mean squared reflectance that the variance of a direction exceeds unless bands repeat."""
 
-_ROUNDS = 12
-"""Of the clustering."""
-
-_CLUSTERED = 4_000
-"""Pixels that centres are sought among."""
-
-_RARE = 4.0
-"""Multiple of the mean squared distance beyond which a pixel is no likelier to become a centre."""
-
 _CHUNK = 1 << 16
 """Fine pixels that are worked on at once."""
 
@@ -104,9 +95,8 @@ class Experts(Kept):
     """(d, D) whitening of the rest."""
 
     @classmethod
-    def learn(cls, looks: Tensor, gates: Tensor, inputs: Tensor, count: int, dice: torch.Generator) -> Self:
-        """From (n, 2 k) looks of sampled fine pixels; fewer centres where fewer pixels differ."""
-        centres = _means(looks[:: -(-len(looks) // _CLUSTERED), gates], count, dice)
+    def learn(cls, looks: Tensor, gates: Tensor, inputs: Tensor, centres: Tensor) -> Self:
+        """From (n, 2 k) looks of sampled fine pixels, and (K, g) centres among what the gates go by."""
         width = torch.cdist(looks[:, gates], centres).square().amin(1).mean().clamp_min(1e-6)
         bare = cls(gates, inputs, centres, width, *(torch.zeros(0),) * 3)
         raw = bare._raw(looks).double()
@@ -143,25 +133,3 @@ class Experts(Kept):
     def image(self, looks: Tensor) -> Tensor:
         """(D, H, W) features."""
         return self.features(looks.flatten(1).T).T.reshape(-1, *looks.shape[1:])
-
-
-def _means(points: Tensor, count: int, dice: torch.Generator) -> Tensor:
-    """k-means from a start that is spread out.
-
-    Source: Arthur and Vassilvitskii (2007), k-means++; Lloyd (1982).
-    """
-    first = int(torch.randint(len(points), (1,), generator=dice))
-    centres = points[first : first + 1]
-    near = (points - centres).square().sum(1)
-    while len(centres) < count and bool((near > 1e-12).any()):
-        # Few pixels that are far from all others would draw a centre each: an expert to one coarse pixel.
-        odds = near.clamp_max(_RARE * near.mean())
-        pick = int(torch.multinomial((odds / odds.sum()).cpu() + 1e-12, 1, generator=dice))
-        centres = torch.cat([centres, points[pick : pick + 1]])
-        near = torch.minimum(near, (points - points[pick]).square().sum(1))
-    for _ in range(_ROUNDS):
-        owner = torch.cdist(points, centres).argmin(1)
-        sums = torch.zeros_like(centres).index_add_(0, owner, points)
-        size = torch.bincount(owner, minlength=len(centres))[:, None]
-        centres = torch.where(size > 0, sums / size.clamp_min(1), centres)
-    return centres

@@ -14,7 +14,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import lit
 from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.exam import Exam
 from stsfusion.learning.experts import Looks
@@ -22,6 +21,7 @@ from stsfusion.learning.growth import Growth, clean, foretold
 from stsfusion.learning.kriging import Kriging
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
+from stsfusion.learning.sampling import lit
 from stsfusion.learning.subspace import Subspace
 from stsfusion.operators.pairmodel import PairModel
 
@@ -95,7 +95,7 @@ class LeftOver:
 
     def _growth(self, kriging: Kriging, exam: Exam | None, size: Tensor) -> Tensor:
         """(L,) growth of the errors' variance from left-out coarse pixels to fine ones; see `Growth`."""
-        white = self.model.kernel.to(self.errors).square().sum().reciprocal()
+        white = torch.tensor(self.model.averaged).to(self.errors)
         power = self.errors.square().mean(0)
         fitted = gathered(self.residuals, self.pairs).to(self.errors).square().mean(1)
         grown = kriging.growth(power, fitted) * clean(power, self.sampled.to(power))

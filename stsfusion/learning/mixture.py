@@ -22,11 +22,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stsfusion.learning.attempts import SAMPLE, Attempts, Ground, drawn, evened, members_for
+from stsfusion.learning.attempts import Attempts, Ground, evened
 from stsfusion.learning.exam import Exam, examine
 from stsfusion.learning.experts import Experts, Looks
 from stsfusion.learning.kept import joined, under
 from stsfusion.learning.leaveout import blocks_of, stack
+from stsfusion.learning.members import kinds_for, placed
+from stsfusion.learning.sampling import SAMPLE, drawn
 from stsfusion.operators.pairmodel import PairModel
 
 __all__ = ["Lesson", "Mixture"]
@@ -102,7 +104,8 @@ class Mixture:
         clear = [lesson.clear for lesson in lessons]
         images = [lesson.fine for lesson in lessons]
         side = max(1, min(_BLOCK, math.isqrt(sum(int(mask.sum()) for mask in clear)) // 3))
-        members = members_for(most, len(images[0]), sum(int(mask.sum()) for mask in clear))
+        kinds = kinds_for(most, len(images[0]), sum(int(mask.sum()) for mask in clear))
+        members = placed(images, kinds, dice)
         exam = examine(images, clear, model, side, dice, members)
         outputs = torch.cat([lesson.scores.T for lesson in lessons]).double()
         weight = torch.cat([lesson.weight for lesson in lessons]).double()

@@ -61,6 +61,11 @@ class PairModel:
         places = places - (self.kernel.shape[0] - 1) / 2
         return float(self.kernel.sum(1) @ places), float(self.kernel.sum(0) @ places)
 
+    @property
+    def averaged(self) -> float:
+        """Fine pixels that a coarse one averages, in effect: what the variance of a white field falls by."""
+        return float(self.kernel.double().square().sum().reciprocal())
+
     def lowpass(self, image: Tensor) -> Tensor:
         """(c, H, W) on the fine grid to what the coarse sensor makes of it, (c, h, w)."""
         return self.blur(image.shape[0], image.shape[1], image.shape[2])(image[None])[0]

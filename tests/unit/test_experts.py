@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from stsfusion.learning import experts as module
 from stsfusion.learning.experts import REACH, Experts, Looks
+from stsfusion.learning.members import clusters
 
 BOUND = 2.0
 """Root mean square of a pixel's features beyond which they are scaled back."""
@@ -34,7 +35,8 @@ def taught(by=(0, 1, 2), of=(0, 1, 2, 3, 4, 5), count=5, seed=0):
     seen = looks(picture)
     points = seen.flatten(1).T
     dice = torch.Generator().manual_seed(seed)
-    return Experts.learn(points, torch.tensor(by), torch.tensor(of), count, dice), points, seen
+    centres = clusters(points[:, by], count, dice)
+    return Experts.learn(points, torch.tensor(by), torch.tensor(of), centres), points, seen
 
 
 def raw_features(experts, points):
@@ -144,26 +146,6 @@ def test_a_crop_is_fused_as_the_whole_is():
     assert float(edge) > 0.01
 
 
-def test_centres_find_clusters_and_are_their_means():
-    dice = torch.Generator().manual_seed(1)
-    places = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
-    points = torch.cat([place + 0.3 * torch.randn(80, 2, generator=dice) for place in places])
-    centres = module._means(points, 4, dice)
-    owner = torch.cdist(points, centres).argmin(1)
-    for k in range(4):
-        torch.testing.assert_close(centres[k], points[owner == k].mean(0))
-        assert len(set((owner == k).nonzero()[:, 0].div(80, rounding_mode="floor").tolist())) == 1
-
-
-def test_no_more_centres_than_pixels_that_differ():
-    points = torch.tensor([[0.0, 1.0], [2.0, 1.0], [5.0, 5.0]]).repeat(30, 1)
-    assert len(module._means(points, 8, torch.Generator().manual_seed(0))) == 3
-    experts = Experts.learn(
-        torch.zeros(40, 2), torch.tensor([0]), torch.tensor([0]), 4, torch.Generator().manual_seed(0)
-    )
-    assert bool(torch.isfinite(experts.features(torch.randn(9, 2))).all())
-
-
 def test_width_is_the_mean_squared_distance_to_the_nearest_centre():
     experts, points, _ = taught()
     far = ((points.numpy()[:, None, :3] - experts.centres.numpy()[None]) ** 2).sum(2)
@@ -171,19 +153,6 @@ def test_width_is_the_mean_squared_distance_to_the_nearest_centre():
     assert len(experts.centres) == 5
 
 
-def test_centres_are_sought_among_the_pixels_of_all_tiles():
-    dice = torch.Generator().manual_seed(0)
-    tiles = [3.0 * place + 0.1 * torch.randn(9000, 4, generator=dice) for place in (-1, 0, 1)]
-    experts = Experts.learn(torch.cat(tiles), torch.arange(2), torch.arange(2), 3, dice)
-    assert sorted(round(float(x)) for x in experts.centres[:, 0]) == [-3, 0, 3]
-
-
-def test_two_odd_pixels_get_no_expert_of_their_own_where_experts_are_few():
-    dice = torch.Generator().manual_seed(0)
-    points = 3.0 * torch.randint(-1, 2, (3000, 1), generator=dice) + 0.1 * torch.randn(
-        3000, 4, generator=dice
-    )
-    points[[7, 700]] = 100.0
-    for seed in range(10):
-        centres = module._means(points, 3, torch.Generator().manual_seed(seed))
-        assert float(centres.abs().max()) < 50.0
+def test_pixels_that_are_all_alike_make_finite_features():
+    experts = Experts.learn(torch.zeros(40, 2), torch.tensor([0]), torch.tensor([0]), torch.zeros(1, 1))
+    assert bool(torch.isfinite(experts.features(torch.randn(9, 2))).all())

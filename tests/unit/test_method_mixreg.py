@@ -127,13 +127,15 @@ def displaced(image: Tensor, down: float, right: float) -> Tensor:
 
 
 def test_it_beats_the_line_and_interpolation_where_no_line_tells():
-    problem, method, answer = plain_pair()
-    own = psnr(answer.full()[0], scene())
+    problem, method, _ = plain_pair()
+    # By how much is a matter of the draw of centres: .6 dB from the worst to the best of four.
+    own = [psnr(solved(problem, seed=seed)[1].full()[0], scene()) for seed in range(3)]
     _, straight = solved(problem, experts=0)
     model, _ = method.of_day(0.0, scene())
     interpolated = model.upsample(problem.rich.data[0].double())
-    assert own > psnr(straight.full()[0], scene()) + 3.0
-    assert own > psnr(interpolated, scene()) + 20.0
+    assert np.mean(own) > psnr(straight.full()[0], scene()) + 3.0
+    assert min(own) > psnr(straight.full()[0], scene()) + 2.0
+    assert min(own) > psnr(interpolated, scene()) + 20.0
 
 
 def test_with_noise_in_both_images_it_beats_gsa():
