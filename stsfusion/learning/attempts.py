@@ -140,8 +140,8 @@ class Attempts:
         fits, asked, aims = [straight], slice(-last, None), outputs[:, -last:].T
         told, over = [_made(fits, near, near[:0], asked)], [aims - _made(fits, own, own[:0], asked)]
         points = sampled(seen, where, sample, dice)
-        few = max(1.0, _MANY / len(outputs)) / ground.model.averaged
-        shrinkages = [free * few for free in _FREE]
+        strength = max(1.0, _MANY / len(outputs)) / ground.model.averaged
+        shrinkages = [strength * free for free in _FREE]
         experts = []
         for member in members:
             both = (columns(name, bands) for name in (member.gates, member.inputs))

@@ -1,14 +1,20 @@
-"""Growth: how much larger errors are at fine pixels than at left-out coarse ones, told by two witnesses.
+"""Growth: how much larger errors are at fine pixels than at left-out coarse ones, told by three witnesses.
 
 ::
 
-    variance at a fine pixel  =  (foretold · strayed^½ + crossed) · variance of left-out coarse errors
+    variance at a fine pixel  =  (fields · strayed^½ + crossed) · variance of left-out coarse errors
+    fields                    =  foretold^(1 − say) · alone^say                      say = ½ · (1 − noise)
 
-    foretold  as the fields of the scores' residuals, and what no score holds, have it, band by band, no more
-              than for a white error
+    foretold  as the fields of the scores' residuals, and what no score holds, have it, band by band
+    alone     as the fields of the bands' own residuals have it
     strayed   how far errors of hidden multispectral bands really went against what was foretold of them, on
               the geometric mean; these are other bands than those asked for: half of it is believed
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
+
+Errors of scores cancel in bands that are told well, and growing every score by itself undoes that: such bands
+seem to err by too much. Fields of bands know what cancels, and neither that scores are returned one by one
+nor, where the coarse image is noise, much at all. Both are off in ways of their own, and neither grows by
+more than a white error.
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the
 multispectral bands are known on both scales: witnesses of errors like the ones that are asked for, no more.
@@ -27,6 +33,9 @@ __all__ = ["Growth", "between", "clean", "foretold"]
 _EXAM = 1 / 2
 """Weight of the exam beside the fields."""
 
+_ALONE = 1 / 2
+"""Weight of the bands' own fields beside the scores', where the coarse image has no noise."""
+
 _CLEAN = 0.05
 """Least share of the left-out errors' variance that is not the coarse image's noise."""
 
@@ -40,6 +49,12 @@ class Growth:
 
     foretold: Tensor
     """(L,) see `foretold`."""
+
+    alone: Tensor
+    """(L,) of the bands, were each kriged by itself."""
+
+    own: Tensor
+    """(L,) share of the left-out errors' variance that is not the coarse image's noise; see `clean`."""
 
     exam: Tensor | None
     """(l,) variance of hidden bands' errors over the one that was foretold; None: not known."""
@@ -65,7 +80,10 @@ class Growth:
         """
         live = self.coverage.any(1)
         # Differences of errors that are alike can seem to grow by more than a white error does.
-        growth = self.foretold.clamp_min(_TINY).minimum(white.to(self.foretold))
+        scores, bands = (
+            each.clamp_min(_TINY).minimum(white.to(each)).log() for each in (self.foretold, self.alone)
+        )
+        growth = torch.lerp(scores, bands, _ALONE * self.own).exp()
         if self.exam is not None and bool(live.any()):
             growth = growth * (_EXAM * self.exam.clamp(_TINY, _MOST).log().mean()).exp().to(growth)
         if not bool(live.any()):

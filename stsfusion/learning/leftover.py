@@ -3,6 +3,7 @@
 ::
 
     left-out errors of the scores ─► of the bands, + what no score holds ─► grown to fine pixels ─► Doubt
+    residuals of the bands ─► their own fields ───────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from stsfusion.learning.doubt import Doubt, signs
 from stsfusion.learning.exam import Exam
 from stsfusion.learning.experts import Looks
 from stsfusion.learning.growth import Growth, clean, foretold
-from stsfusion.learning.kriging import Kriging
+from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.pair import Pair
 from stsfusion.learning.pairnoise import PairNoise, gathered
 from stsfusion.learning.sampling import lit
@@ -103,14 +104,27 @@ class LeftOver:
         # Of what the subspace leaves out, neighbours share what is carried over; the rest is white.
         carry = self.carry.to(power)
         alike = (carry + (1.0 - carry) * white) * clean(self._outer.square().mean(0), beyond)
+        own = clean(self._bands.square().mean(0), self.noise.coarse.to(power))
         growth = Growth(
             foretold=foretold(self.errors, grown, self._basis, self._outer, alike),
+            alone=own * self._alone(),
+            own=own,
             exam=None if exam is None else exam.strayed,
             crossed=self.noise.crossed,
             coverage=self.pairs[0].coverage,
             nm=self.pairs[0].nm.to(power),
         )
         return growth(size / self._bands.square().mean(0).clamp_min(1e-300), white)
+
+    def _alone(self) -> Tensor:
+        """(L,) growth of every band's variance, were its own residuals kriged."""
+        basis = self._basis.to(self.residuals[0])
+        both = zip(self.residuals, self.outside, strict=True)
+        left = [torch.einsum("pb,pyx->byx", basis, inner) + outer for inner, outer in both]
+        clear = [pair.clear for pair in self.pairs]
+        kriging = Kriging.learn(left, clear, self.noise.coarse, Field.tried(self.model))
+        fitted = gathered(left, self.pairs).to(self._bands).square().mean(1)
+        return kriging.growth(self._bands.square().mean(0), fitted)
 
     @cached_property
     def _basis(self) -> Tensor:

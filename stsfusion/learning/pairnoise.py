@@ -38,8 +38,7 @@ class PairNoise:
         pixels = torch.cat([pair.samples(pair.coarse)[0] for pair in pairs], 1)
         coarse = neighbour_noise(pixels.T, pairs[0].nm).square()
         fine = texture_noise([pair.fine for pair in pairs]).square()
-        spread = model.kernel.to(coarse).square().sum()
-        expected = model.response.to(coarse).square() @ coarse + spread * fine
+        expected = model.response.to(coarse).square() @ coarse + fine / model.averaged
         live = pairs[0].coverage.any(1) & (expected > 0)
         met = model.misfit.to(coarse).square()
         share = float((met[live] / expected[live]).median().clamp(0.0, 1.0)) if bool(live.any()) else 1.0

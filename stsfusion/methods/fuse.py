@@ -139,8 +139,8 @@ def _fine_noise(pairs: Sequence[Pair], model: PairModel, untold: Tensor) -> Tens
     given = pairs[0].fine_noise
     if given is not None:
         return given.square()
-    averaged = untold / model.kernel.square().sum()
-    return torch.minimum(averaged, texture_noise([pair.fine for pair in pairs]).square().to(averaged))
+    told = untold * model.averaged
+    return torch.minimum(told, texture_noise([pair.fine for pair in pairs]).square().to(told))
 
 
 def _untold(pairs: Sequence[Pair], model: PairModel, space: Subspace) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,8 @@ def witnesses(**other) -> Growth:
     coverage[0, :2] = coverage[1, 4:] = True
     plain = Growth(
         foretold=torch.full((BANDS,), 4.0),
+        alone=torch.full((BANDS,), 4.0),
+        own=torch.ones(BANDS),
         exam=torch.ones(2),
         crossed=torch.zeros(2),
         coverage=coverage,
@@ -36,8 +38,12 @@ def test_what_hidden_bands_bear_out_is_believed():
 
 
 def test_more_than_the_growth_of_a_white_error_is_not_believed_of_fields():
-    told = witnesses(foretold=torch.full((BANDS,), 3.0 * float(WHITE)))(CONTRAST, WHITE)
+    much = torch.full((BANDS,), 3.0 * float(WHITE))
+    told = witnesses(foretold=much, alone=much)(CONTRAST, WHITE)
     torch.testing.assert_close(told, torch.full((BANDS,), float(WHITE)))
+    # Neither makes up for the other beyond it.
+    told = witnesses(foretold=much)(CONTRAST, WHITE)
+    torch.testing.assert_close(told, torch.full((BANDS,), 8.0))
 
 
 def test_half_of_what_hidden_bands_strayed_is_believed():
@@ -51,8 +57,14 @@ def test_without_an_exam_the_fields_are_believed():
 
 def test_bands_differ_as_is_foretold():
     pattern = torch.tensor([1.0, 2.0, 4.0, 4.0, 8.0, 16.0])
-    growth = witnesses(foretold=pattern, exam=torch.full((2,), 4.0))(CONTRAST, WHITE)
+    growth = witnesses(foretold=pattern, alone=pattern, exam=torch.full((2,), 4.0))(CONTRAST, WHITE)
     torch.testing.assert_close(growth, 2.0 * pattern)
+
+
+def test_fields_of_scores_and_of_bands_are_averaged_as_far_as_noise_leaves_bands_to_be_seen():
+    own = torch.tensor([1.0, 1.0, 0.5, 0.5, 0.05, 0.0])
+    growth = witnesses(alone=torch.ones(BANDS), own=own)(CONTRAST, WHITE)
+    torch.testing.assert_close(growth, 4.0 ** (1.0 - 0.5 * own))
 
 
 def test_bands_that_look_at_no_band_witness_nothing():
@@ -71,7 +83,7 @@ def test_what_two_sensors_do_not_share_grows_as_white_noise_does():
 
 @pytest.mark.parametrize("value", [0.0, 1e30])
 def test_it_is_never_nan(value):
-    for name, size in (("exam", 2), ("foretold", BANDS)):
+    for name, size in (("exam", 2), ("foretold", BANDS), ("alone", BANDS)):
         growth = witnesses(**{name: torch.full((size,), value)})(CONTRAST, WHITE)
         assert bool(torch.isfinite(growth).all()), name
         assert bool((growth >= 0).all()), name
