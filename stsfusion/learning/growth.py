@@ -11,10 +11,9 @@
               the geometric mean; these are other bands than those asked for: half of it is believed
     crossed   sensors that do not see the same scene differ from pixel to pixel, as white as can be
 
-Errors of scores cancel in bands that are told well, and growing every score by itself undoes that: such bands
-seem to err by too much. Fields of bands know what cancels, and neither that scores are returned one by one
-nor, where the coarse image is noise, much at all. Both are off in ways of their own, and neither grows by
-more than a white error.
+Errors of scores cancel in bands that are told well. Growing every score by itself undoes that, and has such
+bands err too much. Fields of bands know what cancels, but not that it is scores that are returned, and little
+where the coarse image is noise. Both are off in ways of their own; neither grows by more than a white error.
 
 What the point spread function hides of an error cannot be seen in the coarse image, and only the
 multispectral bands are known on both scales: witnesses of errors like the ones that are asked for, no more.

@@ -34,7 +34,7 @@ __all__ = ["HALF", "Field", "Kriging"]
 HALF = 2
 """Coarse pixels that a window extends on every side."""
 
-_LENGTHS = (0.2, 0.35, 0.6, 1.0, 1.7, 3.0)
+_LENGTHS = (0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 6.0, 12.0)
 """Correlation lengths of the smooth field that are tried, in coarse pixels."""
 
 _WHITE = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)

@@ -59,7 +59,7 @@ def model_for(
     Raises
     ------
     ProblemError
-        When the fine images are not the finer ones.
+        When the fine images are not the finer ones, or a point spread function is given that is not known.
     """
     _check(pairs[0])
     ratio, coverage = pairs[0].ratio, pairs[0].coverage
@@ -68,6 +68,13 @@ def model_for(
         settled = estimate if sharp.view.spatial.known else _registered
         return settled(overlaps, coverage, ratio)
     if psf == "given":
+        if not rich.view.spatial.known:
+            raise ProblemError(
+                "setting 'psf'",
+                expected="a stated point spread function, as 'given' takes it from the images",
+                got="images of which it is not known",
+                mend="State it, or let it be 'estimated'.",
+            )
         kernel = rich.view.spatial.kernel.double()
         if not sharp.view.spectral.known:
             return response_for(overlaps, coverage, kernel, ratio)

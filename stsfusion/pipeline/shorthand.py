@@ -121,9 +121,11 @@ def _read(name: str, key: str, text: str, hint: Any) -> Any:
     if is_method(hint):
         return settings_from(text)
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    wanted: list[str] = []
     for candidate in (text, text.split("/"), *([None] if text.lower() == "none" else [])):
         try:
             return adapter.validate_python(candidate)
-        except ValidationError:
-            continue
-    raise MethodError(f"method '{name}', setting '{key}'", expected=f"{hint}", got=f"'{text}'")
+        except ValidationError as error:
+            wanted = wanted or [each["msg"] for each in error.errors()]
+    shown = [each.removeprefix("Input should be ").partition(", unable")[0] for each in wanted]
+    raise MethodError(f"method '{name}', setting '{key}'", expected=" or ".join(shown), got=f"'{text}'")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from stsfusion.learning.doubt import deviation
+from stsfusion.learning.doubt import Doubt, deviation, signs
 from stsfusion.learning.experts import Looks
-from stsfusion.learning.growth import foretold
+from stsfusion.learning.growth import clean, foretold
 from stsfusion.learning.kriging import Field, Kriging
 from stsfusion.learning.leftover import LeftOver
 from stsfusion.learning.pair import Pair
@@ -86,3 +88,40 @@ def test_scores_grown_one_by_one_would_have_them_much_larger(case):
     growth = foretold(over.errors, grown, basis, nothing, torch.ones(3))
     said = growth.sqrt() * deviation(over.errors @ basis)
     assert float(said[0]) > 3.0 * float(wanted[0])
+
+
+def test_growth_is_the_mean_of_both_as_far_as_noise_leaves_bands_to_be_seen(case):
+    """Put together by hand: noise in the coarse image, what no score holds, a fit that follows its pixels."""
+    plain, kriging, _ = case
+    dice = torch.Generator().manual_seed(5)
+    outside = 0.3 * torch.randn(3, SIZE, SIZE, generator=dice) + 0.1 * plain.residuals[0]
+    sampled, coarse = torch.tensor([0.002, 0.01, 0.02]), torch.tensor([0.002, 0.03, 0.05])
+    over = replace(
+        plain,
+        errors=1.4 * plain.errors,
+        outside=[outside],
+        sampled=sampled,
+        noise=replace(plain.noise, coarse=coarse),
+    )
+    looks = Looks.learn(over.pairs[0].fine.flatten(1).T)
+    basis, outer = over.subspace.basis.double(), outside.flatten(1).T.double()
+    bands, white = over.errors @ basis + outer, torch.tensor(float(RATIO**2)).double()
+    left = torch.einsum("pb,pyx->byx", over.subspace.basis, over.residuals[0]) + outside
+    own, clear = clean(bands.square().mean(0), coarse.double()), [over.pairs[0].clear]
+    alone = Kriging.learn([left], clear, coarse, Field.tried(MODEL)).growth(
+        bands.square().mean(0), left.flatten(1).double().square().mean(1)
+    )
+    power = over.errors.square().mean(0)
+    grown = kriging.growth(power, over.residuals[0].flatten(1).double().square().mean(1))
+    beyond = coarse - basis.square().T @ sampled.double()
+    carry = over.carry.double()
+    alike = (carry + (1.0 - carry) * white) * clean(outer.square().mean(0), beyond)
+    scores = foretold(over.errors, grown * clean(power, sampled.double()), basis, outer, alike)
+    say = 0.5 * own
+    wanted = scores.minimum(white) ** (1.0 - say) * (own * alone).minimum(white) ** say
+    signed = signs(looks(over.pairs[0].fine))
+    seen, ones = MODEL.lowpass(signed).flatten(1), torch.ones(3, dtype=torch.float64)
+    still = Doubt.learn(bands, seen, signed.flatten(1), ones)
+    found = over.doubt(kriging, None, looks).level / still.level
+    torch.testing.assert_close(found.double().square(), wanted, rtol=1e-4, atol=0.0)
+    assert 0.5 < float(own.max()) < 1.0

@@ -90,13 +90,20 @@ def test_given_is_the_problems_own():
 
 def test_given_without_a_response_estimates_one_for_the_given_kernel():
     kernel = gaussian_kernel(4.0, 3)
-    problem = pair_problem(size=(60, 60), kernel=kernel, known=False, noise=0.0)
+    unknown = pair_problem(size=(60, 60), kernel=kernel, known=False, noise=0.0)
+    spatial = replace(unknown.rich.view.spatial, known=True)
+    problem = changed(unknown, rich=lambda seen: replace(seen, view=replace(seen.view, spatial=spatial)))
     found = settled(problem, "given")
     assert torch.equal(found.kernel, kernel)
     assert not torch.equal(found.response, problem.sharp.view.spectral.matrix)
     coverage = pair_of(problem).coverage
     assert not found.response[~coverage].any()
     assert float(found.misfit.max()) < 1e-3
+
+
+def test_a_point_spread_function_that_is_not_known_cannot_be_given():
+    with pytest.raises(ProblemError, match=r"setting 'psf': expected a stated point spread function"):
+        settled(pair_problem(size=(36, 36), known=False), "given")
 
 
 @pytest.mark.parametrize("psf", ["estimated", "box", "gaussian", "hysure"])

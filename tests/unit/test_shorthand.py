@@ -74,6 +74,13 @@ def test_a_value_that_does_not_fit_is_refused(likely):
         settings_from("likely:fast")
 
 
+def test_what_was_expected_is_said_in_words():
+    with pytest.raises(MethodError, match=r"expected 'estimated', 'box', .* or 'given', got 'weird'"):
+        settings_from("gsa:psf=weird")
+    with pytest.raises(MethodError, match=r"'mtf': expected a valid number, got 'x'"):
+        settings_from("glphs:mtf=x")
+
+
 def test_plain_names_and_json():
     assert settings_from("bicubic") == {"name": "bicubic"}
     assert settings_from('{"name": "gsa", "ridge": 0.1}') == {"name": "gsa", "ridge": 0.1}
