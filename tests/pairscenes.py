@@ -99,6 +99,12 @@ def changed(problem: Problem, **roles: object) -> Problem:
     return problem.with_observations({role: make(getattr(problem, role)) for role, make in roles.items()})
 
 
+def believed(problem: Problem) -> Problem:
+    """With the nominal point spread function taken for the one that is known."""
+    spatial = replace(problem.rich.view.spatial, known=True)
+    return changed(problem, rich=lambda seen: replace(seen, view=replace(seen.view, spatial=spatial)))
+
+
 def pair_of(problem: Problem) -> Pair:
     """The first date of a problem without gaps."""
     rich, sharp = problem.rich, problem.sharp

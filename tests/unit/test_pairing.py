@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pairscenes import changed, pair_of, pair_problem
+from pairscenes import believed, changed, pair_of, pair_problem
 from torch import Tensor
 
 from stsfusion.errors import ProblemError
@@ -90,9 +90,7 @@ def test_given_is_the_problems_own():
 
 def test_given_without_a_response_estimates_one_for_the_given_kernel():
     kernel = gaussian_kernel(4.0, 3)
-    unknown = pair_problem(size=(60, 60), kernel=kernel, known=False, noise=0.0)
-    spatial = replace(unknown.rich.view.spatial, known=True)
-    problem = changed(unknown, rich=lambda seen: replace(seen, view=replace(seen.view, spatial=spatial)))
+    problem = believed(pair_problem(size=(60, 60), kernel=kernel, known=False, noise=0.0))
     found = settled(problem, "given")
     assert torch.equal(found.kernel, kernel)
     assert not torch.equal(found.response, problem.sharp.view.spectral.matrix)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from pairscenes import changed, pair_problem
+from pairscenes import believed, changed, pair_problem
 from references import blurred, enlarged
 from torch import Tensor
 
@@ -373,6 +373,9 @@ class Seer(Blind):
     """Calls itself blind and has the kernel given."""
 
     psf: str = "given"  # type: ignore[assignment]
+
+    def fit(self, problems, *rest):
+        return super().fit([believed(problem) for problem in problems], *rest)
 
     @property
     def is_blind(self) -> bool:
