@@ -8,6 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from stsfusion.learning.lloyd import settled
+
 __all__ = ["Classes", "class_changes"]
 
 _ROUNDS = 25
@@ -34,7 +36,7 @@ class Classes:
     def learn(cls, pixels: Tensor, scale: Tensor, count: int, dice: torch.Generator) -> Self:
         """k-means of (n, b) pixels from a start that is spread out; of few pixels some centres are equal.
 
-        Source: Arthur and Vassilvitskii (2007), k-means++; Lloyd (1982).
+        Source: Arthur and Vassilvitskii (2007), k-means++.
         """
         points = pixels / scale
         centres = points[torch.randint(len(points), (1,), generator=dice)]
@@ -42,12 +44,7 @@ class Classes:
             near = torch.cdist(points, centres).square().amin(1)
             odds = torch.where(near.sum() > 0, near, 1.0).cpu()
             centres = torch.cat([centres, points[torch.multinomial(odds, 1, generator=dice)]])
-        for _ in range(_ROUNDS):
-            owner = torch.cdist(points, centres).argmin(1)
-            sums = torch.zeros_like(centres).index_add_(0, owner, points)
-            size = torch.bincount(owner, minlength=count)[:, None]
-            centres = torch.where(size > 0, sums / size.clamp_min(1), centres)
-        return cls(centres, scale)
+        return cls(settled(points, centres, _ROUNDS), scale)
 
     def __call__(self, image: Tensor) -> Tensor:
         """(b, y, x) to (y, x) the nearest centre, the same in a tile as in the whole."""

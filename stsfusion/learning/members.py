@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.experts import Looks
+from stsfusion.learning.lloyd import settled
 from stsfusion.learning.sampling import SAMPLE, lit, sampled
 
 __all__ = ["Member", "clusters", "columns", "kinds_for", "placed"]
@@ -115,7 +116,7 @@ def columns(name: str, bands: int) -> list[int]:
 def clusters(points: Tensor, count: int, dice: torch.Generator) -> Tensor:
     """(K, g) centres of (n, g) points: k-means from a start that is spread out.
 
-    Source: Arthur and Vassilvitskii (2007), k-means++; Lloyd (1982).
+    Source: Arthur and Vassilvitskii (2007), k-means++.
     """
     first = int(torch.randint(len(points), (1,), generator=dice))
     centres = points[first : first + 1]
@@ -126,9 +127,4 @@ def clusters(points: Tensor, count: int, dice: torch.Generator) -> Tensor:
         pick = int(torch.multinomial((odds / odds.sum()).cpu() + 1e-12, 1, generator=dice))
         centres = torch.cat([centres, points[pick : pick + 1]])
         near = torch.minimum(near, (points - points[pick]).square().sum(1))
-    for _ in range(_ROUNDS):
-        owner = torch.cdist(points, centres).argmin(1)
-        sums = torch.zeros_like(centres).index_add_(0, owner, points)
-        size = torch.bincount(owner, minlength=len(centres))[:, None]
-        centres = torch.where(size > 0, sums / size.clamp_min(1), centres)
-    return centres
+    return settled(points, centres, _ROUNDS)

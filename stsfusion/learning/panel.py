@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from stsfusion.learning.kept import Kept
+from stsfusion.learning.lloyd import settled
 from stsfusion.learning.subspace import signed
 from stsfusion.operators.blur import Blur
 
@@ -212,10 +213,4 @@ def _typical(points: Tensor, count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     some = torch.randperm(len(points), generator=generator)[: max(4000, count)].to(points.device)
     points = points[some]
-    centres = points[: min(count, len(points))].clone()
-    for _ in range(_ROUNDS):
-        nearest = torch.cdist(points, centres).argmin(1)
-        total = torch.zeros_like(centres).index_add_(0, nearest, points)
-        size = torch.bincount(nearest, minlength=len(centres))[:, None]
-        centres = torch.where(size > 0, total / size.clamp_min(1), centres)
-    return centres
+    return settled(points, points[: min(count, len(points))], _ROUNDS)

@@ -139,8 +139,8 @@ def _fine_noise(pairs: Sequence[Pair], model: PairModel, untold: Tensor) -> Tens
     given = pairs[0].fine_noise
     if given is not None:
         return given.square()
-    told = untold * model.averaged
-    return torch.minimum(told, texture_noise([pair.fine for pair in pairs]).square().to(told))
+    unblurred = untold * model.averaged
+    return torch.minimum(unblurred, texture_noise([pair.fine for pair in pairs]).square().to(unblurred))
 
 
 def _untold(pairs: Sequence[Pair], model: PairModel, space: Subspace) -> tuple[Tensor, Tensor]:
